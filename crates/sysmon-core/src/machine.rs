@@ -1,0 +1,241 @@
+//! The recent past of one machine: current values and a window of ticks for every series.
+//!
+//! Aggregator and clients keep the same record, fed by the same ticks, so that they show the same numbers.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::catalogue::MetricId;
+use crate::sample::{SeriesKey, Value};
+use crate::scaled::{MAX_DECIMALS, from_scaled};
+use crate::series::Column;
+use crate::time::UnixMillis;
+
+/// One announced series with its recent values.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// What it measures.
+    pub key: Arc<SeriesKey>,
+    /// Digits after the point of its scaled values.
+    pub decimals: u8,
+    /// Scaled values by tick.
+    pub column: Column,
+}
+
+/// Series and ticks of one machine. Series go by numbers that whoever feeds the record assigns.
+#[derive(Clone, Debug)]
+pub struct Recent {
+    series: BTreeMap<u32, Series>,
+    by_key: HashMap<Arc<SeriesKey>, u32>,
+    times: VecDeque<UnixMillis>,
+    /// Number of the oldest kept tick.
+    first_tick: u64,
+    window_ms: u64,
+}
+
+impl Recent {
+    /// The most series of one machine; further ones are refused, so that a hostile peer cannot fill memory.
+    pub const SERIES_LIMIT: usize = 4_096;
+    /// The most ticks kept, whatever the window: five minutes at 100 ms.
+    pub const TICK_LIMIT: usize = 3_000;
+
+    /// An empty record that keeps `window_ms` of the past.
+    #[must_use]
+    pub fn new(window_ms: u64) -> Self {
+        Self { series: BTreeMap::new(), by_key: HashMap::new(), times: VecDeque::new(), first_tick: 0, window_ms }
+    }
+
+    /// Makes `number` stand for a series; what the number stood for before is forgotten. Returns `false`, changing
+    /// nothing, when there are too many series or another number has this key already.
+    pub fn announce(&mut self, number: u32, key: Arc<SeriesKey>, decimals: u8) -> bool {
+        match self.by_key.get(&key) {
+            Some(known) if *known != number => return false,
+            Some(_) => return true,
+            None => {}
+        }
+        self.retire(number);
+        if self.series.len() >= Self::SERIES_LIMIT {
+            return false;
+        }
+        self.by_key.insert(Arc::clone(&key), number);
+        self.series.insert(number, Series { key, decimals: decimals.min(MAX_DECIMALS), column: Column::default() });
+        true
+    }
+
+    /// Forgets a series.
+    pub fn retire(&mut self, number: u32) {
+        if let Some(series) = self.series.remove(&number) {
+            self.by_key.remove(&series.key);
+        }
+    }
+
+    /// Adds one tick with scaled values by series number; numbers that were not announced are ignored. A tick that is
+    /// not later than the newest one is moved just behind it: order is the sender's, time only its label.
+    pub fn push(&mut self, at: UnixMillis, values: impl IntoIterator<Item = (u32, i64)>) {
+        let at = self.times.back().map_or(at, |last| at.max(last.plus_ms(1)));
+        self.times.push_back(at);
+        while self.times.len() > Self::TICK_LIMIT
+            || self.times.front().is_some_and(|oldest| at.since_ms(*oldest) > self.window_ms)
+        {
+            self.times.pop_front();
+            self.first_tick += 1;
+        }
+        let tick = self.next_tick() - 1;
+        for (number, scaled) in values {
+            if let Some(series) = self.series.get_mut(&number) {
+                series.column.push(tick, scaled);
+                series.column.evict_before(self.first_tick);
+            }
+        }
+    }
+
+    /// Forgets all series and ticks; tick numbers go on.
+    pub fn clear(&mut self) {
+        let next_tick = self.next_tick();
+        *self = Self { first_tick: next_tick, ..Self::new(self.window_ms) };
+    }
+
+    /// Number that the next tick will have: how many there were since the record was made.
+    #[must_use]
+    pub fn next_tick(&self) -> u64 {
+        self.first_tick + self.times.len() as u64
+    }
+
+    /// Number of the oldest kept tick.
+    #[must_use]
+    pub fn first_tick(&self) -> u64 {
+        self.first_tick
+    }
+
+    /// Times of the kept ticks, oldest first.
+    #[must_use]
+    pub fn times(&self) -> &VecDeque<UnixMillis> {
+        &self.times
+    }
+
+    /// Time of a kept tick.
+    #[must_use]
+    pub fn time_of(&self, tick: u64) -> Option<UnixMillis> {
+        let index = usize::try_from(tick.checked_sub(self.first_tick)?).ok()?;
+        self.times.get(index).copied()
+    }
+
+    /// All series by number.
+    pub fn series(&self) -> impl ExactSizeIterator<Item = (u32, &Series)> {
+        self.series.iter().map(|(number, series)| (*number, series))
+    }
+
+    /// One series.
+    #[must_use]
+    pub fn get(&self, number: u32) -> Option<&Series> {
+        self.series.get(&number)
+    }
+
+    /// The number of a key.
+    #[must_use]
+    pub fn number_of(&self, key: &SeriesKey) -> Option<u32> {
+        self.by_key.get(key).copied()
+    }
+
+    /// All series of one metric with the entity of each (`""` for a plain one), by number.
+    pub fn of_metric(&self, metric: MetricId) -> impl Iterator<Item = (&str, &Series)> {
+        self.series
+            .values()
+            .filter(move |series| series.key.id() == Some(metric))
+            .map(|series| (series.key.entity().unwrap_or(""), series))
+    }
+
+    /// The newest value of a plain metric, however old.
+    #[must_use]
+    pub fn value(&self, metric: MetricId) -> Option<Value> {
+        self.value_of(&SeriesKey::plain(metric))
+    }
+
+    /// The newest value of a series, however old.
+    #[must_use]
+    pub fn value_of(&self, key: &SeriesKey) -> Option<Value> {
+        self.get(self.number_of(key)?)?.current()
+    }
+
+    /// The points of a series from tick `from` on, oldest first; `None` where it had no value.
+    pub fn points<'a>(&'a self, series: &'a Series, from: u64) -> impl Iterator<Item = (UnixMillis, Option<Value>)> + 'a {
+        series.column.iter_from(from.max(self.first_tick)).filter_map(|(tick, scaled)| {
+            Some((self.time_of(tick)?, scaled.map(|scaled| from_scaled(scaled, series.decimals))))
+        })
+    }
+}
+
+impl Series {
+    /// The newest value, however old.
+    #[must_use]
+    pub fn current(&self) -> Option<Value> {
+        self.column.last().map(|(_, scaled)| from_scaled(scaled, self.decimals))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scaled::to_scaled;
+
+    fn recent() -> Recent {
+        let mut recent = Recent::new(300_000);
+        recent.announce(1, Arc::new(SeriesKey::plain(MetricId::CpuBusy)), 1);
+        recent.announce(2, Arc::new(SeriesKey::of(MetricId::MountUsedPercent, "/")), 1);
+        recent
+    }
+
+    #[test]
+    fn five_minutes_are_kept_at_any_interval_and_never_more_than_the_limit() {
+        for interval_ms in [100, 1_000, 5_000] {
+            let mut recent = recent();
+            for tick in 0..4_000i64 {
+                recent.push(UnixMillis(tick * interval_ms), [(1, tick)]);
+            }
+            let newest = UnixMillis(3_999 * interval_ms);
+            let oldest = *recent.times().front().unwrap();
+            assert!(newest.since_ms(oldest) <= 300_000 && recent.times().len() <= Recent::TICK_LIMIT);
+            assert!(recent.times().len() as u64 >= 300_000 / interval_ms as u64);
+            let series = recent.get(1).unwrap();
+            assert_eq!(recent.points(series, 0).count(), recent.times().len());
+            assert_eq!(recent.points(series, 0).next().unwrap(), (oldest, Some((oldest.0 / interval_ms) as f64 / 10.0)));
+        }
+    }
+
+    #[test]
+    fn a_slow_series_shows_holes_and_keeps_its_current_value() {
+        let mut recent = recent();
+        recent.push(UnixMillis(0), [(1, 10), (2, to_scaled(91.5, 1).unwrap())]);
+        recent.push(UnixMillis(1_000), [(1, 20)]);
+        assert_eq!(recent.value_of(&SeriesKey::of(MetricId::MountUsedPercent, "/")), Some(91.5));
+        assert_eq!(recent.value(MetricId::CpuBusy), Some(2.0));
+    }
+
+    #[test]
+    fn a_number_that_is_announced_anew_forgets_its_past() {
+        let mut recent = recent();
+        recent.push(UnixMillis(0), [(1, 10)]);
+        assert!(recent.announce(1, Arc::new(SeriesKey::plain(MetricId::Load1)), 2));
+        assert_eq!(recent.value(MetricId::CpuBusy), None);
+        assert_eq!(recent.value(MetricId::Load1), None);
+        assert!(!recent.announce(9, Arc::new(SeriesKey::plain(MetricId::Load1)), 2), "one key, one number");
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_keeps_the_order_of_ticks() {
+        let mut recent = recent();
+        recent.push(UnixMillis(10_000), [(1, 1)]);
+        recent.push(UnixMillis(4_000), [(1, 2)]);
+        let times: Vec<_> = recent.times().iter().copied().collect();
+        assert_eq!(times, [UnixMillis(10_000), UnixMillis(10_001)]);
+    }
+
+    #[test]
+    fn more_series_than_the_limit_are_refused() {
+        let mut recent = Recent::new(1_000);
+        for number in 0..5_000u32 {
+            let taken = recent.announce(number, Arc::new(SeriesKey::of(MetricId::MountUsed, &number.to_string())), 0);
+            assert_eq!(taken, (number as usize) < Recent::SERIES_LIMIT);
+        }
+    }
+}
