@@ -1,1 +1,51 @@
-fn main() {}
+//! The chores of this repository: `cargo xtask ci` is what CI runs and what the README names as the test command.
+#![expect(
+    clippy::print_stdout,
+    reason = "a command-line tool reports on its standard output"
+)]
+
+mod ci;
+mod prepare;
+mod process;
+mod tidy;
+mod totals;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+  ci        everything that CI checks: prepare, fmt, tidy, clippy, doc, deny, tests, doc tests
+  tidy      only the repository's own rules: crate arrows, file sizes, manifests, clippy bans
+  prepare   only get what the tests need: rustfmt, clippy, a Python with grpcio under target/
+
+Example: cargo xtask tidy";
+
+/// The `EX_USAGE` of sysexits.h, as for the product's own binaries.
+const EXIT_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments.as_slice() {
+        ["ci"] => ci::run(),
+        ["tidy"] => tidy::run(),
+        ["prepare"] => prepare::run(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            println!("{USAGE}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
