@@ -1,2 +1,42 @@
-//! Placeholder.
-pub mod wire { #![expect(clippy::all, reason="generated")] tonic::include_proto!("monitoring.v1"); }
+//! The wire: protocol messages, their conversion to the domain, servers and clients.
+//!
+//! tonic's types stay in here. Whoever serves implements [`Backend`] over [`Inbound`] and [`Outbound`]; whoever asks
+//! uses [`Client`]. Both deal in the messages of [`wire`].
+
+mod auth;
+mod client;
+mod convert;
+mod error;
+mod handshake;
+mod replica;
+mod server;
+mod streams;
+
+pub use auth::{Principal, Role};
+pub use convert::{
+    health_from_wire, health_to_wire, host_from_wire, host_to_wire, liveness_from_wire, liveness_to_wire,
+    processes_from_wire, processes_to_wire, series_from_wire, series_to_wire, tick_at, tick_to_wire,
+    tick_values,
+};
+pub use error::{ApiError, Code};
+pub use handshake::{PROTOCOL_VERSION, check_peer, hello};
+pub use replica::{Machine, OutOfSync, Replica};
+pub use server::Backend;
+pub use streams::{Closed, Inbound, Outbound};
+
+/// The messages of `proto/monitoring/v1`, and the generated plumbing that only this crate uses.
+#[expect(clippy::all, unreachable_pub, reason = "generated")]
+mod generated {
+    tonic::include_proto!("monitoring.v1");
+}
+
+/// The messages of `proto/monitoring/v1`; the files there are their documentation.
+pub mod wire {
+    pub use crate::generated::{
+        Accepted, Batch, CollectorHello, Command, Directive, Failure, FleetTotals, HealthStatus, Heartbeat,
+        History, HostInfo, Liveness, MachineHeader, MachineState, MachineUpdate, Metric, MetricsRequest,
+        PeerHello, Process, ProcessDetail, ProcessKey, ProcessState, ProcessUpdate, PushRequest,
+        PushResponse, Response, SeriesDefinition, SeriesHistory, SetInterval, StateRequest, Subscribe, Tick,
+        Unsubscribe, Update, UpdateReceived, command, push_request, push_response, response,
+    };
+}

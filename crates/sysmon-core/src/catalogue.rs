@@ -44,13 +44,19 @@ impl Unit {
     /// The word used on the wire and in JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(unit, _)| *unit == self).map_or("count", |(_, word)| word)
+        Self::WORDS
+            .iter()
+            .find(|(unit, _)| *unit == self)
+            .map_or("count", |(_, word)| word)
     }
 
     /// The unit of a word; an unknown word counts as [`Unit::Count`], so that a newer peer's metric is still shown.
     #[must_use]
     pub fn from_word(word: &str) -> Self {
-        Self::WORDS.iter().find(|(_, known)| *known == word).map_or(Self::Count, |(unit, _)| *unit)
+        Self::WORDS
+            .iter()
+            .find(|(_, known)| *known == word)
+            .map_or(Self::Count, |(unit, _)| *unit)
     }
 }
 
@@ -241,7 +247,10 @@ impl MetricId {
     /// The metric of this name. Linear in the table: called when a series is announced, not per sample.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        CATALOGUE.iter().find(|definition| definition.name == name).map(|definition| definition.id)
+        CATALOGUE
+            .iter()
+            .find(|definition| definition.name == name)
+            .map(|definition| definition.id)
     }
 }
 
@@ -255,7 +264,11 @@ mod tests {
         let mut names = HashSet::new();
         for (index, definition) in CATALOGUE.iter().enumerate() {
             assert_eq!(definition.id as usize, index);
-            assert!(names.insert(definition.name), "{} is there twice", definition.name);
+            assert!(
+                names.insert(definition.name),
+                "{} is there twice",
+                definition.name
+            );
             assert_eq!(MetricId::from_name(definition.name), Some(definition.id));
         }
     }
@@ -281,7 +294,12 @@ mod tests {
     #[test]
     fn totals_are_named_totals() {
         for definition in CATALOGUE {
-            assert_eq!(definition.kind == Kind::Total, definition.name.ends_with("_total"), "{}", definition.name);
+            assert_eq!(
+                definition.kind == Kind::Total,
+                definition.name.ends_with("_total"),
+                "{}",
+                definition.name
+            );
         }
     }
 }

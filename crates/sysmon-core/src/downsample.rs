@@ -40,9 +40,23 @@ pub fn downsample(
         }
         // In 128 bits, because milliseconds times buckets may not fit 64.
         let index = u128::from(at.since_ms(from)) * buckets as u128 / u128::from(width_ms);
-        let Some(slice) = usize::try_from(index).ok().and_then(|index| slices.get_mut(index)) else { continue };
+        let Some(slice) = usize::try_from(index)
+            .ok()
+            .and_then(|index| slices.get_mut(index))
+        else {
+            continue;
+        };
         match slice {
-            None => *slice = Some(Bucket { at, minimum: value, maximum: value, mean: value, last: value, count: 1 }),
+            None => {
+                *slice = Some(Bucket {
+                    at,
+                    minimum: value,
+                    maximum: value,
+                    mean: value,
+                    last: value,
+                    count: 1,
+                })
+            }
             Some(bucket) => {
                 bucket.minimum = bucket.minimum.min(value);
                 bucket.maximum = bucket.maximum.max(value);
@@ -81,8 +95,16 @@ mod tests {
 
     #[test]
     fn a_gap_stays_a_gap() {
-        let slices = downsample([(UnixMillis(0), 1.0), (UnixMillis(30), 2.0)], UnixMillis(0), UnixMillis(40), 4);
-        assert_eq!(slices.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false, true]);
+        let slices = downsample(
+            [(UnixMillis(0), 1.0), (UnixMillis(30), 2.0)],
+            UnixMillis(0),
+            UnixMillis(40),
+            4,
+        );
+        assert_eq!(
+            slices.iter().map(Option::is_some).collect::<Vec<_>>(),
+            [true, false, false, true]
+        );
         assert!(downsample([(UnixMillis(0), f64::NAN)], UnixMillis(0), UnixMillis(40), 1)[0].is_none());
         assert!(downsample([], UnixMillis(5), UnixMillis(5), 4).is_empty());
     }

@@ -10,13 +10,17 @@ impl TextFilter {
     /// The filter of what a person typed; empty text matches everything.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        Self { words: text.split_whitespace().map(str::to_lowercase).collect() }
+        Self {
+            words: text.split_whitespace().map(str::to_lowercase).collect(),
+        }
     }
 
     /// Whether every word occurs in one of the texts (id, hostname, `name=value` of the labels).
     #[must_use]
     pub fn matches<'a>(&self, texts: impl Iterator<Item = &'a str> + Clone) -> bool {
-        self.words.iter().all(|word| texts.clone().any(|text| text.to_lowercase().contains(word)))
+        self.words
+            .iter()
+            .all(|word| texts.clone().any(|text| text.to_lowercase().contains(word)))
     }
 
     /// Whether everything matches.
@@ -33,8 +37,18 @@ mod tests {
     #[test]
     fn all_words_must_occur_in_any_order_and_case() {
         let texts = ["web-01", "WEB-01.example", "role=frontend"];
-        for (filter, expected) in [("", true), ("web", true), ("FRONT web", true), ("web db", false), ("role=front", true)] {
-            assert_eq!(TextFilter::parse(filter).matches(texts.iter().copied()), expected, "{filter}");
+        for (filter, expected) in [
+            ("", true),
+            ("web", true),
+            ("FRONT web", true),
+            ("web db", false),
+            ("role=front", true),
+        ] {
+            assert_eq!(
+                TextFilter::parse(filter).matches(texts.iter().copied()),
+                expected,
+                "{filter}"
+            );
         }
     }
 }

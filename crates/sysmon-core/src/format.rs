@@ -68,7 +68,11 @@ pub fn format_age(milliseconds: u64) -> String {
 
 fn format_percent(value: f64) -> String {
     // Ten and above as whole numbers; below, one decimal shows that something moves at all.
-    if value.abs() >= 9.95 || value.abs() < 0.05 { format!("{value:.0}%") } else { format!("{value:.1}%") }
+    if value.abs() >= 9.95 || value.abs() < 0.05 {
+        format!("{value:.0}%")
+    } else {
+        format!("{value:.1}%")
+    }
 }
 
 fn format_milliseconds(value: f64) -> String {

@@ -66,7 +66,9 @@ pub fn thresholds(metric: MetricId) -> Option<Thresholds> {
         MetricId::CpuSteal => (20.0, 40.0),
         MetricId::MemoryUsedPercent => (90.0, 98.0),
         MetricId::SwapUsedPercent => (90.0, 98.0),
-        MetricId::MountUsedPercent | MetricId::MountWorstPercent | MetricId::MountInodesUsedPercent => (90.0, 98.0),
+        MetricId::MountUsedPercent | MetricId::MountWorstPercent | MetricId::MountInodesUsedPercent => {
+            (90.0, 98.0)
+        }
         _ => return None,
     };
     Some(Thresholds { warning, critical })
@@ -89,8 +91,14 @@ mod tests {
     #[test]
     fn the_worst_metric_decides() {
         use MetricId::{CpuBusy, Load1, MemoryUsedPercent};
-        assert_eq!(assess([(CpuBusy, 20.0), (MemoryUsedPercent, 40.0)]), Health::Healthy);
-        assert_eq!(assess([(CpuBusy, 86.0), (MemoryUsedPercent, 99.0)]), Health::Critical);
+        assert_eq!(
+            assess([(CpuBusy, 20.0), (MemoryUsedPercent, 40.0)]),
+            Health::Healthy
+        );
+        assert_eq!(
+            assess([(CpuBusy, 86.0), (MemoryUsedPercent, 99.0)]),
+            Health::Critical
+        );
         assert_eq!(assess([(CpuBusy, 85.0)]), Health::Warning);
         assert_eq!(assess([(Load1, 900.0)]), Health::Unknown);
         assert_eq!(assess([]), Health::Unknown);

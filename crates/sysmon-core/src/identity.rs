@@ -41,7 +41,10 @@ impl MachineId {
         if count > 128 {
             return Err(IdentityError::TooLong(count));
         }
-        match text.chars().find(|character| !(character.is_ascii_alphanumeric() || "-_.:".contains(*character))) {
+        match text
+            .chars()
+            .find(|character| !(character.is_ascii_alphanumeric() || "-_.:".contains(*character)))
+        {
             Some(character) => Err(IdentityError::Character(character)),
             None => Ok(Self(text.into())),
         }
@@ -70,7 +73,10 @@ impl Epoch {
     /// # Errors
     /// [`IdentityError::EpochLength`] when there are not exactly 16.
     pub fn parse(bytes: &[u8]) -> Result<Self, IdentityError> {
-        bytes.try_into().map(Self).map_err(|_| IdentityError::EpochLength(bytes.len()))
+        bytes
+            .try_into()
+            .map(Self)
+            .map_err(|_| IdentityError::EpochLength(bytes.len()))
     }
 }
 
@@ -83,6 +89,9 @@ mod tests {
         for bad in ["", "a b", "a/b", "\u{1b}[31m", "näs", "a\n", &"x".repeat(129)] {
             assert!(MachineId::parse(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(MachineId::parse("web-01.dc2:rack_7").unwrap().as_str(), "web-01.dc2:rack_7");
+        assert_eq!(
+            MachineId::parse("web-01.dc2:rack_7").unwrap().as_str(),
+            "web-01.dc2:rack_7"
+        );
     }
 }

@@ -42,7 +42,13 @@ impl Recent {
     /// An empty record that keeps `window_ms` of the past.
     #[must_use]
     pub fn new(window_ms: u64) -> Self {
-        Self { series: BTreeMap::new(), by_key: HashMap::new(), times: VecDeque::new(), first_tick: 0, window_ms }
+        Self {
+            series: BTreeMap::new(),
+            by_key: HashMap::new(),
+            times: VecDeque::new(),
+            first_tick: 0,
+            window_ms,
+        }
     }
 
     /// Makes `number` stand for a series; what the number stood for before is forgotten. Returns `false`, changing
@@ -58,7 +64,14 @@ impl Recent {
             return false;
         }
         self.by_key.insert(Arc::clone(&key), number);
-        self.series.insert(number, Series { key, decimals: decimals.min(MAX_DECIMALS), column: Column::default() });
+        self.series.insert(
+            number,
+            Series {
+                key,
+                decimals: decimals.min(MAX_DECIMALS),
+                column: Column::default(),
+            },
+        );
         true
     }
 
@@ -75,7 +88,10 @@ impl Recent {
         let at = self.times.back().map_or(at, |last| at.max(last.plus_ms(1)));
         self.times.push_back(at);
         while self.times.len() > Self::TICK_LIMIT
-            || self.times.front().is_some_and(|oldest| at.since_ms(*oldest) > self.window_ms)
+            || self
+                .times
+                .front()
+                .is_some_and(|oldest| at.since_ms(*oldest) > self.window_ms)
         {
             self.times.pop_front();
             self.first_tick += 1;
@@ -92,7 +108,10 @@ impl Recent {
     /// Forgets all series and ticks; tick numbers go on.
     pub fn clear(&mut self) {
         let next_tick = self.next_tick();
-        *self = Self { first_tick: next_tick, ..Self::new(self.window_ms) };
+        *self = Self {
+            first_tick: next_tick,
+            ..Self::new(self.window_ms)
+        };
     }
 
     /// Number that the next tick will have: how many there were since the record was made.
@@ -158,10 +177,20 @@ impl Recent {
     }
 
     /// The points of a series from tick `from` on, oldest first; `None` where it had no value.
-    pub fn points<'a>(&'a self, series: &'a Series, from: u64) -> impl Iterator<Item = (UnixMillis, Option<Value>)> + 'a {
-        series.column.iter_from(from.max(self.first_tick)).filter_map(|(tick, scaled)| {
-            Some((self.time_of(tick)?, scaled.map(|scaled| from_scaled(scaled, series.decimals))))
-        })
+    pub fn points<'a>(
+        &'a self,
+        series: &'a Series,
+        from: u64,
+    ) -> impl Iterator<Item = (UnixMillis, Option<Value>)> + 'a {
+        series
+            .column
+            .iter_from(from.max(self.first_tick))
+            .filter_map(|(tick, scaled)| {
+                Some((
+                    self.time_of(tick)?,
+                    scaled.map(|scaled| from_scaled(scaled, series.decimals)),
+                ))
+            })
     }
 }
 
@@ -169,7 +198,9 @@ impl Series {
     /// The newest value, however old.
     #[must_use]
     pub fn current(&self) -> Option<Value> {
-        self.column.last().map(|(_, scaled)| from_scaled(scaled, self.decimals))
+        self.column
+            .last()
+            .map(|(_, scaled)| from_scaled(scaled, self.decimals))
     }
 }
 
@@ -198,7 +229,10 @@ mod tests {
             assert!(recent.times().len() as u64 >= 300_000 / interval_ms as u64);
             let series = recent.get(1).unwrap();
             assert_eq!(recent.points(series, 0).count(), recent.times().len());
-            assert_eq!(recent.points(series, 0).next().unwrap(), (oldest, Some((oldest.0 / interval_ms) as f64 / 10.0)));
+            assert_eq!(
+                recent.points(series, 0).next().unwrap(),
+                (oldest, Some((oldest.0 / interval_ms) as f64 / 10.0))
+            );
         }
     }
 
@@ -207,7 +241,10 @@ mod tests {
         let mut recent = recent();
         recent.push(UnixMillis(0), [(1, 10), (2, to_scaled(91.5, 1).unwrap())]);
         recent.push(UnixMillis(1_000), [(1, 20)]);
-        assert_eq!(recent.value_of(&SeriesKey::of(MetricId::MountUsedPercent, "/")), Some(91.5));
+        assert_eq!(
+            recent.value_of(&SeriesKey::of(MetricId::MountUsedPercent, "/")),
+            Some(91.5)
+        );
         assert_eq!(recent.value(MetricId::CpuBusy), Some(2.0));
     }
 
@@ -218,7 +255,10 @@ mod tests {
         assert!(recent.announce(1, Arc::new(SeriesKey::plain(MetricId::Load1)), 2));
         assert_eq!(recent.value(MetricId::CpuBusy), None);
         assert_eq!(recent.value(MetricId::Load1), None);
-        assert!(!recent.announce(9, Arc::new(SeriesKey::plain(MetricId::Load1)), 2), "one key, one number");
+        assert!(
+            !recent.announce(9, Arc::new(SeriesKey::plain(MetricId::Load1)), 2),
+            "one key, one number"
+        );
     }
 
     #[test]
@@ -234,7 +274,11 @@ mod tests {
     fn more_series_than_the_limit_are_refused() {
         let mut recent = Recent::new(1_000);
         for number in 0..5_000u32 {
-            let taken = recent.announce(number, Arc::new(SeriesKey::of(MetricId::MountUsed, &number.to_string())), 0);
+            let taken = recent.announce(
+                number,
+                Arc::new(SeriesKey::of(MetricId::MountUsed, &number.to_string())),
+                0,
+            );
             assert_eq!(taken, (number as usize) < Recent::SERIES_LIMIT);
         }
     }

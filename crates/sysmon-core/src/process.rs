@@ -47,13 +47,19 @@ impl ProcessState {
     #[must_use]
     pub fn from_letter(letter: char) -> Self {
         let letter = if letter == 't' { 'T' } else { letter };
-        Self::LETTERS.iter().find(|(_, known)| *known == letter).map_or(Self::Unknown, |(state, _)| *state)
+        Self::LETTERS
+            .iter()
+            .find(|(_, known)| *known == letter)
+            .map_or(Self::Unknown, |(state, _)| *state)
     }
 
     /// The letter that ps shows; `?` when unknown.
     #[must_use]
     pub fn letter(self) -> char {
-        Self::LETTERS.iter().find(|(state, _)| *state == self).map_or('?', |(_, letter)| *letter)
+        Self::LETTERS
+            .iter()
+            .find(|(state, _)| *state == self)
+            .map_or('?', |(_, letter)| *letter)
     }
 }
 
@@ -150,8 +156,18 @@ impl ProcessTable {
         ProcessDelta {
             replace: false,
             complete: next.complete,
-            changed: next.processes.values().filter(|now| self.processes.get(&now.key) != Some(now)).cloned().collect(),
-            removed: self.processes.keys().filter(|key| !next.processes.contains_key(key)).copied().collect(),
+            changed: next
+                .processes
+                .values()
+                .filter(|now| self.processes.get(&now.key) != Some(now))
+                .cloned()
+                .collect(),
+            removed: self
+                .processes
+                .keys()
+                .filter(|key| !next.processes.contains_key(key))
+                .copied()
+                .collect(),
             totals: next.totals,
         }
     }
@@ -199,7 +215,10 @@ mod tests {
 
     fn process(pid: u32, cpu: u8) -> Process {
         Process {
-            key: ProcessKey { pid, start_ms: u64::from(pid) },
+            key: ProcessKey {
+                pid,
+                start_ms: u64::from(pid),
+            },
             parent_pid: 1,
             user: "root".into(),
             name: "x".into(),
@@ -216,7 +235,12 @@ mod tests {
     fn table(rows: &[(u32, u8)]) -> ProcessTable {
         let mut table = ProcessTable::default();
         let changed = rows.iter().map(|(pid, cpu)| process(*pid, *cpu)).collect();
-        table.apply(&ProcessDelta { replace: true, complete: true, changed, ..ProcessDelta::default() });
+        table.apply(&ProcessDelta {
+            replace: true,
+            complete: true,
+            changed,
+            ..ProcessDelta::default()
+        });
         table
     }
 
@@ -243,7 +267,12 @@ mod tests {
         let mut reborn = process(7, 1);
         reborn.key.start_ms = 99;
         let mut new = ProcessTable::default();
-        new.apply(&ProcessDelta { replace: true, complete: true, changed: vec![reborn], ..ProcessDelta::default() });
+        new.apply(&ProcessDelta {
+            replace: true,
+            complete: true,
+            changed: vec![reborn],
+            ..ProcessDelta::default()
+        });
         let delta = old.delta_to(&new);
         assert_eq!((delta.changed.len(), delta.removed.len()), (1, 1));
     }

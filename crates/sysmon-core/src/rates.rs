@@ -117,9 +117,10 @@ pub struct RateTracker<const N: usize> {
 impl<const N: usize> RateTracker<N> {
     /// A tracker whose counters have not been read yet.
     #[must_use]
-    pub fn new(width: CounterWidth) -> Self
-    {
-        Self { counters: [Counter::new(width); N] }
+    pub fn new(width: CounterWidth) -> Self {
+        Self {
+            counters: [Counter::new(width); N],
+        }
     }
 
     /// Takes a reading of all counters at one moment; see [`Counter::read`].
@@ -131,7 +132,10 @@ impl<const N: usize> RateTracker<N> {
         for (index, value) in values.into_iter().enumerate() {
             derived[index] = self.counters[index].read(value, monotonic_ns, gap_ns);
         }
-        derived.iter().all(|derivation| matches!(derivation, Derivation::Rate { .. })).then_some(derived)
+        derived
+            .iter()
+            .all(|derivation| matches!(derivation, Derivation::Rate { .. }))
+            .then_some(derived)
     }
 }
 
@@ -202,7 +206,10 @@ mod tests {
         let mut counter = Counter::new(CounterWidth::Bits64);
         counter.read(0, 0, 3 * SECOND);
         assert_eq!(counter.read(1_000_000, 4 * SECOND, 3 * SECOND), Derivation::First);
-        assert_eq!(counter.read(1_000_010, 5 * SECOND, 3 * SECOND).increase(), Some(10));
+        assert_eq!(
+            counter.read(1_000_010, 5 * SECOND, 3 * SECOND).increase(),
+            Some(10)
+        );
     }
 
     #[test]

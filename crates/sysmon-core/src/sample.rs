@@ -26,7 +26,13 @@ impl Metric {
     /// The metric of this name: the catalogue's where it is known, else a custom one of the given unit.
     #[must_use]
     pub fn named(name: &str, unit: Unit) -> Self {
-        MetricId::from_name(name).map_or_else(|| Self::Custom { name: name.into(), unit }, Self::Known)
+        MetricId::from_name(name).map_or_else(
+            || Self::Custom {
+                name: name.into(),
+                unit,
+            },
+            Self::Known,
+        )
     }
 
     /// The dotted name.
@@ -42,7 +48,13 @@ impl Metric {
     #[must_use]
     pub fn unit(&self) -> Unit {
         self.definition().map_or_else(
-            || if let Self::Custom { unit, .. } = self { *unit } else { Unit::Count },
+            || {
+                if let Self::Custom { unit, .. } = self {
+                    *unit
+                } else {
+                    Unit::Count
+                }
+            },
             |definition| definition.unit,
         )
     }
@@ -85,14 +97,23 @@ impl SeriesKey {
     /// The series of a metric that a machine has once.
     #[must_use]
     pub fn plain(metric: MetricId) -> Self {
-        Self { metric: metric.into(), labels: Vec::new() }
+        Self {
+            metric: metric.into(),
+            labels: Vec::new(),
+        }
     }
 
     /// The series of one entity, under the metric's own label dimension (`mount`, `disk`, …).
     #[must_use]
     pub fn of(metric: MetricId, entity: &str) -> Self {
         let name = metric.definition().label.unwrap_or("entity");
-        Self { metric: metric.into(), labels: vec![Label { name: name.into(), value: entity.into() }] }
+        Self {
+            metric: metric.into(),
+            labels: vec![Label {
+                name: name.into(),
+                value: entity.into(),
+            }],
+        }
     }
 
     /// The catalogue's id, when the metric is known.
@@ -115,9 +136,19 @@ impl fmt::Display for SeriesKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.metric.name())?;
         for (index, label) in self.labels.iter().enumerate() {
-            write!(formatter, "{}{}={:?}", if index == 0 { '{' } else { ',' }, label.name, &*label.value)?;
+            write!(
+                formatter,
+                "{}{}={:?}",
+                if index == 0 { '{' } else { ',' },
+                label.name,
+                &*label.value
+            )?;
         }
-        if self.labels.is_empty() { Ok(()) } else { formatter.write_str("}") }
+        if self.labels.is_empty() {
+            Ok(())
+        } else {
+            formatter.write_str("}")
+        }
     }
 }
 

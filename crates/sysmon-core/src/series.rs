@@ -29,7 +29,11 @@ impl Column {
             return;
         }
         if self.bytes.is_empty() || tick - self.next_tick > LONGEST_HOLE {
-            *self = Self { first_tick: tick, next_tick: tick, ..Self::default() };
+            *self = Self {
+                first_tick: tick,
+                next_tick: tick,
+                ..Self::default()
+            };
         }
         for _ in self.next_tick..tick {
             self.bytes.push(0);

@@ -17,7 +17,17 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     if is_clean(text) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().map(|character| if is_hostile(character) { '\u{fffd}' } else { character }).collect())
+    Cow::Owned(
+        text.chars()
+            .map(|character| {
+                if is_hostile(character) {
+                    '\u{fffd}'
+                } else {
+                    character
+                }
+            })
+            .collect(),
+    )
 }
 
 fn is_hostile(character: char) -> bool {
@@ -37,7 +47,9 @@ pub fn clip(text: &str, cells: usize) -> Cow<'_, str> {
     if display_width(text) <= cells {
         return Cow::Borrowed(text);
     }
-    let Some(room) = cells.checked_sub(1) else { return Cow::Borrowed("") };
+    let Some(room) = cells.checked_sub(1) else {
+        return Cow::Borrowed("");
+    };
     let mut taken = 0;
     let mut end = 0;
     for (index, character) in text.char_indices() {
@@ -67,7 +79,10 @@ mod tests {
 
     #[test]
     fn escape_sequences_and_overrides_are_disarmed() {
-        assert_eq!(sanitize("a\u{1b}[2Jb\u{202e}c\u{9b}d\r\n"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}\u{fffd}");
+        assert_eq!(
+            sanitize("a\u{1b}[2Jb\u{202e}c\u{9b}d\r\n"),
+            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}\u{fffd}"
+        );
         assert_eq!(sanitize("naïve 漢字"), "naïve 漢字");
     }
 

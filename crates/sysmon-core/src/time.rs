@@ -82,16 +82,35 @@ mod tests {
     #[test]
     fn three_missed_intervals_are_stale_and_a_minute_is_lost_at_any_interval() {
         for (interval_ms, stale_ms) in [(100, 1_000), (1_000, 3_000), (5_000, 15_000), (3_600_000, 30_000)] {
-            assert_eq!(Liveness::judge(stale_ms - 1, interval_ms), Liveness::Live, "{interval_ms}");
-            assert_eq!(Liveness::judge(stale_ms, interval_ms), Liveness::Stale, "{interval_ms}");
-            assert_eq!(Liveness::judge(59_999, interval_ms), Liveness::Stale, "{interval_ms}");
-            assert_eq!(Liveness::judge(60_000, interval_ms), Liveness::Lost, "{interval_ms}");
+            assert_eq!(
+                Liveness::judge(stale_ms - 1, interval_ms),
+                Liveness::Live,
+                "{interval_ms}"
+            );
+            assert_eq!(
+                Liveness::judge(stale_ms, interval_ms),
+                Liveness::Stale,
+                "{interval_ms}"
+            );
+            assert_eq!(
+                Liveness::judge(59_999, interval_ms),
+                Liveness::Stale,
+                "{interval_ms}"
+            );
+            assert_eq!(
+                Liveness::judge(60_000, interval_ms),
+                Liveness::Lost,
+                "{interval_ms}"
+            );
         }
     }
 
     #[test]
     fn a_clock_set_back_gives_no_negative_age() {
         assert_eq!(UnixMillis(5).since_ms(UnixMillis(9)), 0);
-        assert_eq!(UnixMillis(i64::MAX).since_ms(UnixMillis(i64::MIN)), i64::MAX as u64);
+        assert_eq!(
+            UnixMillis(i64::MAX).since_ms(UnixMillis(i64::MIN)),
+            i64::MAX as u64
+        );
     }
 }

@@ -1,0 +1,1 @@
+//! Asking: to be written.

@@ -1,0 +1,79 @@
+//! The first words of every stream.
+
+use sysmon_core::UnixMillis;
+
+use crate::error::{ApiError, Code};
+use crate::wire;
+
+/// The protocol that this release speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// What this release says of itself at `now`.
+#[must_use]
+pub fn hello(now: UnixMillis) -> wire::PeerHello {
+    wire::PeerHello {
+        protocol_version: PROTOCOL_VERSION,
+        capabilities: Vec::new(),
+        software_version: env!("CARGO_PKG_VERSION").into(),
+        now_unix_ms: now.0,
+    }
+}
+
+/// Checks that the other side speaks our protocol.
+///
+/// # Errors
+/// [`Code::FailedPrecondition`] with a text that names the side to upgrade.
+pub fn check_peer(peer: Option<&wire::PeerHello>) -> Result<(), ApiError> {
+    let Some(peer) = peer else {
+        return Err(ApiError::invalid(
+            "the first message must be a hello with the protocol version",
+        ));
+    };
+    let (theirs, ours) = (peer.protocol_version, PROTOCOL_VERSION);
+    // Version text comes from afar and may end up on a terminal.
+    let release = sysmon_core::sanitize(&peer.software_version).into_owned();
+    let other = if release.is_empty() {
+        "the other side".into()
+    } else {
+        format!("the other side (release {release})")
+    };
+    if theirs < ours {
+        Err(ApiError::new(
+            Code::FailedPrecondition,
+            format!("{other} speaks protocol {theirs}, this side needs {ours}: upgrade the other side"),
+        ))
+    } else if theirs > ours {
+        Err(ApiError::new(
+            Code::FailedPrecondition,
+            format!("{other} speaks protocol {theirs}, this side only {ours}: upgrade this side"),
+        ))
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_of_another_version_is_told_which_side_to_upgrade() {
+        let mut peer = hello(UnixMillis(0));
+        assert_eq!(check_peer(Some(&peer)), Ok(()));
+        peer.protocol_version = 0;
+        assert!(
+            check_peer(Some(&peer))
+                .unwrap_err()
+                .message
+                .ends_with("upgrade the other side")
+        );
+        peer.protocol_version = 9;
+        assert!(
+            check_peer(Some(&peer))
+                .unwrap_err()
+                .message
+                .ends_with("upgrade this side")
+        );
+        assert!(check_peer(None).is_err());
+    }
+}
