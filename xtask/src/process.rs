@@ -49,13 +49,16 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 /// # Errors
 /// When the program cannot be started.
 pub(crate) fn run(command: &mut Command, tally: Option<Tally>) -> Result<(ExitStatus, Option<Totals>)> {
-    run_with_grace(command, tally, LEFTOVER_GRACE)
+    run_into(command, tally, LEFTOVER_GRACE, (io::stdout(), io::stderr()))
 }
 
-fn run_with_grace(
+/// The same with its own time for leftovers and its own sinks for the two streams, which the tests need: what
+/// they relay must not reach a runner that counts it.
+fn run_into(
     command: &mut Command,
     tally: Option<Tally>,
     grace: Duration,
+    (out, err): (impl Write + Send + 'static, impl Write + Send + 'static),
 ) -> Result<(ExitStatus, Option<Totals>)> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command
@@ -64,13 +67,8 @@ fn run_with_grace(
     let tally = Arc::new(Mutex::new(tally));
     // One message per stream, so it never fills up.
     let (done, ends) = sync_channel(2);
-    follow(
-        child.stdout.take(),
-        io::stdout(),
-        Arc::clone(&tally),
-        done.clone(),
-    );
-    follow(child.stderr.take(), io::stderr(), Arc::clone(&tally), done);
+    follow(child.stdout.take(), out, Arc::clone(&tally), done.clone());
+    follow(child.stderr.take(), err, Arc::clone(&tally), done);
     let status = child
         .wait()
         .wrap_err("failed to wait for the program that was started")?;
@@ -185,12 +183,17 @@ mod tests {
             command
         }
 
+        fn run_quietly(script: &str, grace: Duration) -> (ExitStatus, Option<Totals>) {
+            let tally = Some(Tally::new(Runner::Libtest));
+            run_into(&mut shell(script), tally, grace, (io::sink(), io::sink())).unwrap()
+        }
+
         const RESULT: &str = "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
 
         #[test]
         fn totals_are_read_from_both_streams_also_of_a_failing_program() {
             let script = format!("echo '{RESULT}'; echo '{RESULT}' >&2; exit 3");
-            let (status, totals) = run(&mut shell(&script), Some(Tally::new(Runner::Libtest))).unwrap();
+            let (status, totals) = run_quietly(&script, LEFTOVER_GRACE);
             assert_eq!(status.code(), Some(3));
             assert_eq!(
                 totals,
@@ -206,9 +209,7 @@ mod tests {
         fn a_process_left_behind_does_not_hold_the_run() {
             let started = Instant::now();
             let script = format!("sleep 20 & echo '{RESULT}'");
-            let tally = Some(Tally::new(Runner::Libtest));
-            let (status, totals) =
-                run_with_grace(&mut shell(&script), tally, Duration::from_millis(300)).unwrap();
+            let (status, totals) = run_quietly(&script, Duration::from_millis(300));
             assert!(status.success());
             assert_eq!(
                 totals,
