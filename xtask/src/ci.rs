@@ -87,10 +87,18 @@ fn steps(tools: &Tools) -> Vec<Step> {
     steps.push(step("doc", &["doc", "--workspace", "--no-deps"]));
     match tools.deny {
         Deny::Missing => {}
-        Deny::WithoutAdvisories => {
-            steps.push(step("deny", &["deny", "check", "bans", "licenses", "sources"]))
-        }
-        Deny::Ready => steps.push(step("deny", &["deny", "check"])),
+        Deny::WithoutAdvisories => steps.push(step(
+            "deny",
+            &[
+                "deny",
+                "check",
+                "--hide-inclusion-graph",
+                "bans",
+                "licenses",
+                "sources",
+            ],
+        )),
+        Deny::Ready => steps.push(step("deny", &["deny", "check", "--hide-inclusion-graph"])),
     }
     steps.push(if tools.nextest {
         let arguments = &[
@@ -293,7 +301,10 @@ mod tests {
             deny: Deny::WithoutAdvisories,
             ..tools()
         };
-        assert_eq!(arguments(&offline, "deny"), "deny check bans licenses sources");
+        assert_eq!(
+            arguments(&offline, "deny"),
+            "deny check --hide-inclusion-graph bans licenses sources"
+        );
     }
 
     #[test]
