@@ -23,7 +23,8 @@ struct Step {
 enum Work {
     Tidy,
     Cargo {
-        arguments: &'static [&'static str],
+        /// Separated by single spaces; none of them holds one.
+        arguments: &'static str,
         runner: Option<Runner>,
     },
 }
@@ -72,7 +73,7 @@ fn steps(tools: &Tools) -> Vec<Step> {
     };
     let mut steps = Vec::new();
     if tools.rustfmt {
-        steps.push(step("fmt", &["fmt", "--all", "--check"]));
+        steps.push(step("fmt", "fmt --all --check"));
     }
     steps.push(Step {
         name: "tidy",
@@ -81,45 +82,31 @@ fn steps(tools: &Tools) -> Vec<Step> {
     if tools.clippy {
         steps.push(step(
             "clippy",
-            &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+            "clippy --workspace --all-targets --keep-going -- -D warnings",
         ));
     }
-    steps.push(step("doc", &["doc", "--workspace", "--no-deps"]));
+    steps.push(step("doc", "doc --workspace --no-deps"));
     match tools.deny {
         Deny::Missing => {}
         Deny::WithoutAdvisories => steps.push(step(
             "deny",
-            &[
-                "deny",
-                "check",
-                "--hide-inclusion-graph",
-                "bans",
-                "licenses",
-                "sources",
-            ],
+            "deny check --hide-inclusion-graph bans licenses sources",
         )),
-        Deny::Ready => steps.push(step("deny", &["deny", "check", "--hide-inclusion-graph"])),
+        Deny::Ready => steps.push(step("deny", "deny check --hide-inclusion-graph")),
     }
     steps.push(if tools.nextest {
-        let arguments = &[
-            "nextest",
-            "run",
-            "--workspace",
-            "--profile",
-            "ci",
-            "--no-fail-fast",
-        ];
+        let arguments = "nextest run --workspace --profile ci --no-fail-fast";
         tests("tests", arguments, Runner::Nextest)
     } else {
         tests(
             "tests",
-            &["test", "--workspace", "--tests", "--no-fail-fast"],
+            "test --workspace --tests --no-fail-fast",
             Runner::Libtest,
         )
     });
     steps.push(tests(
         "doc tests",
-        &["test", "--workspace", "--doc", "--no-fail-fast"],
+        "test --workspace --doc --no-fail-fast",
         Runner::Libtest,
     ));
     steps
@@ -138,7 +125,7 @@ fn perform(step: &Step, python: Option<&PathBuf>) -> Report {
             (failure, Totals::default())
         }
         Work::Cargo { arguments, runner } => {
-            println!("\n== {}: cargo {}", step.name, arguments.join(" "));
+            println!("\n== {}: cargo {arguments}", step.name);
             run_cargo(arguments, runner, python)
         }
     };
@@ -153,13 +140,11 @@ fn perform(step: &Step, python: Option<&PathBuf>) -> Report {
 }
 
 /// Runs one cargo command; gives why it failed, if it did, and the tests that it counted in either case.
-fn run_cargo(
-    arguments: &[&str],
-    runner: Option<Runner>,
-    python: Option<&PathBuf>,
-) -> (Option<String>, Totals) {
+fn run_cargo(arguments: &str, runner: Option<Runner>, python: Option<&PathBuf>) -> (Option<String>, Totals) {
     let mut command = cargo();
-    command.args(arguments).env("RUSTDOCFLAGS", "-D warnings");
+    command
+        .args(arguments.split(' '))
+        .env("RUSTDOCFLAGS", "-D warnings");
     match python {
         Some(python) => command.env(PYTHON_VARIABLE, python),
         None => command.env_remove(PYTHON_VARIABLE),
@@ -249,15 +234,15 @@ mod tests {
         steps(tools).iter().map(|step| step.name).collect()
     }
 
-    fn arguments(tools: &Tools, name: &str) -> String {
+    fn arguments(tools: &Tools, name: &str) -> &'static str {
         let work = steps(tools)
             .into_iter()
             .find(|step| step.name == name)
             .unwrap()
             .work;
         match work {
-            Work::Cargo { arguments, .. } => arguments.join(" "),
-            Work::Tidy => "tidy".to_owned(),
+            Work::Cargo { arguments, .. } => arguments,
+            Work::Tidy => "tidy",
         }
     }
 
