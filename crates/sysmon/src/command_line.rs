@@ -1,0 +1,15 @@
+//! What can be typed. Options that are settings take their help from the table of settings, and their text goes
+//! through it, so that a mistake in a flag is reported together with those in files and variables.
+
+mod collect;
+mod reference;
+mod server;
+mod terminal;
+
+pub use collect::Flags;
+pub use reference::cli_reference;
+pub use server::{
+    AggregatorArguments, CollectorArguments, ConfigCommand, HealthArguments, ServerCommand,
+    ServerCommandLine, TokensCommand, UpArguments,
+};
+pub use terminal::{OnceFormat, TerminalCommandLine};

@@ -1,0 +1,249 @@
+//! `sysmon`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use sysmon_api::Role;
+
+use super::Flags;
+use crate::settings::{PrintFormat, table};
+
+/// Watches a fleet of machines.
+///
+/// The servers and tools; the console is `sysmon-tui`.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "sysmon",
+    version,
+    after_help = "Example: sysmon up\n\nEvery option can also come from a file or a variable: `sysmon config print` shows them all."
+)]
+pub struct ServerCommandLine {
+    /// Configuration file to read instead of the usual ones
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ServerCommand,
+}
+
+/// What `sysmon` can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ServerCommand {
+    /// Run every role in one process, without the console
+    #[command(
+        after_help = "Example: sysmon up --interval 1s\nThen:    sysmon-tui --connect http://127.0.0.1:50051"
+    )]
+    Up(UpArguments),
+    /// Measure this machine and report to an aggregator
+    #[command(
+        after_help = "Example: sysmon collector --aggregator https://monitor.example:50051 --token-file /etc/sysmon/token --label role=web"
+    )]
+    Collector(CollectorArguments),
+    /// Take reports of collectors and serve consoles
+    #[command(
+        after_help = "Example: sysmon aggregator --listen 0.0.0.0:50051 --tls-cert cert.pem --tls-key key.pem"
+    )]
+    Aggregator(AggregatorArguments),
+    /// Ask whether a server serves: exit code 0 if so, 1 if not
+    #[command(after_help = "Example: sysmon health http://127.0.0.1:50051")]
+    Health(HealthArguments),
+    /// Check or show the configuration
+    #[command(after_help = "Example: sysmon config check")]
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Manage who may connect to the aggregator
+    #[command(
+        after_help = "Example: sysmon tokens create --role agent --name web-1 --machine-id web-1\n\nThe aggregator reads the file anew when it changes."
+    )]
+    Tokens {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: TokensCommand,
+    },
+}
+
+/// Options of the server part.
+#[derive(Clone, Debug, Default, Args)]
+pub struct AggregatorArguments {
+    #[arg(long, value_name = "ADDRESS", help = table::AGGREGATOR_LISTEN.flag_help())]
+    listen: Option<String>,
+    #[arg(long, value_name = "FILE", help = table::AGGREGATOR_TLS_CERT.flag_help())]
+    tls_cert: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", help = table::AGGREGATOR_TLS_KEY.flag_help())]
+    tls_key: Option<PathBuf>,
+    #[arg(long, help = table::AGGREGATOR_INSECURE.flag_help())]
+    insecure: bool,
+}
+
+/// Options of what is measured.
+#[derive(Clone, Debug, Default, Args)]
+struct MeasureArguments {
+    #[arg(long, value_name = "DURATION", help = table::COLLECTOR_INTERVAL.flag_help())]
+    interval: Option<String>,
+    #[arg(long, value_name = "ID", help = table::COLLECTOR_MACHINE_ID.flag_help())]
+    machine_id: Option<String>,
+    #[arg(long = "label", value_name = "NAME=VALUE", help = table::COLLECTOR_LABELS.flag_help())]
+    labels: Vec<String>,
+    #[arg(long, value_name = "none|redacted|full", help = table::COLLECTOR_PROCESS_ARGS.flag_help())]
+    process_args: Option<String>,
+}
+
+/// Options of `sysmon up`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct UpArguments {
+    #[command(flatten)]
+    aggregator: AggregatorArguments,
+    #[command(flatten)]
+    measure: MeasureArguments,
+}
+
+/// Options of `sysmon collector`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CollectorArguments {
+    #[arg(long, value_name = "URL", help = table::COLLECTOR_AGGREGATOR.flag_help())]
+    aggregator: Option<String>,
+    #[command(flatten)]
+    measure: MeasureArguments,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "File with the token of this machine's agent"
+    )]
+    token_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", help = table::COLLECTOR_TLS_CA.flag_help())]
+    tls_ca: Option<PathBuf>,
+    #[arg(long, help = table::COLLECTOR_INSECURE.flag_help())]
+    insecure: bool,
+}
+
+/// Options of `sysmon health`.
+#[derive(Clone, Debug, Args)]
+pub struct HealthArguments {
+    /// Server to ask: http://HOST:PORT, https://HOST:PORT or unix:PATH
+    #[arg(value_name = "ROLE_URL")]
+    pub url: String,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Certificate authority in PEM that signed the server's certificate; by default those of the system
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+}
+
+/// What `sysmon config` can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Report every mistake at once: exit code 64 if there is one
+    #[command(after_help = "Example: sysmon config check --config /etc/sysmon/sysmon.toml")]
+    Check,
+    /// Show the settings in effect, each with where it comes from; secrets are not shown
+    #[command(after_help = "Example: sysmon config print --format json")]
+    Print {
+        /// How to show them
+        #[arg(long, value_enum, default_value = "toml")]
+        format: PrintFormat,
+    },
+    /// Print the example file
+    #[command(hide = true, after_help = "Example: sysmon config example > sysmon.toml")]
+    Example,
+}
+
+/// What `sysmon tokens` can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TokensCommand {
+    /// Make a token and print it, this once: only its hash is kept
+    #[command(
+        after_help = "Example: sysmon tokens create --role viewer --name ana\n\nAgents need --machine-id: they report for that machine and nothing else."
+    )]
+    Create {
+        /// What it entitles to: agent, viewer, operator or admin
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// Name to know it by, in the list and in logs
+        #[arg(long)]
+        name: String,
+        /// The machine that an agent reports for
+        #[arg(long, value_name = "ID", required_if_eq("role", "agent"))]
+        machine_id: Option<String>,
+    },
+    /// List the tokens by name, without their secrets
+    #[command(after_help = "Example: sysmon tokens list")]
+    List,
+    /// Make a token invalid
+    #[command(after_help = "Example: sysmon tokens revoke ana")]
+    Revoke {
+        /// Name of the token
+        name: String,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::settings::parse_duration(text)
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "give a duration such as 500ms, 2s or 1m".into())
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::from_word(text).ok_or_else(|| "give agent, viewer, operator or admin".into())
+}
+
+impl AggregatorArguments {
+    fn flags(&self, flags: Flags) -> Flags {
+        flags
+            .text(&table::AGGREGATOR_LISTEN, "--listen", self.listen.as_ref())
+            .path(&table::AGGREGATOR_TLS_CERT, "--tls-cert", self.tls_cert.as_ref())
+            .path(&table::AGGREGATOR_TLS_KEY, "--tls-key", self.tls_key.as_ref())
+            .switch(&table::AGGREGATOR_INSECURE, "--insecure", self.insecure)
+    }
+}
+
+impl MeasureArguments {
+    fn flags(&self, flags: Flags) -> Flags {
+        flags
+            .text(&table::COLLECTOR_INTERVAL, "--interval", self.interval.as_ref())
+            .text(
+                &table::COLLECTOR_MACHINE_ID,
+                "--machine-id",
+                self.machine_id.as_ref(),
+            )
+            .pairs(&table::COLLECTOR_LABELS, "--label", &self.labels)
+            .text(
+                &table::COLLECTOR_PROCESS_ARGS,
+                "--process-args",
+                self.process_args.as_ref(),
+            )
+    }
+}
+
+impl ServerCommand {
+    /// The settings that were given as flags.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        let flags = Flags::default();
+        match self {
+            Self::Up(up) => up.measure.flags(up.aggregator.flags(flags)),
+            Self::Aggregator(aggregator) => aggregator.flags(flags),
+            Self::Collector(collector) => collector
+                .measure
+                .flags(flags)
+                .text(
+                    &table::COLLECTOR_AGGREGATOR,
+                    "--aggregator",
+                    collector.aggregator.as_ref(),
+                )
+                .secret_file(
+                    &table::COLLECTOR_TOKEN,
+                    "--token-file",
+                    collector.token_file.as_ref(),
+                )
+                .path(&table::COLLECTOR_TLS_CA, "--tls-ca", collector.tls_ca.as_ref())
+                .switch(&table::COLLECTOR_INSECURE, "--insecure", collector.insecure),
+            Self::Health(_) | Self::Config { .. } | Self::Tokens { .. } => flags,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Every setting there is. From this table come files, variables, flags, `config print` and the example file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use sysmon_core::MachineId;
+
+use super::setting::{AnySetting, Setting};
+use super::value::{Interval, Labels, LogFilter, LogFormat, ProcessArgs, RemoteUrl, Secret};
+
+macro_rules! settings {
+    ($($id:ident: $type:ty = $name:literal, $default:expr, $help:literal;)*) => {
+        $(#[doc = $help] pub static $id: Setting<$type> = Setting::new($name, $default, $help);)*
+
+        /// All settings, section by section.
+        pub static TABLE: &[&'static dyn AnySetting] = &[$(&$id,)*];
+    };
+}
+
+settings! {
+    LOG_LEVEL: LogFilter = "log.level", Some("info"),
+        "Which log lines are written; the variable RUST_LOG goes before it";
+    LOG_FORMAT: LogFormat = "log.format", Some("human"),
+        "How log lines look";
+    LOG_FILE: PathBuf = "log.file", None,
+        "Where sysmon-tui logs to; by default sysmon/sysmon-tui.log in the user's state folder";
+
+    AGGREGATOR_LISTEN: SocketAddr = "aggregator.listen", Some("127.0.0.1:50051"),
+        "Address and port to listen on; port 0 takes a free one and logs it";
+    AGGREGATOR_TLS_CERT: PathBuf = "aggregator.tls_cert", None,
+        "Certificate chain in PEM; needed to listen beyond this machine";
+    AGGREGATOR_TLS_KEY: PathBuf = "aggregator.tls_key", None,
+        "Private key of the certificate in PEM";
+    AGGREGATOR_INSECURE: bool = "aggregator.insecure", Some("false"),
+        "Listen beyond this machine without TLS: everyone on the way can read the tokens";
+
+    AUTH_TOKENS_FILE: PathBuf = "auth.tokens_file", None,
+        "File with the hashes of the tokens; by default sysmon/tokens.toml in the user's data folder";
+
+    COLLECTOR_AGGREGATOR: RemoteUrl = "collector.aggregator", Some("http://127.0.0.1:50051"),
+        "Aggregator to report to";
+    COLLECTOR_INTERVAL: Interval = "collector.interval", Some("5s"),
+        "Time between two samples, 100ms to 1h";
+    COLLECTOR_MACHINE_ID: MachineId = "collector.machine_id", None,
+        "Name under which this machine reports; by default one that survives a change of the host name";
+    COLLECTOR_LABELS: Labels = "collector.labels", None,
+        "Labels of this machine, to filter and group by";
+    COLLECTOR_PROCESS_ARGS: ProcessArgs = "collector.process_args", Some("redacted"),
+        "What leaves this machine of the arguments of its processes";
+    COLLECTOR_TOKEN: Secret = "collector.token", None,
+        "Token of role agent; not needed for an aggregator of the same user on this machine";
+    COLLECTOR_TLS_CA: PathBuf = "collector.tls_ca", None,
+        "Certificate authority in PEM that signed the aggregator's certificate; by default those of the system";
+    COLLECTOR_INSECURE: bool = "collector.insecure", Some("false"),
+        "Report over plain HTTP to another machine: everyone on the way can read the token";
+
+    TUI_CONNECT: RemoteUrl = "tui.connect", None,
+        "Aggregator to watch; without one this process measures and shows this machine itself";
+    TUI_INTERVAL: Interval = "tui.interval", Some("1s"),
+        "Time between two samples of this machine when this process measures it itself";
+    TUI_THEME: String = "tui.theme", Some("dark"),
+        "Colours: dark, light, or NAME for NAME.toml in the folder themes beside the configuration file";
+    TUI_ASCII: bool = "tui.ascii", Some("false"),
+        "Draw with ASCII characters only";
+    TUI_TOKEN: Secret = "tui.token", None,
+        "Token of role viewer or above; not needed for an aggregator of the same user on this machine";
+    TUI_TLS_CA: PathBuf = "tui.tls_ca", None,
+        "Certificate authority in PEM that signed the aggregator's certificate; by default those of the system";
+    TUI_INSECURE: bool = "tui.insecure", Some("false"),
+        "Connect over plain HTTP to another machine: everyone on the way can read the token";
+}
+
+/// The setting of a section and key.
+pub(crate) fn find(section: &str, key: &str) -> Option<&'static dyn AnySetting> {
+    TABLE
+        .iter()
+        .copied()
+        .find(|setting| setting.section() == section && setting.key() == key)
+}
+
+/// The sections in the order of the table, with what each is about.
+pub(crate) const SECTIONS: &[(&str, &str)] = &[
+    ("log", "What the programs tell about themselves."),
+    ("aggregator", "The server: `sysmon aggregator` and `sysmon up`."),
+    ("auth", "Who may connect to the aggregator; see `sysmon tokens`."),
+    (
+        "collector",
+        "The agent on each machine: `sysmon collector`, and the one inside `sysmon up` and `sysmon-tui`.",
+    ),
+    ("tui", "The terminal client: `sysmon-tui`."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_setting_has_its_own_name_and_a_listed_section() {
+        let mut names = BTreeSet::new();
+        for setting in TABLE {
+            assert!(
+                names.insert(setting.variable()),
+                "{} is there twice",
+                setting.name()
+            );
+            assert!(
+                SECTIONS.iter().any(|(section, _)| *section == setting.section()),
+                "{}",
+                setting.name()
+            );
+            assert!(!setting.key().is_empty() && !setting.key().contains('.'));
+        }
+    }
+
+    #[test]
+    fn every_default_and_example_is_a_valid_value() {
+        for setting in TABLE {
+            if let Some(default) = setting.default() {
+                assert_eq!(
+                    setting.check(&super::super::Raw::Text(default.into())),
+                    Ok(()),
+                    "{}",
+                    setting.name()
+                );
+            }
+            if !setting.is_secret() {
+                let example = super::super::Raw::Text(setting.example().into());
+                assert_eq!(setting.check(&example), Ok(()), "{}", setting.name());
+            }
+        }
+    }
+}

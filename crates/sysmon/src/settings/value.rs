@@ -1,0 +1,340 @@
+//! The types that settings have, and how each is read from text.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sysmon_core::MachineId;
+
+use super::raw::Raw;
+
+/// How a value is written in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A string.
+    Text,
+    /// `true` or `false`; a flag without a value on the command line.
+    Switch,
+    /// A table of strings.
+    Pairs,
+}
+
+/// A type that a setting can have.
+pub trait SettingValue: Sized + 'static {
+    /// What is allowed, to follow "give ".
+    const ALLOWED: &'static str;
+    /// A value that parses, for the example file.
+    const EXAMPLE: &'static str;
+    /// How it is written in a file.
+    const SHAPE: Shape = Shape::Text;
+    /// Whether it must not be shown.
+    const IS_SECRET: bool = false;
+    /// Whether it names a file.
+    const IS_PATH: bool = false;
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// What is wrong with it; what is allowed is added by whoever calls.
+    fn parse(raw: &Raw) -> Result<Self, String>;
+}
+
+fn text(raw: &Raw) -> Result<&str, String> {
+    match raw {
+        Raw::Text(text) if text.is_empty() => Err("the value is empty".into()),
+        Raw::Text(text) => Ok(text),
+        Raw::Pairs(_) => Err("a table is no single value".into()),
+    }
+}
+
+/// The time between two samples: 100 ms to 1 h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval(pub Duration);
+
+impl SettingValue for Interval {
+    const ALLOWED: &'static str = "100ms to 1h, such as 250ms, 5s or 1m";
+    const EXAMPLE: &'static str = "5s";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let text = text(raw)?;
+        let duration = parse_duration(text).ok_or_else(|| format!("{text:?} is no duration"))?;
+        if (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&duration) {
+            Ok(Self(duration))
+        } else {
+            Err(format!("{text} is out of range"))
+        }
+    }
+}
+
+/// A whole number with a unit: `250ms`, `5s`, `10m`, `1h`; `None` for anything else.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|character: char| !character.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let unit_ms = match unit.trim_start() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(unit_ms)
+        .map(Duration::from_millis)
+}
+
+impl SettingValue for bool {
+    const ALLOWED: &'static str = "true or false";
+    const EXAMPLE: &'static str = "true";
+    const SHAPE: Shape = Shape::Switch;
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        match text(raw)? {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            other => Err(format!("{other:?} is neither true nor false")),
+        }
+    }
+}
+
+impl SettingValue for String {
+    const ALLOWED: &'static str = "a name";
+    const EXAMPLE: &'static str = "name";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        text(raw).map(Into::into)
+    }
+}
+
+impl SettingValue for PathBuf {
+    const ALLOWED: &'static str = "the path of a file";
+    const EXAMPLE: &'static str = "/etc/sysmon/file";
+    const IS_PATH: bool = true;
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        text(raw).map(Into::into)
+    }
+}
+
+impl SettingValue for SocketAddr {
+    const ALLOWED: &'static str = "an IP address with a port, such as 127.0.0.1:50051 or [::]:50051";
+    const EXAMPLE: &'static str = "127.0.0.1:50051";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let text = text(raw)?;
+        text.parse()
+            .map_err(|_| format!("{text:?} is no address to listen on"))
+    }
+}
+
+impl SettingValue for MachineId {
+    const ALLOWED: &'static str = "1 to 128 letters, digits, '-', '_', '.' or ':'";
+    const EXAMPLE: &'static str = "web-1";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let text = text(raw)?;
+        Self::parse(text).map_err(|_| format!("{text:?} is no machine id"))
+    }
+}
+
+/// Where an aggregator is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteUrl(pub String);
+
+impl RemoteUrl {
+    /// The part between the scheme and the first slash: `host:port`; the path of a socket.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        let rest = self.0.split_once(':').map_or("", |(_, rest)| rest);
+        match rest.strip_prefix("//") {
+            Some(rest) => rest.split('/').next().unwrap_or(rest),
+            None => rest,
+        }
+    }
+
+    /// The host name or address without its port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let authority = self.authority();
+        match authority.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or(rest),
+            None => authority.split(':').next().unwrap_or(authority),
+        }
+    }
+
+    /// Whether what is sent could be read on a network: plain HTTP to anywhere but this machine.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        let host = self.host();
+        let is_loopback = host
+            .parse::<std::net::IpAddr>()
+            .map_or(host == "localhost", |address| address.is_loopback());
+        self.0.starts_with("http://") && !is_loopback
+    }
+}
+
+impl SettingValue for RemoteUrl {
+    const ALLOWED: &'static str = "http://HOST:PORT, https://HOST:PORT or unix:PATH";
+    const EXAMPLE: &'static str = "http://127.0.0.1:50051";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let text = text(raw)?;
+        let url = Self(text.trim_end_matches('/').into());
+        let scheme = url.0.split_once(':').map_or("", |(scheme, _)| scheme);
+        let is_url = match scheme {
+            "http" | "https" => {
+                let port = url.authority().rsplit_once(':').map_or("", |(_, port)| port);
+                !url.host().is_empty()
+                    && port.parse::<u16>().is_ok_and(|port| port > 0)
+                    && url.0 == format!("{scheme}://{}", url.authority())
+                    && !url.0.contains(char::is_whitespace)
+            }
+            "unix" => !url.authority().is_empty() || url.0.len() > "unix:".len(),
+            _ => false,
+        };
+        if is_url {
+            Ok(url)
+        } else {
+            Err(format!("{text:?} is no address of an aggregator"))
+        }
+    }
+}
+
+/// Labels of a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels(pub Vec<(String, String)>);
+
+impl Labels {
+    const LIMIT: usize = 32;
+}
+
+impl SettingValue for Labels {
+    const ALLOWED: &'static str =
+        "up to 32 pairs such as role=web, with names of letters, digits, '-', '_' or '.'";
+    const EXAMPLE: &'static str = "role=web,dc=ams1";
+    const SHAPE: Shape = Shape::Pairs;
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let mut labels: Vec<(String, String)> = Vec::new();
+        for pair in raw.pairs() {
+            let (name, value) = pair
+                .split_once('=')
+                .ok_or_else(|| format!("{pair:?} has no '='"))?;
+            let (name, value) = (name.trim(), value.trim());
+            let is_name = !name.is_empty()
+                && name.len() <= 64
+                && name
+                    .chars()
+                    .all(|character| character.is_ascii_alphanumeric() || "-_.".contains(character));
+            if !is_name {
+                return Err(format!("{name:?} is no name of a label"));
+            }
+            if value.is_empty() || value.len() > 256 || !sysmon_core::is_clean(value) {
+                return Err(format!(
+                    "the label {name} needs a value of at most 256 printable characters"
+                ));
+            }
+            if labels.iter().any(|(known, _)| known == name) {
+                return Err(format!("the label {name} is given twice"));
+            }
+            labels.push((name.into(), value.into()));
+        }
+        if labels.len() > Self::LIMIT {
+            return Err(format!("{} labels are too many", labels.len()));
+        }
+        labels.sort();
+        Ok(Self(labels))
+    }
+}
+
+/// What leaves the machine of the arguments of its processes: `none`, `redacted` or `full`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessArgs(pub String);
+
+impl SettingValue for ProcessArgs {
+    const ALLOWED: &'static str = "none, redacted or full";
+    const EXAMPLE: &'static str = "redacted";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        match text(raw)? {
+            word @ ("none" | "redacted" | "full") => Ok(Self(word.into())),
+            other => Err(format!("{other:?} is no way to show arguments")),
+        }
+    }
+}
+
+/// Which log lines are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(pub String);
+
+impl SettingValue for LogFilter {
+    const ALLOWED: &'static str =
+        "error, warn, info, debug, trace or off, also per module as in info,sysmon_aggregator=debug";
+    const EXAMPLE: &'static str = "info";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let text = text(raw)?;
+        let is_level = |level: &str| {
+            ["error", "warn", "info", "debug", "trace", "off"].contains(&level.to_lowercase().as_str())
+        };
+        let is_filter = text.split(',').all(|part| match part.split_once('=') {
+            Some((module, level)) => !module.trim().is_empty() && is_level(level.trim()),
+            None => is_level(part.trim()),
+        });
+        if is_filter {
+            Ok(Self(text.into()))
+        } else {
+            Err(format!("{text:?} is no log level"))
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+impl SettingValue for LogFormat {
+    const ALLOWED: &'static str = "human or json";
+    const EXAMPLE: &'static str = "human";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        match text(raw)? {
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            other => Err(format!("{other:?} is no log format")),
+        }
+    }
+}
+
+/// Text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+impl SettingValue for Secret {
+    const ALLOWED: &'static str = "a token as `sysmon tokens create` prints it";
+    const EXAMPLE: &'static str = "…";
+    const IS_SECRET: bool = true;
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        // The value itself stays out of the message.
+        let text = text(raw)?;
+        if text.chars().all(|character| character.is_ascii_graphic()) {
+            Ok(Self(text.into()))
+        } else {
+            Err("a character that no token has".into())
+        }
+    }
+}
