@@ -1,6 +1,18 @@
 //! Who may do what.
 
+mod access;
+mod gate;
+mod secret;
+pub mod tokens;
+
 use sysmon_core::MachineId;
+
+pub use access::Access;
+pub(crate) use access::Grant;
+pub(crate) use gate::Gate;
+#[cfg(test)]
+pub(crate) use gate::{METHODS, Need};
+pub use secret::Secret;
 
 /// What a token entitles to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -101,3 +101,18 @@ impl From<ApiError> for tonic::Status {
         Self::new(tonic::Code::from_i32(error.code as i32), error.message)
     }
 }
+
+/// An error and everything that caused it, each text once.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let own = error.to_string();
+        if !text.contains(&own) {
+            text.push_str(": ");
+            text.push_str(&own);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -8,11 +8,15 @@ mod client;
 mod convert;
 mod error;
 mod handshake;
+mod private_path;
 mod replica;
 mod server;
 mod streams;
+mod throttle;
+mod transport;
 
-pub use auth::{Principal, Role};
+pub use auth::{Access, Principal, Role, Secret, tokens};
+pub use client::{Backoff, Client, ClientConfig, Endpoint};
 pub use convert::{
     health_from_wire, health_to_wire, host_from_wire, host_to_wire, liveness_from_wire, liveness_to_wire,
     processes_from_wire, processes_to_wire, series_from_wire, series_to_wire, tick_at, tick_to_wire,
@@ -20,9 +24,11 @@ pub use convert::{
 };
 pub use error::{ApiError, Code};
 pub use handshake::{PROTOCOL_VERSION, check_peer, hello};
+pub use private_path::local_socket_path;
 pub use replica::{Machine, OutOfSync, Replica};
-pub use server::Backend;
+pub use server::{Backend, Server, TlsIdentity};
 pub use streams::{Closed, Inbound, Outbound};
+pub use transport::InProcess;
 
 /// The messages of `proto/monitoring/v1`, and the generated plumbing that only this crate uses.
 #[expect(clippy::all, unreachable_pub, reason = "generated")]

@@ -1,10 +1,13 @@
 //! The two halves of a stream, as those who serve and those who ask see them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
+use crate::client::Remote;
 use crate::error::ApiError;
 
 /// The other side is gone; whoever sends can stop.
@@ -13,7 +16,10 @@ use crate::error::ApiError;
 pub struct Closed;
 
 enum Source<T> {
-    Network(Box<tonic::Streaming<T>>),
+    /// What a client sends; `gone` fires when its call is over.
+    Served(Box<tonic::Streaming<T>>, CancellationToken),
+    /// What a server sends.
+    Asked(Box<tonic::Streaming<T>>, Arc<Remote>),
     Channel(mpsc::Receiver<T>),
 }
 
@@ -29,9 +35,15 @@ impl<T> fmt::Debug for Inbound<T> {
 }
 
 impl<T> Inbound<T> {
-    pub(crate) fn from_network(stream: tonic::Streaming<T>) -> Self {
+    pub(crate) fn served(stream: tonic::Streaming<T>, gone: CancellationToken) -> Self {
         Self {
-            source: Source::Network(Box::new(stream)),
+            source: Source::Served(Box::new(stream), gone),
+        }
+    }
+
+    pub(crate) fn asked(stream: tonic::Streaming<T>, remote: Arc<Remote>) -> Self {
+        Self {
+            source: Source::Asked(Box::new(stream), remote),
         }
     }
 
@@ -49,7 +61,12 @@ impl<T> Inbound<T> {
     /// What broke the stream.
     pub async fn next(&mut self) -> Result<Option<T>, ApiError> {
         match &mut self.source {
-            Source::Network(stream) => Ok(stream.message().await?),
+            Source::Served(stream, gone) => tokio::select! {
+                biased;
+                () = gone.cancelled() => Err(ApiError::unavailable("the call is over")),
+                message = stream.message() => Ok(message?),
+            },
+            Source::Asked(stream, remote) => stream.message().await.map_err(|status| remote.explain(&status)),
             Source::Channel(receiver) => Ok(receiver.recv().await),
         }
     }

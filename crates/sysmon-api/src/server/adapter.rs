@@ -1,0 +1,92 @@
+//! The generated services in terms of a [`Backend`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::Backend;
+use super::call::Call;
+use crate::auth::Principal;
+use crate::error::{ApiError, Code};
+use crate::generated::control_service_server::ControlService;
+use crate::generated::ingest_service_server::IngestService;
+use crate::generated::metrics_service_server::MetricsService;
+use crate::streams::Inbound;
+use crate::wire;
+
+#[derive(Clone)]
+pub(super) struct Adapter(pub(super) Arc<dyn Backend>);
+
+/// Whom the gate has let in.
+fn principal<T>(request: &Request<T>) -> Result<Principal, ApiError> {
+    let principal = request.extensions().get::<Principal>().cloned();
+    principal.ok_or_else(|| ApiError::new(Code::Internal, "the call was not authorised; report this"))
+}
+
+#[async_trait]
+impl IngestService for Adapter {
+    type PushStream = Call<wire::PushResponse>;
+
+    async fn push(
+        &self,
+        request: Request<Streaming<wire::PushRequest>>,
+    ) -> Result<Response<Self::PushStream>, Status> {
+        let principal = principal(&request)?;
+        let gone = CancellationToken::new();
+        let requests = Inbound::served(request.into_inner(), gone.clone());
+        let backend = Arc::clone(&self.0);
+        Ok(Response::new(Call::start(gone, |responses| async move {
+            backend.push(principal, requests, responses).await
+        })))
+    }
+}
+
+#[async_trait]
+impl ControlService for Adapter {
+    type ManageStreamStream = Call<wire::Response>;
+
+    async fn manage_stream(
+        &self,
+        request: Request<Streaming<wire::Command>>,
+    ) -> Result<Response<Self::ManageStreamStream>, Status> {
+        let principal = principal(&request)?;
+        let gone = CancellationToken::new();
+        let commands = Inbound::served(request.into_inner(), gone.clone());
+        let backend = Arc::clone(&self.0);
+        Ok(Response::new(Call::start(gone, |responses| async move {
+            backend.manage(principal, commands, responses).await
+        })))
+    }
+}
+
+#[async_trait]
+impl MetricsService for Adapter {
+    type StreamMetricsStream = Call<wire::Metric>;
+
+    async fn stream_metrics(
+        &self,
+        request: Request<wire::MetricsRequest>,
+    ) -> Result<Response<Self::StreamMetricsStream>, Status> {
+        let principal = principal(&request)?;
+        let backend = Arc::clone(&self.0);
+        Ok(Response::new(Call::start(
+            CancellationToken::new(),
+            |metrics| async move {
+                backend
+                    .stream_metrics(principal, request.into_inner(), metrics)
+                    .await
+            },
+        )))
+    }
+
+    async fn get_current_state(
+        &self,
+        request: Request<wire::StateRequest>,
+    ) -> Result<Response<wire::MachineState>, Status> {
+        let principal = principal(&request)?;
+        let state = self.0.current_state(principal, request.into_inner()).await?;
+        Ok(Response::new(state))
+    }
+}
