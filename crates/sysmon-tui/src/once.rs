@@ -1,0 +1,12 @@
+//! One snapshot of the fleet, printed and done: `--once`.
+//!
+//! [`gather`] waits until every live machine has reported rates, then [`to_json`] or [`to_text`] makes the output of
+//! it. The JSON is a contract for scripts; the text is for people and may change.
+
+mod gather;
+mod json;
+mod text;
+
+pub use gather::{OnceError, gather};
+pub use json::to_json;
+pub use text::{TextStyle, to_text};

@@ -1,0 +1,170 @@
+//! From a connection to a fleet that has something to show.
+
+use std::time::Duration;
+
+use sysmon_api::{ApiError, Code, Inbound, Replica, check_peer, hello, wire};
+use sysmon_core::{Liveness, MetricId};
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::connect::Connect;
+use crate::link::now;
+
+/// How long to wait for the connection and the hello.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait for machines that have not reported rates yet; what is there then is what is printed.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
+const SUBSCRIPTION: u32 = 1;
+/// Commands under way: the hello, a subscription and an acknowledgement per update. When it is full, the
+/// acknowledgement waits, and with it the server.
+const COMMAND_QUEUE: usize = 8;
+
+/// Why there is no snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OnceError {
+    /// No connection.
+    #[error("cannot connect: {0}")]
+    Connect(#[source] ApiError),
+    /// The connection stands, but the aggregator gives nothing.
+    #[error("cannot get a snapshot: {0}")]
+    Snapshot(#[source] ApiError),
+}
+
+/// Connects, subscribes to everything, and waits until every live machine has rates, at most three seconds.
+///
+/// With `is_own_machine` the connection leads to a fleet of one that may be just starting: then all processes are
+/// asked for, and the wait includes the machine's first report.
+///
+/// # Errors
+/// [`OnceError`] when there is no connection or no snapshot.
+pub async fn gather(connect: &mut dyn Connect, is_own_machine: bool) -> Result<Replica, OnceError> {
+    let (outgoing, receiver) = mpsc::channel(COMMAND_QUEUE);
+    let greeted = timeout(CONNECT_TIMEOUT, async {
+        let client = connect.connect().await?;
+        send(&outgoing, 1, wire::command::Body::Hello(hello(now()))).await?;
+        let mut responses = client.manage(receiver).await?;
+        greet(&mut responses).await?;
+        Ok(responses)
+    });
+    let mut responses = greeted
+        .await
+        .unwrap_or_else(|_| {
+            Err(ApiError::unavailable(
+                "nobody answers; check the address and that the aggregator runs",
+            ))
+        })
+        .map_err(OnceError::Connect)?;
+    follow(&outgoing, &mut responses, is_own_machine)
+        .await
+        .map_err(OnceError::Snapshot)
+}
+
+async fn greet(responses: &mut Inbound<wire::Response>) -> Result<(), ApiError> {
+    match responses.next().await?.and_then(|response| response.body) {
+        Some(wire::response::Body::Hello(peer)) => check_peer(Some(&peer)),
+        Some(wire::response::Body::Failure(failure)) => {
+            Err(ApiError::new(Code::FailedPrecondition, failure.message))
+        }
+        _ => Err(ApiError::unavailable(
+            "the aggregator ended the connection without a hello; try again",
+        )),
+    }
+}
+
+async fn follow(
+    outgoing: &mpsc::Sender<wire::Command>,
+    responses: &mut Inbound<wire::Response>,
+    is_own_machine: bool,
+) -> Result<Replica, ApiError> {
+    let mut fleet = Replica::default();
+    let mut request_id = 2;
+    send(outgoing, request_id, subscribe(is_own_machine)).await?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a deadline of the runtime, not of the state"
+    )]
+    let deadline = Instant::now() + SETTLE_TIMEOUT;
+    while !is_settled(&fleet, is_own_machine) {
+        let body = match timeout_at(deadline, responses.next()).await {
+            Ok(response) => response?.and_then(|response| response.body),
+            Err(_) if fleet.is_complete() => break,
+            Err(_) => {
+                return Err(ApiError::unavailable(
+                    "the aggregator sends nothing; look at its log",
+                ));
+            }
+        };
+        match body {
+            Some(wire::response::Body::Update(update)) => {
+                let received = wire::UpdateReceived {
+                    subscription: update.subscription,
+                    number: update.number,
+                };
+                if fleet.apply(&update).is_err() {
+                    request_id += 1;
+                    send(outgoing, request_id, subscribe(is_own_machine)).await?;
+                } else {
+                    send(outgoing, 0, wire::command::Body::UpdateReceived(received)).await?;
+                }
+            }
+            Some(wire::response::Body::Failure(failure)) => {
+                return Err(ApiError::new(Code::FailedPrecondition, failure.message));
+            }
+            Some(_) => {}
+            None => {
+                return Err(ApiError::unavailable(
+                    "the aggregator closed the connection; try again",
+                ));
+            }
+        }
+    }
+    Ok(fleet)
+}
+
+fn subscribe(is_own_machine: bool) -> wire::command::Body {
+    let processes = if is_own_machine {
+        wire::ProcessDetail::All
+    } else {
+        wire::ProcessDetail::Top
+    };
+    wire::command::Body::Subscribe(wire::Subscribe {
+        subscription: SUBSCRIPTION,
+        processes: processes.into(),
+        ..wire::Subscribe::default()
+    })
+}
+
+/// Whether every machine that still reports has shown rates, which take two readings.
+fn is_settled(fleet: &Replica, is_own_machine: bool) -> bool {
+    let is_ready = |machine: &sysmon_api::Machine| {
+        let has_processes = machine
+            .processes
+            .iter()
+            .any(|process| process.cpu_percent.is_some());
+        machine.recent.value(MetricId::CpuBusy).is_some() && (has_processes || !is_own_machine)
+    };
+    fleet.is_complete()
+        && (!is_own_machine || fleet.machines().len() > 0)
+        && fleet
+            .machines()
+            .all(|(_, machine)| machine.liveness != Liveness::Live || is_ready(machine))
+}
+
+async fn send(
+    outgoing: &mpsc::Sender<wire::Command>,
+    request_id: u64,
+    body: wire::command::Body,
+) -> Result<(), ApiError> {
+    let command = wire::Command {
+        request_id,
+        body: Some(body),
+    };
+    outgoing
+        .send(command)
+        .await
+        .map_err(|_| ApiError::unavailable("the aggregator closed the connection; try again"))
+}
+
+#[cfg(test)]
+mod tests;

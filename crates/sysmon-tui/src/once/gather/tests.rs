@@ -1,0 +1,170 @@
+use super::*;
+use sysmon_api::series_to_wire;
+use sysmon_core::SeriesKey;
+
+const BUSY: u32 = 1;
+const LOAD: u32 = 2;
+
+fn machine(number: u32, values: &[(u32, i64)], liveness: wire::Liveness) -> wire::MachineUpdate {
+    wire::MachineUpdate {
+        machine: number,
+        header: Some(wire::MachineHeader {
+            machine_id: format!("web-{number}"),
+            ..Default::default()
+        }),
+        replace: true,
+        liveness: liveness.into(),
+        announced: vec![
+            series_to_wire(BUSY, &SeriesKey::plain(MetricId::CpuBusy), 1),
+            series_to_wire(LOAD, &SeriesKey::plain(MetricId::Load1), 2),
+        ],
+        ticks: vec![sysmon_api::tick_to_wire(sysmon_core::UnixMillis(1_000), values)],
+        sequence: 1,
+        ..Default::default()
+    }
+}
+
+fn response(number: u64, snapshot: bool, machines: Vec<wire::MachineUpdate>) -> wire::Response {
+    let update = wire::Update {
+        subscription: SUBSCRIPTION,
+        number,
+        snapshot,
+        machines,
+        ..Default::default()
+    };
+    wire::Response {
+        request_id: 0,
+        body: Some(wire::response::Body::Update(update)),
+    }
+}
+
+/// Follows what a server sends; the server's end stays open, as that of one that waits for news.
+async fn follow_all(
+    responses: Vec<wire::Response>,
+    is_own_machine: bool,
+) -> (Result<Replica, ApiError>, Vec<wire::command::Body>) {
+    let (sender, receiver) = mpsc::channel(16);
+    for response in responses {
+        sender.send(response).await.unwrap();
+    }
+    let (outgoing, mut commands) = mpsc::channel(16);
+    let mut inbound = Inbound::from_receiver(receiver);
+    let fleet = follow(&outgoing, &mut inbound, is_own_machine).await;
+    drop((outgoing, sender));
+    let mut sent = Vec::new();
+    while let Some(command) = commands.recv().await {
+        sent.extend(command.body);
+    }
+    (fleet, sent)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_machine_is_waited_for_until_it_has_rates_and_every_update_is_acknowledged() {
+    let mut second = machine(1, &[(BUSY, 125), (LOAD, 40)], wire::Liveness::Live);
+    (
+        second.header,
+        second.replace,
+        second.sequence,
+        second.follows_sequence,
+    ) = (None, false, 2, 1);
+    let responses = vec![
+        response(1, true, vec![machine(1, &[(LOAD, 30)], wire::Liveness::Live)]),
+        response(2, false, vec![second]),
+    ];
+    let started = Instant::now();
+    let (fleet, sent) = follow_all(responses, false).await;
+    assert_eq!(
+        fleet
+            .unwrap()
+            .find("web-1")
+            .unwrap()
+            .recent
+            .value(MetricId::CpuBusy),
+        Some(12.5)
+    );
+    assert!(started.elapsed() < SETTLE_TIMEOUT);
+    let acknowledged: Vec<_> = sent
+        .iter()
+        .filter_map(|body| match body {
+            wire::command::Body::UpdateReceived(received) => Some(received.number),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(acknowledged, [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_machine_is_not_waited_for() {
+    let responses = vec![response(
+        1,
+        true,
+        vec![machine(1, &[(LOAD, 30)], wire::Liveness::Lost)],
+    )];
+    let started = Instant::now();
+    let (fleet, _) = follow_all(responses, false).await;
+    assert_eq!(fleet.unwrap().machines().len(), 1);
+    assert!(started.elapsed() < SETTLE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_never_gives_rates_is_shown_with_what_there_is_after_three_seconds() {
+    let responses = vec![response(
+        1,
+        true,
+        vec![machine(1, &[(LOAD, 30)], wire::Liveness::Live)],
+    )];
+    let started = Instant::now();
+    let (fleet, _) = follow_all(responses, false).await;
+    assert_eq!(
+        fleet
+            .unwrap()
+            .find("web-1")
+            .unwrap()
+            .recent
+            .value(MetricId::Load1),
+        Some(0.3)
+    );
+    assert_eq!(started.elapsed(), SETTLE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_fleet_is_an_answer_but_not_for_the_own_machine() {
+    let (fleet, _) = follow_all(vec![response(1, true, vec![])], false).await;
+    assert_eq!(fleet.unwrap().machines().len(), 0);
+    let started = Instant::now();
+    let (fleet, sent) = follow_all(vec![response(1, true, vec![])], true).await;
+    assert_eq!(fleet.unwrap().machines().len(), 0);
+    assert_eq!(started.elapsed(), SETTLE_TIMEOUT);
+    let Some(wire::command::Body::Subscribe(subscribe)) = sent.first() else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(subscribe.processes(), wire::ProcessDetail::All);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_and_a_closed_one_are_errors_that_say_so() {
+    let (silent, _) = follow_all(vec![], false).await;
+    assert!(silent.unwrap_err().message.contains("sends nothing"));
+    let (outbound, receiver) = mpsc::channel(1);
+    drop(outbound);
+    let (outgoing, _commands) = mpsc::channel(4);
+    let closed = follow(&outgoing, &mut Inbound::from_receiver(receiver), false).await;
+    assert!(closed.unwrap_err().message.contains("closed the connection"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_does_not_follow_makes_it_subscribe_again() {
+    let mut unknown = machine(7, &[(BUSY, 125)], wire::Liveness::Live);
+    unknown.header = None;
+    let responses = vec![
+        response(1, true, vec![unknown]),
+        response(1, true, vec![machine(1, &[(BUSY, 125)], wire::Liveness::Live)]),
+    ];
+    let (fleet, sent) = follow_all(responses, false).await;
+    assert!(fleet.unwrap().find("web-1").is_some());
+    let subscriptions = sent
+        .iter()
+        .filter(|body| matches!(body, wire::command::Body::Subscribe(_)))
+        .count();
+    assert_eq!(subscriptions, 2);
+}
