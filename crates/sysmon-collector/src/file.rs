@@ -1,0 +1,118 @@
+//! Files that are read again and again.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// The buffer that all files of a tick are read into, one after the other.
+#[derive(Debug)]
+pub(crate) struct Buffer(Vec<u8>);
+
+impl Buffer {
+    const START: usize = 16 << 10;
+    /// No file that is read here is this long on any real machine; one that is counts as unreadable.
+    const LIMIT: usize = 4 << 20;
+
+    fn grow(&mut self) -> io::Result<()> {
+        if self.0.len() >= Self::LIMIT {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        self.0.resize(self.0.len() * 2, 0);
+        Ok(())
+    }
+
+    /// The bytes that a reader may fill.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self(vec![0; Self::START])
+    }
+}
+
+/// A file of `/proc` or `/sys` whose descriptor stays open: reading it anew from the start is then a single `pread`,
+/// a third of the cost of open, read and close.
+#[derive(Debug)]
+pub(crate) struct KeptFile {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl KeptFile {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            file: None,
+        }
+    }
+
+    /// The content; `None` when the file cannot be read now. It is tried anew at the next call.
+    pub(crate) fn read<'b>(&mut self, buffer: &'b mut Buffer) -> Option<&'b [u8]> {
+        // A descriptor may have gone stale (a remounted proc); a fresh one tells whether the file is really gone.
+        if self.file.is_some() {
+            if let Ok(length) = self.fill(buffer) {
+                return Some(&buffer.0[..length]);
+            }
+        }
+        self.file = File::open(&self.path).ok();
+        match self.fill(buffer) {
+            Ok(length) => Some(&buffer.0[..length]),
+            Err(_) => {
+                self.file = None;
+                None
+            }
+        }
+    }
+
+    fn fill(&self, buffer: &mut Buffer) -> io::Result<usize> {
+        let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let mut length = 0;
+        loop {
+            if length == buffer.0.len() {
+                buffer.grow()?;
+            }
+            // The kernel gives some of these files in portions, so only an empty one marks the end.
+            match file.read_at(&mut buffer.0[length..], length as u64) {
+                Ok(0) => return Ok(length),
+                Ok(more) => length += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The trimmed text of a small file; `None` when it cannot be read.
+pub(crate) fn read_text(path: &Path) -> Option<String> {
+    let mut buffer = Buffer::default();
+    let bytes = KeptFile::new(path).read(&mut buffer)?;
+    Some(String::from_utf8_lossy(crate::parse::trimmed(bytes)).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_file_shows_new_content_and_grows_the_buffer() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("stat");
+        let mut file = KeptFile::new(&path);
+        let mut buffer = Buffer::default();
+        assert_eq!(file.read(&mut buffer), None);
+        for content in [vec![b'a'; 10], vec![b'b'; 50_000], Vec::new()] {
+            std::fs::write(&path, &content).unwrap();
+            assert_eq!(file.read(&mut buffer), Some(&content[..]));
+        }
+    }
+
+    #[test]
+    fn a_file_without_end_is_unreadable_rather_than_endless() {
+        let mut buffer = Buffer::default();
+        assert_eq!(KeptFile::new("/dev/zero").read(&mut buffer), None);
+    }
+}

@@ -1,0 +1,342 @@
+//! The process table: one line of `/proc/PID/stat` per process and scan, everything else once per process.
+
+mod reader;
+mod stat;
+mod users;
+
+use std::sync::Arc;
+
+use sysmon_core::{
+    Counter, CounterWidth, Derivation, MetricId, Process, ProcessDelta, ProcessKey, ProcessState,
+    ProcessTable, ProcessTotals, RateTracker,
+};
+
+use self::reader::{OpenFile, Reader};
+use self::stat::Stat;
+use self::users::Users;
+use super::Context;
+use crate::config::{Config, ProcessArguments, ProcessDetail};
+
+/// The owner of a process is looked up again in one scan out of this many: a login changes from root to its user
+/// without anything else to notice it by.
+const OWNER_EVERY: u32 = 32;
+
+/// Scans the processes.
+#[derive(Debug)]
+pub(crate) struct ProcessScanner {
+    reader: Reader,
+    users: Users,
+    arguments: ProcessArguments,
+    top: usize,
+    ticks_per_second: u64,
+    page_bytes: u64,
+    pids: Vec<u32>,
+    /// By pid.
+    tracked: Vec<Tracked>,
+    /// The list that the next scan fills; kept for its room.
+    spare: Vec<Tracked>,
+    scans: u32,
+}
+
+/// One process, from scan to scan.
+#[derive(Debug)]
+struct Tracked {
+    key: ProcessKey,
+    file: Option<OpenFile>,
+    raw_name: Box<[u8]>,
+    parent_pid: u32,
+    state: ProcessState,
+    kernel_thread: bool,
+    threads: u32,
+    memory_bytes: u64,
+    processor: Counter,
+    cpu_percent: Option<f32>,
+    /// Whether it took any processor time since the last scan.
+    active: bool,
+    texts: Option<Texts>,
+    transfers: Transfers,
+}
+
+/// What is read once, when a process is first listed.
+#[derive(Debug)]
+struct Texts {
+    user: Arc<str>,
+    name: Arc<str>,
+    command: Arc<str>,
+}
+
+/// Storage traffic of a process.
+#[derive(Debug)]
+struct Transfers {
+    tracker: RateTracker<2>,
+    last: Option<[u64; 2]>,
+    per_second: Option<[u64; 2]>,
+    refused: bool,
+}
+
+impl ProcessScanner {
+    pub(crate) fn new(config: &Config, page_bytes: u64) -> Self {
+        Self {
+            reader: Reader::new(&config.roots),
+            users: Users::new(&config.roots),
+            arguments: config.process_arguments,
+            top: config.top_processes,
+            ticks_per_second: rustix::param::clock_ticks_per_second().max(1),
+            page_bytes,
+            pids: Vec::new(),
+            tracked: Vec::new(),
+            spare: Vec::new(),
+            scans: 0,
+        }
+    }
+
+    /// Reads all processes and lists those that `detail` asks for; `None` where there is no process to be seen.
+    pub(crate) fn scan(&mut self, detail: ProcessDetail, context: &mut Context<'_>) -> Option<ProcessTable> {
+        self.reader.pids(&mut self.pids)?;
+        self.refresh(context);
+        let totals = self.totals();
+        context
+            .recorder
+            .plain(MetricId::Processes, f64::from(totals.processes));
+        context
+            .recorder
+            .plain(MetricId::Threads, f64::from(totals.threads));
+        context
+            .recorder
+            .plain(MetricId::ProcessesZombie, f64::from(totals.zombies));
+        let listed = match detail {
+            ProcessDetail::All => (0..self.tracked.len()).collect(),
+            ProcessDetail::Top => self.top(),
+            ProcessDetail::None => Vec::new(),
+        };
+        let complete = detail == ProcessDetail::All;
+        let changed = listed
+            .into_iter()
+            .map(|index| self.describe(index, context))
+            .collect();
+        let mut table = ProcessTable::default();
+        table.apply(&ProcessDelta {
+            replace: true,
+            complete,
+            changed,
+            removed: Vec::new(),
+            totals,
+        });
+        Some(table)
+    }
+
+    /// Forgets every descriptor and reading, for a time in which nobody wants processes.
+    pub(crate) fn forget(&mut self) {
+        self.tracked = Vec::new();
+        self.spare = Vec::new();
+    }
+
+    /// Brings the list up to date: both it and the pids are sorted, so one walk along both does.
+    fn refresh(&mut self, context: &mut Context<'_>) {
+        let mut before = std::mem::take(&mut self.tracked);
+        let mut known = before.drain(..).peekable();
+        self.reader.begin();
+        for pid in &self.pids {
+            while known.next_if(|tracked| tracked.key.pid < *pid).is_some() {}
+            let mut tracked = known.next_if(|tracked| tracked.key.pid == *pid);
+            let file = tracked.as_mut().and_then(|tracked| tracked.file.take());
+            let Some((file, line)) = self.reader.stat(*pid, file, context.buffer) else {
+                continue;
+            };
+            let Some(stat) = Stat::parse(line) else { continue };
+            let start_ms = stat.start_ticks.saturating_mul(1_000) / self.ticks_per_second;
+            let key = ProcessKey { pid: *pid, start_ms };
+            let mut tracked = tracked
+                .filter(|tracked| tracked.key == key)
+                .unwrap_or_else(|| Tracked::new(key, stat.name));
+            tracked.update(&stat, self.ticks_per_second, context.now_ns, context.gap_ns);
+            tracked.memory_bytes = stat.resident_pages.saturating_mul(self.page_bytes);
+            tracked.file = self.reader.keep(file);
+            self.spare.push(tracked);
+        }
+        drop(known);
+        if self.reader.end() {
+            self.spare.iter_mut().for_each(|tracked| tracked.file = None);
+        }
+        self.tracked = std::mem::replace(&mut self.spare, before);
+        self.scans = self.scans.wrapping_add(1);
+    }
+
+    fn totals(&self) -> ProcessTotals {
+        let mut totals = ProcessTotals::default();
+        for tracked in &self.tracked {
+            totals.processes += 1;
+            totals.threads = totals.threads.saturating_add(tracked.threads);
+            match tracked.state {
+                ProcessState::Running => totals.running += 1,
+                ProcessState::Blocked => totals.blocked += 1,
+                ProcessState::Zombie => totals.zombies += 1,
+                _ => {}
+            }
+        }
+        totals
+    }
+
+    /// Positions of the busiest and of the largest processes, each once, by pid.
+    fn top(&self) -> Vec<usize> {
+        let cpu = |index: &usize| self.tracked[*index].cpu_percent.unwrap_or(0.0);
+        let memory = |index: &usize| self.tracked[*index].memory_bytes;
+        let mut by_memory: Vec<usize> = (0..self.tracked.len()).collect();
+        let mut by_cpu: Vec<usize> = by_memory
+            .iter()
+            .copied()
+            .filter(|index| cpu(index) > 0.0)
+            .collect();
+        // Equals are told apart by pid, so that the list stays calm.
+        keep_first(&mut by_memory, self.top, |left, right| {
+            memory(right).cmp(&memory(left)).then(left.cmp(right))
+        });
+        keep_first(&mut by_cpu, self.top, |left, right| {
+            cpu(right).total_cmp(&cpu(left)).then(left.cmp(right))
+        });
+        by_memory.append(&mut by_cpu);
+        by_memory.sort_unstable();
+        by_memory.dedup();
+        by_memory
+    }
+
+    fn describe(&mut self, index: usize, context: &mut Context<'_>) -> Process {
+        let tracked = &mut self.tracked[index];
+        let pid = tracked.key.pid;
+        let texts = match tracked.texts.take() {
+            Some(mut texts) => {
+                if pid.wrapping_add(self.scans).is_multiple_of(OWNER_EVERY) {
+                    texts.user = owner(&mut self.reader, &mut self.users, pid, context.now_ns);
+                }
+                texts
+            }
+            None => {
+                let name = String::from_utf8_lossy(&tracked.raw_name);
+                let kernel_thread = tracked.kernel_thread;
+                Texts {
+                    user: owner(&mut self.reader, &mut self.users, pid, context.now_ns),
+                    name: if kernel_thread {
+                        format!("[{name}]").into()
+                    } else {
+                        name.into()
+                    },
+                    command: match kernel_thread {
+                        true => "".into(),
+                        false => self.reader.command(pid, self.arguments, context.buffer).into(),
+                    },
+                }
+            }
+        };
+        let texts = tracked.texts.insert(texts);
+        let transfers = &mut tracked.transfers;
+        if !tracked.kernel_thread {
+            transfers.read(&mut self.reader, pid, tracked.active, context);
+        }
+        Process {
+            key: tracked.key,
+            parent_pid: tracked.parent_pid,
+            user: Arc::clone(&texts.user),
+            name: Arc::clone(&texts.name),
+            command: Arc::clone(&texts.command),
+            state: tracked.state,
+            cpu_percent: tracked.cpu_percent,
+            memory_bytes: tracked.memory_bytes,
+            threads: tracked.threads,
+            read_bytes_per_second: transfers.per_second.map(|[read, _]| read),
+            write_bytes_per_second: transfers.per_second.map(|[_, written]| written),
+        }
+    }
+}
+
+impl Tracked {
+    fn new(key: ProcessKey, name: &[u8]) -> Self {
+        Self {
+            key,
+            file: None,
+            raw_name: name.into(),
+            parent_pid: 0,
+            state: ProcessState::Unknown,
+            kernel_thread: false,
+            threads: 0,
+            memory_bytes: 0,
+            processor: Counter::default(),
+            cpu_percent: None,
+            active: false,
+            texts: None,
+            transfers: Transfers::default(),
+        }
+    }
+
+    fn update(&mut self, stat: &Stat<'_>, ticks_per_second: u64, now_ns: u64, gap_ns: u64) {
+        if *self.raw_name != *stat.name {
+            // Another program runs in it: its texts are read again, and it may be allowed to look at it now.
+            self.raw_name = stat.name.into();
+            self.texts = None;
+            self.transfers = Transfers::default();
+        }
+        self.parent_pid = stat.parent_pid;
+        self.state = stat.state;
+        self.kernel_thread = stat.kernel_thread;
+        self.threads = stat.threads;
+        let derivation = self.processor.read(stat.processor_ticks, now_ns, gap_ns);
+        self.active = derivation.increase() != Some(0);
+        self.cpu_percent = match derivation {
+            Derivation::Rate { increase, elapsed_ns } => {
+                let percent = increase as f64 * 1e11 / (ticks_per_second as f64 * elapsed_ns as f64);
+                // To a tenth, so that a process whose figure did not visibly move is not sent again.
+                Some(((percent * 10.0).round() / 10.0) as f32)
+            }
+            Derivation::First | Derivation::Reset | Derivation::NoTime => None,
+        };
+    }
+}
+
+impl Default for Transfers {
+    fn default() -> Self {
+        Self {
+            tracker: RateTracker::new(CounterWidth::Bits64),
+            last: None,
+            per_second: None,
+            refused: false,
+        }
+    }
+}
+
+impl Transfers {
+    /// A process without processor time moved next to nothing: its counters are taken as they were, and whatever they
+    /// gained counts when it is looked at again.
+    fn read(&mut self, reader: &mut Reader, pid: u32, active: bool, context: &mut Context<'_>) {
+        if self.refused {
+            return;
+        }
+        let moving = self.per_second.is_some_and(|rates| rates != [0, 0]);
+        if active || moving || self.last.is_none() {
+            self.last = reader.transferred(pid, context.buffer);
+        }
+        let Some(last) = self.last else {
+            self.refused = true;
+            self.per_second = None;
+            return;
+        };
+        let derived = self.tracker.read(last, context.now_ns, context.gap_ns);
+        self.per_second = derived
+            .map(|derived| derived.map(|rate| rate.per_second().map_or(0, |rate| rate.round() as u64)));
+    }
+}
+
+fn owner(reader: &mut Reader, users: &mut Users, pid: u32, now_ns: u64) -> Arc<str> {
+    // Gone between its line and now: nobody will look at it for long.
+    reader
+        .owner(pid)
+        .map_or_else(|| "".into(), |user_id| users.name(user_id, now_ns))
+}
+
+fn keep_first(indices: &mut Vec<usize>, count: usize, order: impl Fn(&usize, &usize) -> std::cmp::Ordering) {
+    if count < indices.len() {
+        indices.select_nth_unstable_by(count, order);
+        indices.truncate(count);
+    }
+}
+
+#[cfg(test)]
+mod tests;

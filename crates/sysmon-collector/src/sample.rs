@@ -1,0 +1,53 @@
+//! What a sampler is asked for and what it gives.
+
+use sysmon_core::{HostInfo, ProcessTable, UnixMillis};
+
+use crate::clock::Moment;
+use crate::config::ProcessDetail;
+use crate::recorder::Announcement;
+
+/// How the next tick is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Time between base ticks in milliseconds. Rates span at most three of them (at least 5 s).
+    pub interval_ms: u32,
+    /// Which processes are wanted.
+    pub processes: ProcessDetail,
+}
+
+/// One tick of this machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// When it was read.
+    pub at: UnixMillis,
+    /// Series that have a value for the first time.
+    pub announced: Vec<Announcement>,
+    /// Scaled values by series number, ascending, each number once. What the machine did not give is absent.
+    pub values: Vec<(u32, i64)>,
+    /// Series that are no more.
+    pub retired: Vec<u32>,
+    /// The process list, when this tick scanned for it.
+    pub processes: Option<ProcessTable>,
+    /// Facts about the host, when they changed.
+    pub host: Option<HostInfo>,
+}
+
+/// Where samples come from: the sampler of this system, or a made-up one in tests.
+pub(crate) trait Source: Send + 'static {
+    /// Facts about the host as of now.
+    fn host(&self) -> HostInfo;
+
+    /// Reads every counter once, so that the next sample has rates.
+    fn prime(&mut self, now: Moment, plan: Plan);
+
+    /// Reads one tick.
+    fn sample(&mut self, now: Moment, plan: Plan) -> Sample;
+}
+
+impl Plan {
+    /// The longest pause between two readings that still gives a rate.
+    pub(crate) fn gap_ns(interval_ms: u32) -> u64 {
+        const SHORTEST_NS: u64 = 5_000_000_000;
+        (u64::from(interval_ms) * 3_000_000).max(SHORTEST_NS)
+    }
+}
