@@ -79,7 +79,7 @@ fn format_milliseconds(value: f64) -> String {
     match value.abs() {
         size if size >= 99_950.0 => format_duration((value / 1_000.0).max(0.0) as u64),
         size if size >= 999.5 => format!("{:.1}s", value / 1_000.0),
-        size if size >= 9.95 || size < 0.005 => format!("{value:.0}ms"),
+        size if !(0.005..9.95).contains(&size) => format!("{value:.0}ms"),
         size if size >= 0.995 => format!("{value:.1}ms"),
         _ => format!("{value:.2}ms"),
     }
@@ -114,7 +114,7 @@ mod tests {
     fn values_read_as_an_engineer_would_write_them() {
         for (value, unit, text) in [
             (97.2, Unit::Percent, "97%"),
-            (3.14, Unit::Percent, "3.1%"),
+            (3.12, Unit::Percent, "3.1%"),
             (0.0, Unit::Percent, "0%"),
             (640.0, Unit::Percent, "640%"),
             (60_558_000_000.0, Unit::Bytes, "56.4G"),

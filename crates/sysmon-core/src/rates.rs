@@ -98,7 +98,7 @@ fn increase(last: u64, now: u64, width: CounterWidth) -> Option<u64> {
     const WRAP: u64 = 1 << 32;
     match now.checked_sub(last) {
         Some(increase) => Some(increase),
-        None if width == CounterWidth::Bits32 && last < WRAP && last >= WRAP / 4 * 3 && now < WRAP / 4 => {
+        None if width == CounterWidth::Bits32 && (WRAP / 4 * 3..WRAP).contains(&last) && now < WRAP / 4 => {
             Some(WRAP - last + now)
         }
         None => None,

@@ -1,1 +1,34 @@
-//! Placeholder while the workspace is laid out.
+//! The terminal client: a pure state machine, a pure renderer, and a thin runtime around both.
+//!
+//! [`update`] takes one [`Event`] and returns what is to be done outside; [`render`] draws the state and changes
+//! nothing. Neither does I/O or reads a clock, so every screen can be rebuilt from the events that led to it.
+
+mod command;
+mod connect;
+mod event;
+mod glyphs;
+mod key;
+mod layout;
+mod link;
+pub mod once;
+mod options;
+mod render;
+mod runtime;
+mod state;
+mod terminal;
+mod text_field;
+mod theme;
+mod update;
+
+pub use command::{COMMANDS, Command, CommandDefinition, Context};
+pub use connect::Connect;
+pub use event::{Effect, Event, LinkEvent, Mouse, MouseAction};
+pub use glyphs::Glyphs;
+pub use key::{Key, KeyCode};
+pub use layout::{Regions, layout};
+pub use options::Options;
+pub use render::render;
+pub use runtime::{TuiError, run};
+pub use state::State;
+pub use theme::{ColourDepth, Theme, ThemeError};
+pub use update::update;

@@ -1,0 +1,86 @@
+//! What happens to the client, and what it wants done.
+
+use sysmon_api::wire;
+use sysmon_core::UnixMillis;
+
+use crate::key::Key;
+
+/// What a mouse did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MouseAction {
+    /// The left button went down.
+    Press,
+    /// The wheel turned towards the person's back: content moves up.
+    WheelUp,
+    /// The wheel turned the other way.
+    WheelDown,
+}
+
+/// A mouse event at a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mouse {
+    /// What it did.
+    pub action: MouseAction,
+    /// Column from 0.
+    pub column: u16,
+    /// Row from 0.
+    pub row: u16,
+}
+
+/// News from the connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LinkEvent {
+    /// A connection stands, and the hello was answered.
+    Connected,
+    /// There is none; another attempt follows.
+    Failed {
+        /// Why, for people.
+        reason: String,
+        /// Whether trying again without a change somewhere is pointless: not allowed, or another protocol version.
+        permanent: bool,
+    },
+    /// What a subscription brings.
+    Update(Box<wire::Update>),
+    /// The server refused a command.
+    Refused(String),
+}
+
+/// Everything that can change the state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Time goes on.
+    Tick {
+        /// The time now.
+        now: UnixMillis,
+        /// Local time less UTC.
+        utc_offset_seconds: i32,
+    },
+    /// A key was pressed.
+    Key(Key),
+    /// Text was pasted.
+    Paste(String),
+    /// The mouse did something.
+    Mouse(Mouse),
+    /// The terminal has another size.
+    Resize {
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// News from the connection.
+    Link(LinkEvent),
+}
+
+/// What the runtime is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// End the client.
+    Quit,
+    /// Give the terminal back and stop until the shell continues us.
+    Suspend,
+    /// Draw every cell again.
+    Redraw,
+    /// Send a command; when there is no connection it is dropped, for subscriptions are sent again on connecting.
+    Send(wire::command::Body),
+}

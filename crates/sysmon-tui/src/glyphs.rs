@@ -1,0 +1,177 @@
+//! What shapes are drawn with: braille where the terminal has it, blocks or ASCII where not.
+
+use sysmon_core::{Health, Liveness};
+
+/// Which characters the terminal can show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Glyphs {
+    /// Two points and four levels per cell.
+    #[default]
+    Braille,
+    /// One point and eight levels per cell, for consoles whose font lacks braille.
+    Block,
+    /// Printable ASCII only.
+    Ascii,
+}
+
+/// Dots of a braille cell, bottom up, left and right column (Unicode, block U+2800).
+const BRAILLE: [[u8; 4]; 2] = [[0x40, 0x04, 0x02, 0x01], [0x80, 0x20, 0x10, 0x08]];
+const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+const ASCII: [char; 9] = [' ', '_', '.', ':', '-', '=', '+', '*', '#'];
+
+impl Glyphs {
+    /// What a terminal of this environment can show.
+    #[must_use]
+    pub fn detect(locale: &str, term: &str) -> Self {
+        let locale = locale.to_ascii_lowercase();
+        if !(locale.contains("utf-8") || locale.contains("utf8")) || term == "dumb" {
+            Self::Ascii
+        } else if term == "linux" {
+            Self::Block
+        } else {
+            Self::Braille
+        }
+    }
+
+    /// How many points stand side by side in a cell.
+    #[must_use]
+    pub fn points_per_cell(self) -> usize {
+        if self == Self::Braille { 2 } else { 1 }
+    }
+
+    /// How many levels a cell has.
+    #[must_use]
+    pub fn levels_per_cell(self) -> u16 {
+        if self == Self::Braille { 4 } else { 8 }
+    }
+
+    /// A cell whose points are filled from the bottom to these levels; a level of 0 leaves its column empty.
+    #[must_use]
+    pub fn cell(self, left: u16, right: u16) -> char {
+        match self {
+            Self::Braille => {
+                let dots = |side: usize, level: u16| {
+                    BRAILLE[side]
+                        .iter()
+                        .take(level.into())
+                        .fold(0, |all, dot| all | dot)
+                };
+                match u32::from(dots(0, left) | dots(1, right)) {
+                    0 => ' ',
+                    dots => char::from_u32(0x2800 + dots).unwrap_or(' '),
+                }
+            }
+            Self::Block => BLOCKS[usize::from(left.min(8))],
+            Self::Ascii => ASCII[usize::from(left.min(8))],
+        }
+    }
+
+    /// A vertical bar of one cell for a share of 0 to 1, as for a core.
+    #[must_use]
+    pub fn bar(self, share: f64) -> char {
+        let level = (share.clamp(0.0, 1.0) * 8.0).round() as usize;
+        // An idle core still shows that it is there.
+        if self == Self::Ascii {
+            ASCII[level.clamp(1, 8)]
+        } else {
+            BLOCKS[level.clamp(1, 8)]
+        }
+    }
+
+    /// The mark of a machine: its shape tells the state without colour.
+    #[must_use]
+    pub fn mark(self, liveness: Liveness, health: Health) -> &'static str {
+        let unicode = self != Self::Ascii;
+        match (liveness, health) {
+            (Liveness::Lost, _) => {
+                if unicode {
+                    "✕"
+                } else {
+                    "x"
+                }
+            }
+            (Liveness::Stale, _) => {
+                if unicode {
+                    "◌"
+                } else {
+                    "?"
+                }
+            }
+            (_, Health::Critical) => {
+                if unicode {
+                    "■"
+                } else {
+                    "#"
+                }
+            }
+            (_, Health::Warning) => {
+                if unicode {
+                    "▲"
+                } else {
+                    "^"
+                }
+            }
+            (_, Health::Unknown) => {
+                if unicode {
+                    "○"
+                } else {
+                    "o"
+                }
+            }
+            (_, Health::Healthy) => {
+                if unicode {
+                    "●"
+                } else {
+                    "*"
+                }
+            }
+        }
+    }
+
+    /// Full and empty part of a horizontal bar.
+    #[must_use]
+    pub fn gauge(self) -> (&'static str, &'static str) {
+        if self == Self::Ascii {
+            ("#", "-")
+        } else {
+            ("■", "·")
+        }
+    }
+
+    /// Picks the second text where only ASCII is drawn.
+    #[must_use]
+    pub fn pick(self, unicode: &'static str, ascii: &'static str) -> &'static str {
+        if self == Self::Ascii { ascii } else { unicode }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braille_fills_from_the_bottom_and_a_gap_is_empty() {
+        let cells: String = [(0, 0), (1, 1), (2, 1), (4, 4), (0, 3)]
+            .map(|(l, r)| Glyphs::Braille.cell(l, r))
+            .iter()
+            .collect();
+        assert_eq!(cells, " ⣀⣄⣿⢰");
+    }
+
+    #[test]
+    fn ascii_draws_nothing_else() {
+        for level in 0..=20 {
+            assert!(
+                Glyphs::Ascii.cell(level, level).is_ascii()
+                    && Glyphs::Ascii.bar(f64::from(level) / 8.0).is_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn the_environment_decides() {
+        assert_eq!(Glyphs::detect("en_US.UTF-8", "xterm-256color"), Glyphs::Braille);
+        assert_eq!(Glyphs::detect("C.utf8", "linux"), Glyphs::Block);
+        assert_eq!(Glyphs::detect("C", "xterm"), Glyphs::Ascii);
+    }
+}

@@ -1,0 +1,65 @@
+//! Draws the state. Changes nothing, reads no clock.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use crate::layout::{Body, layout};
+use crate::state::State;
+use crate::theme::Theme;
+
+mod bars;
+mod chart;
+mod fleet;
+mod help;
+mod machine;
+mod pen;
+mod processes;
+mod sections;
+
+use pen::Pen;
+
+/// Draws the whole screen.
+pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let regions = layout(area, state);
+    let mut pen = Pen::new(frame.buffer_mut(), theme);
+    pen.clear(area);
+    let cursor = match &regions.body {
+        Body::TooSmall(area) => {
+            note(&mut pen, *area, "too small: make the terminal larger");
+            return;
+        }
+        body => {
+            bars::header(&mut pen, regions.header, state);
+            match body {
+                Body::Fleet(table) => fleet::fleet(&mut pen, table, state),
+                Body::Machine(machine) => machine::machine(&mut pen, machine, state),
+                Body::TooSmall(_) => {}
+            }
+            if let Some(scroll) = state.help_scroll {
+                help::help(&mut pen, area, scroll);
+            }
+            bars::footer(&mut pen, regions.footer, state)
+        }
+    };
+    if let Some(position) = cursor {
+        frame.set_cursor_position(position);
+    }
+}
+
+/// A sentence in the middle of an empty area.
+fn note(pen: &mut Pen<'_>, area: Rect, text: &str) {
+    lines_in_the_middle(pen, area, &[text]);
+}
+
+fn lines_in_the_middle(pen: &mut Pen<'_>, area: Rect, lines: &[&str]) {
+    let count = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let top = area.y + area.height.saturating_sub(count) / 2;
+    for (y, line) in (top..area.bottom()).zip(lines) {
+        let width = u16::try_from(sysmon_core::display_width(line))
+            .unwrap_or(u16::MAX)
+            .min(area.width);
+        let style = pen.theme.quiet();
+        pen.text(area.x + (area.width - width) / 2, y, width, line, style);
+    }
+}

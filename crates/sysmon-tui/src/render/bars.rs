@@ -1,0 +1,281 @@
+//! The line at the top (where am I, is it live, how bad is it) and the line at the bottom (what can I do).
+
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+use sysmon_api::Machine;
+use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_duration, format_value};
+
+use super::pen::Pen;
+use crate::command::{COMMANDS, Context, show_keys};
+use crate::state::fleet::FleetColumn;
+use crate::state::processes::ProcessColumn;
+use crate::state::{Link, PromptKind, State, View};
+
+/// Draws the line at the top.
+pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
+    let bar = pen.theme.bar();
+    pen.overlay(area, bar);
+    let right = status(pen, state);
+    let right_width: usize = right.iter().map(|(text, _)| display_width(text)).sum();
+    let right_width = u16::try_from(right_width).unwrap_or(u16::MAX).min(area.width);
+    let right: Vec<(&str, Style)> = right
+        .iter()
+        .map(|(text, style)| (text.as_str(), *style))
+        .collect();
+    pen.pieces(area.right() - right_width, area.y, right_width, &right);
+
+    let room = area.width.saturating_sub(right_width + 1);
+    let left = place(pen, state);
+    let left: Vec<(&str, Style)> = left.iter().map(|(text, style)| (text.as_str(), *style)).collect();
+    pen.pieces(area.x, area.y, room, &left);
+}
+
+/// Where the person is, and the counts or facts that belong there.
+fn place(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
+    let bar = pen.theme.bar();
+    let title = bar.add_modifier(ratatui::style::Modifier::BOLD);
+    let quiet = pen.theme.on_bar(pen.theme.quiet());
+    let arrow = pen.pick("▸", ">");
+    let mut pieces = vec![
+        (" sysmon ".into(), title),
+        (format!("{arrow} {}", state.source_name), bar),
+    ];
+    match &state.view {
+        View::Fleet => {
+            pieces.push(("   ".into(), bar));
+            pieces.extend(counts(pen, state));
+        }
+        View::Machine(id) => {
+            if **id != *state.source_name {
+                pieces.push((format!(" {arrow} {id}"), title));
+            }
+            if let Some(machine) = state.shown_machine() {
+                pieces.push((format!("   {}", facts(pen, machine)), quiet));
+            }
+        }
+    }
+    pieces
+}
+
+fn counts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
+    let totals = state.fleet.totals();
+    let all = totals.live + totals.stale + totals.lost;
+    let bar = pen.theme.bar();
+    if all == 0 {
+        return Vec::new();
+    }
+    let noun = if all == 1 { "machine" } else { "machines" };
+    let mut pieces = vec![(format!("{all} {noun}  "), bar)];
+    let states = [
+        (totals.healthy, Liveness::Live, Health::Healthy),
+        (totals.warning, Liveness::Live, Health::Warning),
+        (totals.critical, Liveness::Live, Health::Critical),
+        (totals.stale, Liveness::Stale, Health::Unknown),
+        (totals.lost, Liveness::Lost, Health::Unknown),
+    ];
+    for (count, liveness, health) in states.into_iter().filter(|(count, _, _)| *count > 0) {
+        let mark = pen.theme.glyphs.mark(liveness, health);
+        pieces.push((
+            format!("{mark}{count} "),
+            pen.theme.on_bar(pen.theme.mark(liveness, health)),
+        ));
+    }
+    pieces
+}
+
+fn facts(pen: &Pen<'_>, machine: &Machine) -> String {
+    let host = &machine.host;
+    let mut facts = Vec::new();
+    if !host.os.is_empty() {
+        facts.push(
+            host.os
+                .replace("GNU/Linux ", "")
+                .split(" (")
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        );
+    }
+    if host.cpu_count > 0 {
+        facts.push(format!(
+            "{} {}",
+            host.cpu_count,
+            if host.cpu_count == 1 { "core" } else { "cores" }
+        ));
+    }
+    if host.memory_bytes > 0 {
+        facts.push(format!(
+            "{}iB",
+            format_value(host.memory_bytes as f64, Unit::Bytes)
+        ));
+    }
+    if let Some(uptime) = machine.recent.value(sysmon_core::MetricId::Uptime) {
+        facts.push(format!("up {}", format_duration(uptime.max(0.0) as u64)));
+    }
+    facts.join(pen.pick(" · ", ", "))
+}
+
+/// Whether what is shown is live, and the time.
+fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
+    let bar = pen.theme.bar();
+    let critical = pen.theme.on_bar(pen.theme.critical());
+    let live = match &state.link {
+        Link::Connecting => (
+            "connecting… ".replace('…', pen.pick("…", "...")),
+            pen.theme.on_bar(pen.theme.warning()),
+        ),
+        Link::Live => match state.shown_machine() {
+            Some(machine) if machine.liveness != Liveness::Live => {
+                let text = format!(
+                    "{} {} ",
+                    machine.liveness.word(),
+                    format_age(state.age_ms(machine))
+                );
+                (
+                    text,
+                    pen.theme.on_bar(pen.theme.mark(machine.liveness, machine.health)),
+                )
+            }
+            _ => ("live ".into(), pen.theme.on_bar(pen.theme.ok())),
+        },
+        Link::Down { since, permanent, .. } => {
+            let word = if *permanent { "refused" } else { "reconnecting" };
+            let age = format_age(state.now.since_ms(*since));
+            (format!("{} {word} {age} ", pen.pick("✕", "x")), critical)
+        }
+    };
+    vec![live, (format!(" {} ", clock(state)), bar)]
+}
+
+/// Local time of day.
+fn clock(state: &State) -> String {
+    let seconds = state.now.0.div_euclid(1_000) + i64::from(state.utc_offset_seconds);
+    let of_day = seconds.rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60)
+}
+
+/// Draws the line at the bottom; returns where the cursor belongs when a line is being typed.
+pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, state: &State) -> Option<Position> {
+    if area.height == 0 {
+        return None;
+    }
+    let row = Rect {
+        x: area.x + 1,
+        width: area.width.saturating_sub(2),
+        ..area
+    };
+    pen.clear(area);
+    if let Some(prompt) = &state.prompt {
+        let count = match prompt.kind {
+            PromptKind::Machines => state.fleet_table.rows().len(),
+            PromptKind::Processes => state.process_table.rows().len(),
+        };
+        let (accent, text, quiet) = (pen.theme.accent(), pen.theme.text(), pen.theme.quiet());
+        let help = format!("   {count} match   Enter keep  Esc undo");
+        pen.pieces(
+            row.x,
+            row.y,
+            row.width,
+            &[("/", accent), (prompt.field.text(), text), (&help, quiet)],
+        );
+        let before = u16::try_from(display_width(prompt.field.before_cursor())).unwrap_or(u16::MAX);
+        return Some(Position::new(
+            row.x.saturating_add(1).saturating_add(before).min(row.right()),
+            row.y,
+        ));
+    }
+    if state.choosing_sort {
+        sort_choices(pen, row, state);
+    } else if let Some(notice) = &state.notice {
+        let style = pen.theme.warning();
+        pen.text(row.x, row.y, row.width, &notice.text, style);
+    } else if let Link::Down {
+        reason, permanent, ..
+    } = &state.link
+    {
+        let style = if *permanent {
+            pen.theme.critical()
+        } else {
+            pen.theme.warning()
+        };
+        pen.text(row.x, row.y, row.width, reason, style);
+    } else {
+        hints(pen, row, state);
+    }
+    None
+}
+
+fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
+    let contexts: &[Context] = match state.view {
+        View::Fleet => &[Context::Fleet, Context::List, Context::Anywhere],
+        View::Machine(_) => &[Context::Machine, Context::List, Context::Anywhere],
+    };
+    let (key, word) = (pen.theme.accent(), pen.theme.quiet());
+    let filter = match state.view {
+        View::Fleet => state.fleet_table.filter_text(),
+        View::Machine(_) => state.process_table.filter_text(),
+    };
+    let mut x = row.x;
+    if !filter.is_empty() {
+        let pieces = [
+            ("/", key),
+            (filter, pen.theme.text()),
+            ("  ", word),
+            ("Esc ", key),
+            ("all   ", word),
+        ];
+        x = pen.pieces(x, row.y, row.width, &pieces);
+    }
+    let shown = COMMANDS.iter().filter(|definition| !definition.hint.is_empty());
+    for definition in contexts
+        .iter()
+        .flat_map(|context| shown.clone().filter(move |d| d.context == *context))
+    {
+        let keys = definition
+            .keys
+            .first()
+            .map(|keys| show_keys(keys))
+            .unwrap_or_default();
+        let needed = display_width(&keys) + display_width(definition.hint) + 1;
+        if usize::from(row.right().saturating_sub(x)) < needed {
+            break;
+        }
+        let room = row.right() - x;
+        x = pen.pieces(
+            x,
+            row.y,
+            room,
+            &[(&keys, key), (" ", word), (definition.hint, word), ("  ", word)],
+        );
+    }
+}
+
+fn sort_choices(pen: &mut Pen<'_>, row: Rect, state: &State) {
+    let choices: Vec<(char, &str, bool)> = match state.view {
+        View::Fleet => FleetColumn::SORTS
+            .iter()
+            .map(|(c, key, name)| (*key, *name, *c == state.fleet_table.sort))
+            .collect(),
+        View::Machine(_) => ProcessColumn::SORTS
+            .iter()
+            .map(|(c, key, name)| (*key, *name, *c == state.process_table.sort))
+            .collect(),
+    };
+    let (accent, quiet, text) = (pen.theme.accent(), pen.theme.quiet(), pen.theme.text());
+    let mut x = pen.text(row.x, row.y, row.width, "sort by ", text);
+    for (key, name, is_current) in choices {
+        let room = row.right().saturating_sub(x);
+        let style = if is_current { text } else { quiet };
+        x = pen.pieces(
+            x,
+            row.y,
+            room,
+            &[
+                (&key.to_string(), accent),
+                (" ", quiet),
+                (name, style),
+                ("  ", quiet),
+            ],
+        );
+    }
+}

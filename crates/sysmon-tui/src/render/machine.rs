@@ -1,0 +1,269 @@
+//! The view of one machine: charts and lists above, processes below.
+
+use ratatui::layout::Rect;
+use sysmon_api::Machine;
+use sysmon_core::{Health, Liveness, MetricId, SeriesKey, Unit, format_duration, format_value, thresholds};
+
+use super::chart::{Axis, Chart, SCALE_WIDTH, points_in};
+use super::pen::Pen;
+use super::processes::processes;
+use super::sections::section;
+use super::{lines_in_the_middle, note};
+use crate::layout::{ChartRegions, MachineRegions};
+use crate::state::{Link, State, View};
+
+/// Charts show at least this much.
+const WINDOW_MS: u64 = 300_000;
+
+/// Draws the view.
+pub(super) fn machine(pen: &mut Pen<'_>, regions: &MachineRegions, state: &State) {
+    let Some(machine) = state.shown_machine() else {
+        missing(pen, regions, state);
+        return;
+    };
+    pen.set_stale(!state.is_live() || machine.liveness != Liveness::Live);
+    let age_ms = state.age_ms(machine);
+    let screen = Screen { machine, age_ms };
+    screen.cpu(pen, regions.cpu);
+    screen.memory(pen, regions.memory);
+    for (kind, area) in &regions.sections {
+        section(pen, *kind, *area, machine, age_ms);
+    }
+    processes(pen, &regions.processes, machine, state);
+    pen.set_stale(false);
+}
+
+fn missing(pen: &mut Pen<'_>, regions: &MachineRegions, state: &State) {
+    let View::Machine(id) = &state.view else { return };
+    let top = regions.cpu.title;
+    let area = Rect {
+        width: regions.processes.rows.right() - top.x,
+        height: regions.processes.rows.bottom() - top.y,
+        ..top
+    };
+    if state.link == Link::Connecting || !state.fleet.is_complete() {
+        note(pen, area, pen.pick("connecting…", "connecting..."));
+    } else {
+        let text = format!("{id} is not known to this aggregator");
+        lines_in_the_middle(pen, area, &[&text, "", "Esc goes to the fleet"]);
+    }
+}
+
+struct Screen<'a> {
+    machine: &'a Machine,
+    age_ms: u64,
+}
+
+impl Screen<'_> {
+    fn value(&self, metric: MetricId) -> Option<f64> {
+        self.machine
+            .recent
+            .value(metric)
+            .filter(|_| self.machine.liveness != Liveness::Lost)
+    }
+
+    /// A value as text, or the sign for "not known".
+    fn shown(&self, pen: &Pen<'_>, metric: MetricId) -> String {
+        let unit = metric.definition().unit;
+        self.value(metric).map_or_else(
+            || pen.pick("–", "-").to_owned(),
+            |value| format_value(value, unit),
+        )
+    }
+
+    fn cpu(&self, pen: &mut Pen<'_>, regions: ChartRegions) {
+        let mut details = String::new();
+        for (name, metric) in [
+            ("user", MetricId::CpuUser),
+            ("system", MetricId::CpuSystem),
+            ("iowait", MetricId::CpuIoWait),
+            ("irq", MetricId::CpuIrq),
+            ("steal", MetricId::CpuSteal),
+        ] {
+            if let Some(value) = self.value(metric) {
+                details.push_str(&format!("{name} {value:.0}  "));
+            }
+        }
+        self.title(pen, regions.title, "CPU", MetricId::CpuBusy, &details);
+        self.chart(pen, regions.chart, MetricId::CpuBusy);
+        let [cores, load] = rows(regions.details);
+        match (cores, load) {
+            (Some(cores), Some(load)) => {
+                self.cores(pen, cores);
+                self.load(pen, load);
+            }
+            (Some(line), None) => {
+                // One line for both: the load first, for its width is known.
+                let load_width = 24.min(line.width);
+                self.load(
+                    pen,
+                    Rect {
+                        width: load_width,
+                        ..line
+                    },
+                );
+                self.cores(
+                    pen,
+                    Rect {
+                        x: line.x + load_width,
+                        width: line.width - load_width,
+                        ..line
+                    },
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn memory(&self, pen: &mut Pen<'_>, regions: ChartRegions) {
+        let size = |metric| self.value(metric).map(|value| format_value(value, Unit::Bytes));
+        let mut details = match (size(MetricId::MemoryUsed), size(MetricId::MemoryTotal)) {
+            (Some(used), Some(total)) => format!("{used} of {total}"),
+            _ => String::new(),
+        };
+        let swap = self.swap(pen);
+        if regions.details.height == 0 {
+            details = format!("{details}  {swap}");
+        }
+        self.title(
+            pen,
+            regions.title,
+            "MEMORY",
+            MetricId::MemoryUsedPercent,
+            &details,
+        );
+        self.chart(pen, regions.chart, MetricId::MemoryUsedPercent);
+        if let [Some(line), _] = rows(regions.details) {
+            let quiet = pen.theme.quiet();
+            pen.text(line.x + 1, line.y, line.width.saturating_sub(1), &swap, quiet);
+        }
+    }
+
+    fn swap(&self, pen: &Pen<'_>) -> String {
+        let mut parts = Vec::new();
+        if let Some(percent) = self.value(MetricId::SwapUsedPercent) {
+            parts.push(format!("swap {}", format_value(percent, Unit::Percent)));
+        }
+        parts.push(format!("cache {}", self.shown(pen, MetricId::MemoryCached)));
+        if let Some(kills) = self.value(MetricId::OomKills).filter(|kills| *kills > 0.0) {
+            parts.push(format!("OOM kills {kills:.0}"));
+        }
+        parts.join("  ")
+    }
+
+    fn title(&self, pen: &mut Pen<'_>, area: Rect, name: &str, metric: MetricId, details: &str) {
+        if area.height == 0 {
+            return;
+        }
+        let health = self
+            .value(metric)
+            .zip(thresholds(metric))
+            .map_or(Health::Unknown, |(value, levels)| levels.judge(value));
+        let shown = format!(" {:>4}  ", self.shown(pen, metric));
+        let (title, value, quiet) = (pen.theme.title(), pen.theme.value(health), pen.theme.quiet());
+        pen.pieces(
+            area.x + 1,
+            area.y,
+            area.width.saturating_sub(1),
+            &[(name, title), (&shown, value), (details, quiet)],
+        );
+    }
+
+    fn chart(&self, pen: &mut Pen<'_>, area: Rect, metric: MetricId) {
+        let recent = &self.machine.recent;
+        let Some(series) = recent
+            .number_of(&SeriesKey::plain(metric))
+            .and_then(|number| recent.get(number))
+        else {
+            return;
+        };
+        if area.height == 0 || area.width <= SCALE_WIDTH {
+            return;
+        }
+        let axis = Axis::new(
+            self.machine,
+            self.age_ms,
+            points_in(pen, area.width - SCALE_WIDTH),
+            WINDOW_MS,
+        );
+        let values = axis.values(self.machine, series);
+        Chart {
+            values: &values,
+            full: 100.0,
+            thresholds: thresholds(metric),
+            top_label: "100",
+        }
+        .draw(pen, area);
+        if area.height >= 6 {
+            let span = format!("{} ago", format_duration(axis.window_ms() / 1_000));
+            let faint = pen.theme.faint();
+            pen.text(
+                area.x + SCALE_WIDTH + 1,
+                area.y,
+                area.width - SCALE_WIDTH - 1,
+                &span,
+                faint,
+            );
+        }
+    }
+
+    /// One bar per core; with more cores than cells, each bar is the busiest of its group.
+    fn cores(&self, pen: &mut Pen<'_>, area: Rect) {
+        let mut cores: Vec<(u32, f64)> = self
+            .machine
+            .recent
+            .of_metric(MetricId::CpuCoreBusy)
+            .filter_map(|(core, series)| Some((core.parse().ok()?, series.current()?)))
+            .collect();
+        if cores.is_empty() || area.width < 10 {
+            return;
+        }
+        cores.sort_by_key(|(core, _)| *core);
+        let quiet = pen.theme.quiet();
+        let x = pen.text(area.x + 1, area.y, area.width, "cores ", quiet);
+        let width = usize::from(area.right().saturating_sub(x + 1)).max(1);
+        let per_bar = cores.len().div_ceil(width);
+        let levels = thresholds(MetricId::CpuBusy);
+        for (x, group) in (x..area.right()).zip(cores.chunks(per_bar)) {
+            let busiest = group.iter().map(|(_, busy)| *busy).fold(0.0, f64::max);
+            let style = match levels.map(|levels| levels.judge(busiest)) {
+                Some(Health::Critical) => pen.theme.critical(),
+                Some(Health::Warning) => pen.theme.warning(),
+                _ => pen.theme.chart(),
+            };
+            let bar = pen.theme.glyphs.bar(busiest / 100.0);
+            pen.put(x, area.y, bar, style);
+        }
+    }
+
+    fn load(&self, pen: &mut Pen<'_>, area: Rect) {
+        let numbers = [MetricId::Load1, MetricId::Load5, MetricId::Load15].map(|metric| self.value(metric));
+        let shown = numbers
+            .map(|value| value.map_or_else(|| pen.pick("–", "-").to_owned(), |value| format!("{value:.2}")));
+        let mut text = format!("load {}", shown.join(" "));
+        let mut add = |name: &str, metric| {
+            if let Some(value) = self.value(metric) {
+                text.push_str(&format!("   {name} {}", format_value(value, Unit::Count)));
+            }
+        };
+        if area.width > 40 {
+            add("running", MetricId::ProcessesRunning);
+            add("blocked", MetricId::ProcessesBlocked);
+            add("switches/s", MetricId::ContextSwitches);
+            add("forks/s", MetricId::ProcessForks);
+        }
+        let quiet = pen.theme.quiet();
+        pen.text(area.x + 1, area.y, area.width.saturating_sub(1), &text, quiet);
+    }
+}
+
+/// The first two lines of an area.
+fn rows(area: Rect) -> [Option<Rect>; 2] {
+    [0, 1].map(|row| {
+        (row < area.height).then(|| Rect {
+            y: area.y + row,
+            height: 1,
+            ..area
+        })
+    })
+}

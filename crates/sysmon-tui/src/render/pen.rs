@@ -1,0 +1,95 @@
+//! Writing into the buffer: clipped, in one style, greyed as a whole when what is written is no longer current.
+
+use std::borrow::Cow;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use sysmon_core::{clip, display_width};
+
+use crate::glyphs::Glyphs;
+use crate::theme::Theme;
+
+/// A place to draw to.
+pub(super) struct Pen<'a> {
+    buffer: &'a mut Buffer,
+    pub(super) theme: &'a Theme,
+    /// Whether everything is drawn as no longer current.
+    stale: bool,
+}
+
+impl<'a> Pen<'a> {
+    pub(super) fn new(buffer: &'a mut Buffer, theme: &'a Theme) -> Self {
+        Self {
+            buffer,
+            theme,
+            stale: false,
+        }
+    }
+
+    /// From now on everything is drawn as no longer current, or not.
+    pub(super) fn set_stale(&mut self, stale: bool) {
+        self.stale = stale;
+    }
+
+    fn style(&self, style: Style) -> Style {
+        if self.stale { self.theme.stale() } else { style }
+    }
+
+    /// Fills an area with the background.
+    pub(super) fn clear(&mut self, area: Rect) {
+        let area = area.intersection(self.buffer.area);
+        for position in area.positions() {
+            self.buffer[position].reset();
+        }
+        self.buffer.set_style(area, self.theme.text());
+    }
+
+    /// Writes text from the left into `width` cells; returns the column behind it.
+    pub(super) fn text(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
+        let area = self.buffer.area;
+        if y < area.y || y >= area.bottom() || x >= area.right() || width == 0 {
+            return x;
+        }
+        let width = width.min(area.right() - x);
+        let style = self.style(style);
+        let mut clipped = clip(text, width.into());
+        if self.theme.glyphs == Glyphs::Ascii && clipped.contains(['…', '°']) {
+            clipped = Cow::Owned(clipped.replace('…', "~").replace('°', " "));
+        }
+        self.buffer.set_stringn(x, y, clipped, width.into(), style).0
+    }
+
+    /// Writes text so that it ends at the right edge of `width` cells.
+    pub(super) fn right(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) {
+        let needed = u16::try_from(display_width(text)).unwrap_or(u16::MAX).min(width);
+        self.text(x + (width - needed), y, needed, text, style);
+    }
+
+    /// Writes pieces one after the other; returns the column behind them.
+    pub(super) fn pieces(&mut self, x: u16, y: u16, width: u16, pieces: &[(&str, Style)]) -> u16 {
+        let end = x.saturating_add(width);
+        pieces.iter().fold(x, |x, (text, style)| {
+            self.text(x, y, end.saturating_sub(x), text, *style)
+        })
+    }
+
+    /// Writes one character.
+    pub(super) fn put(&mut self, x: u16, y: u16, character: char, style: Style) {
+        let style = self.style(style);
+        if let Some(cell) = self.buffer.cell_mut((x, y)) {
+            cell.set_char(character).set_style(style);
+        }
+    }
+
+    /// Lays a style over what is there, such as that of the selected row.
+    pub(super) fn overlay(&mut self, area: Rect, style: Style) {
+        let area = area.intersection(self.buffer.area);
+        self.buffer.set_style(area, style);
+    }
+
+    /// A shape of the theme's character set.
+    pub(super) fn pick(&self, unicode: &'static str, ascii: &'static str) -> &'static str {
+        self.theme.glyphs.pick(unicode, ascii)
+    }
+}

@@ -1,0 +1,251 @@
+//! What the client knows and what the person is doing with it. No styles, no I/O, no clock.
+
+use std::sync::Arc;
+
+use sysmon_api::{Machine, Replica};
+use sysmon_core::{ProcessKey, TextFilter, UnixMillis};
+
+use crate::key::Key;
+use crate::text_field::TextField;
+
+pub(crate) mod fleet;
+pub(crate) mod processes;
+
+use fleet::FleetTable;
+use processes::ProcessTableState;
+
+/// The subscription that carries the fleet table.
+pub(crate) const FLEET_SUBSCRIPTION: u32 = 1;
+/// The subscription that carries the machine on screen.
+pub(crate) const MACHINE_SUBSCRIPTION: u32 = 2;
+
+/// What is known of the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// Not connected yet.
+    Connecting,
+    /// Connected.
+    Live,
+    /// Lost, or never had; trying again.
+    Down {
+        /// Since when.
+        since: UnixMillis,
+        /// Why the last attempt failed.
+        reason: String,
+        /// Whether somebody must change something first.
+        permanent: bool,
+    },
+}
+
+/// Which view is on screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// All machines.
+    Fleet,
+    /// One machine, by id.
+    Machine(Arc<str>),
+}
+
+/// What a typed line is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PromptKind {
+    /// Filters the machines.
+    Machines,
+    /// Filters the processes.
+    Processes,
+}
+
+/// A line being typed at the bottom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prompt {
+    pub(crate) kind: PromptKind,
+    pub(crate) field: TextField,
+    /// What the filter was before, for Esc.
+    pub(crate) before: String,
+}
+
+/// A short message at the bottom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) text: String,
+    pub(crate) until: UnixMillis,
+}
+
+/// Everything that a screen is drawn from.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) now: UnixMillis,
+    pub(crate) utc_offset_seconds: i32,
+    pub(crate) width: u16,
+    pub(crate) height: u16,
+    pub(crate) source_name: String,
+    pub(crate) link: Link,
+    pub(crate) view: View,
+    pub(crate) fleet: Replica,
+    /// Our own clock when the last update of any subscription came.
+    pub(crate) received_at: UnixMillis,
+    /// The aggregator's clock at that moment.
+    pub(crate) aggregator_at: UnixMillis,
+    pub(crate) machine: Replica,
+    pub(crate) fleet_table: FleetTable,
+    pub(crate) process_table: ProcessTableState,
+    pub(crate) help_scroll: Option<u16>,
+    pub(crate) prompt: Option<Prompt>,
+    /// Keys of a sequence that is not finished.
+    pub(crate) pending_keys: Vec<Key>,
+    /// Whether the next key names a sort column.
+    pub(crate) choosing_sort: bool,
+    pub(crate) notice: Option<Notice>,
+    /// Whether the person has pressed anything: then the view is theirs to choose.
+    pub(crate) touched: bool,
+    dirty: bool,
+}
+
+impl State {
+    /// The state before anything happened.
+    #[must_use]
+    pub fn new(source_name: &str, filter: Option<&str>) -> Self {
+        let mut fleet_table = FleetTable::default();
+        fleet_table.set_filter(filter.unwrap_or_default());
+        Self {
+            now: UnixMillis(0),
+            utc_offset_seconds: 0,
+            width: 0,
+            height: 0,
+            source_name: sysmon_core::sanitize(source_name).into_owned(),
+            link: Link::Connecting,
+            view: View::Fleet,
+            fleet: Replica::default(),
+            received_at: UnixMillis(0),
+            aggregator_at: UnixMillis(0),
+            machine: Replica::default(),
+            fleet_table,
+            process_table: ProcessTableState::default(),
+            help_scroll: None,
+            prompt: None,
+            pending_keys: Vec::new(),
+            choosing_sort: false,
+            notice: None,
+            touched: false,
+            dirty: true,
+        }
+    }
+
+    /// Notes that the screen no longer shows the state.
+    pub(crate) fn mark_dirty(&mut self) {
+        self.dirty = true;
+    }
+
+    /// Whether the screen must be drawn again.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// Whether the screen must be drawn again; asking takes the note back.
+    pub fn take_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// The aggregator's clock now, as far as we can tell.
+    #[must_use]
+    pub(crate) fn aggregator_now(&self) -> UnixMillis {
+        self.aggregator_at
+            .plus_ms(i64::try_from(self.now.since_ms(self.received_at)).unwrap_or(i64::MAX))
+    }
+
+    /// How long ago the aggregator heard of a machine.
+    #[must_use]
+    pub(crate) fn age_ms(&self, machine: &Machine) -> u64 {
+        self.aggregator_now().since_ms(machine.last_seen)
+    }
+
+    /// Whether what is shown is current.
+    #[must_use]
+    pub(crate) fn is_live(&self) -> bool {
+        self.link == Link::Live
+    }
+
+    /// The machine on screen: with every series when its own subscription has brought it, else as the fleet knows it.
+    #[must_use]
+    pub(crate) fn shown_machine(&self) -> Option<&Machine> {
+        match &self.view {
+            View::Fleet => None,
+            View::Machine(id) => self.machine.find(id).or_else(|| self.fleet.find(id)),
+        }
+    }
+}
+
+/// Whether a machine matches a filter of words.
+pub(crate) fn machine_matches(machine: &Machine, filter: &TextFilter) -> bool {
+    let labels: Vec<String> = machine
+        .host
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let texts = [&*machine.id, machine.host.hostname.as_str()]
+        .into_iter()
+        .chain(labels.iter().map(String::as_str));
+    filter.matches(texts.collect::<Vec<_>>().into_iter())
+}
+
+/// Where the cursor of a list goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Movement {
+    /// By rows; negative is up.
+    By(isize),
+    /// To the first row.
+    First,
+    /// To the last row.
+    Last,
+}
+
+/// The index after a movement within `count` rows; `None` in an empty list. Without a cursor the first step lands on
+/// the first row.
+pub(crate) fn moved(current: Option<usize>, count: usize, movement: Movement) -> Option<usize> {
+    let last = count.checked_sub(1)?;
+    Some(match (movement, current) {
+        (Movement::First, _) => 0,
+        (Movement::Last, _) => last,
+        (Movement::By(rows), None) => {
+            if rows > 0 {
+                usize::try_from(rows - 1).unwrap_or(0).min(last)
+            } else {
+                0
+            }
+        }
+        (Movement::By(rows), Some(current)) => current.saturating_add_signed(rows).min(last),
+    })
+}
+
+/// The scroll offset that keeps row `cursor` of `count` in a window of `height` rows, moving as little as it can.
+pub(crate) fn scrolled(offset: usize, cursor: Option<usize>, count: usize, height: usize) -> usize {
+    let most = count.saturating_sub(height);
+    let offset = offset.min(most);
+    match cursor {
+        Some(cursor) if cursor < offset => cursor,
+        Some(cursor) if height > 0 && cursor >= offset + height => cursor + 1 - height,
+        _ => offset,
+    }
+}
+
+/// Identity of a row that a person points at in the process table.
+pub(crate) type ProcessSelection = Option<ProcessKey>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cursor_stays_in_the_list_and_in_the_window() {
+        assert_eq!(moved(None, 0, Movement::Last), None);
+        assert_eq!(moved(None, 5, Movement::By(1)), Some(0));
+        assert_eq!(moved(Some(3), 5, Movement::By(10)), Some(4));
+        assert_eq!(moved(Some(3), 5, Movement::By(-10)), Some(0));
+        assert_eq!(scrolled(0, Some(9), 20, 5), 5);
+        assert_eq!(scrolled(9, Some(2), 20, 5), 2);
+        assert_eq!(scrolled(19, None, 10, 5), 5);
+        assert_eq!(scrolled(3, Some(4), 20, 0), 3);
+    }
+}

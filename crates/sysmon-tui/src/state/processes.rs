@@ -1,0 +1,189 @@
+//! The process table: columns, order and cursor.
+
+use std::cmp::Ordering;
+
+use sysmon_core::{Process, ProcessKey, ProcessTable, TextFilter, UnixMillis};
+
+use super::{Movement, ProcessSelection, moved, scrolled};
+
+/// A column of the process table, which is also what it can be sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum ProcessColumn {
+    #[default]
+    Cpu,
+    Memory,
+    Pid,
+    User,
+    State,
+    Threads,
+    Read,
+    Write,
+    Command,
+}
+
+impl ProcessColumn {
+    /// What the table can be sorted by: column, key and name.
+    pub(crate) const SORTS: [(Self, char, &'static str); 9] = [
+        (Self::Cpu, 'c', "cpu"),
+        (Self::Memory, 'm', "memory"),
+        (Self::Pid, 'p', "pid"),
+        (Self::User, 'u', "user"),
+        (Self::State, 'e', "state"),
+        (Self::Threads, 't', "threads"),
+        (Self::Read, 'r', "read"),
+        (Self::Write, 'w', "written"),
+        (Self::Command, 'n', "name"),
+    ];
+}
+
+/// Order, filter and cursor of the process table.
+#[derive(Debug, Default)]
+pub(crate) struct ProcessTableState {
+    pub(crate) sort: ProcessColumn,
+    pub(crate) inverted: bool,
+    pub(crate) offset: usize,
+    filter_text: String,
+    filter: TextFilter,
+    order: Vec<ProcessKey>,
+    ordered_at: UnixMillis,
+    stale_order: bool,
+    /// Set once the person moves the cursor; until then the busiest are simply on top.
+    selected: ProcessSelection,
+}
+
+impl ProcessTableState {
+    /// The order changes by itself at most this often while a row is selected: then it is being read.
+    const REORDER_MS: u64 = 2_000;
+
+    /// The filter as typed.
+    pub(crate) fn filter_text(&self) -> &str {
+        &self.filter_text
+    }
+
+    /// Filters from now on.
+    pub(crate) fn set_filter(&mut self, text: &str) {
+        self.filter_text = text.into();
+        self.filter = TextFilter::parse(text);
+        self.stale_order = true;
+    }
+
+    /// Sorts by a column from now on, its natural first row on top.
+    pub(crate) fn sort_by(&mut self, column: ProcessColumn) {
+        self.sort = column;
+        self.inverted = false;
+        self.stale_order = true;
+        self.offset = 0;
+    }
+
+    /// Sorts by a column whose heading was clicked: a second click turns the order around.
+    pub(crate) fn click_heading(&mut self, column: ProcessColumn) {
+        if self.sort == column {
+            self.invert();
+        } else {
+            self.sort_by(column);
+        }
+    }
+
+    /// Turns the order around.
+    pub(crate) fn invert(&mut self) {
+        self.inverted = !self.inverted;
+        self.stale_order = true;
+    }
+
+    /// Forgets cursor, filter and rows: another machine is shown.
+    pub(crate) fn reset(&mut self) {
+        *self = Self {
+            sort: self.sort,
+            inverted: self.inverted,
+            ..Self::default()
+        };
+    }
+
+    /// Forgets the cursor.
+    pub(crate) fn deselect(&mut self) -> bool {
+        self.offset = 0;
+        self.selected.take().is_some()
+    }
+
+    /// Processes in the order of the table.
+    pub(crate) fn rows(&self) -> &[ProcessKey] {
+        &self.order
+    }
+
+    /// Row of the cursor.
+    pub(crate) fn cursor(&self) -> Option<usize> {
+        let selected = self.selected?;
+        self.order.iter().position(|key| *key == selected)
+    }
+
+    /// Moves the cursor.
+    pub(crate) fn move_cursor(&mut self, movement: Movement) {
+        if let Some(row) = moved(self.cursor(), self.order.len(), movement) {
+            self.select_row(row);
+        }
+    }
+
+    /// Puts the cursor on a row.
+    pub(crate) fn select_row(&mut self, row: usize) {
+        if let Some(key) = self.order.get(row) {
+            self.selected = Some(*key);
+        }
+    }
+
+    /// Brings the rows up to date with the table.
+    pub(crate) fn refresh(&mut self, table: &ProcessTable, now: UnixMillis, window_rows: usize) {
+        if self.selected.is_some_and(|key| table.get(key).is_none()) {
+            self.selected = None;
+        }
+        let is_due = self.selected.is_none() || now.since_ms(self.ordered_at) >= Self::REORDER_MS;
+        if self.stale_order || is_due {
+            self.reorder(table);
+            self.ordered_at = now;
+            self.stale_order = false;
+        } else {
+            self.order.retain(|key| table.get(*key).is_some());
+        }
+        self.offset = scrolled(self.offset, self.cursor(), self.order.len(), window_rows);
+    }
+
+    fn reorder(&mut self, table: &ProcessTable) {
+        let mut rows: Vec<&Process> = table.iter().filter(|process| self.matches(process)).collect();
+        let by = |a: &&Process, b: &&Process| {
+            let order = compare(self.sort, a, b);
+            let order = if self.inverted { order.reverse() } else { order };
+            order.then_with(|| a.key.cmp(&b.key))
+        };
+        rows.sort_unstable_by(by);
+        self.order = rows.into_iter().map(|process| process.key).collect();
+    }
+
+    fn matches(&self, process: &Process) -> bool {
+        if self.filter.is_empty() {
+            return true;
+        }
+        let pid = process.key.pid.to_string();
+        self.filter
+            .matches([&*process.command, &*process.name, &*process.user, pid.as_str()].into_iter())
+    }
+}
+
+/// The natural direction of each column: the largest on top, texts alphabetically.
+fn compare(column: ProcessColumn, a: &Process, b: &Process) -> Ordering {
+    match column {
+        ProcessColumn::Cpu => {
+            // Idle processes are told apart by memory, so that the lower half of the table says something too.
+            let cpu = |process: &Process| process.cpu_percent.unwrap_or(0.0);
+            cpu(b)
+                .total_cmp(&cpu(a))
+                .then_with(|| b.memory_bytes.cmp(&a.memory_bytes))
+        }
+        ProcessColumn::Memory => b.memory_bytes.cmp(&a.memory_bytes),
+        ProcessColumn::Pid => a.key.pid.cmp(&b.key.pid),
+        ProcessColumn::User => a.user.cmp(&b.user),
+        ProcessColumn::State => a.state.cmp(&b.state),
+        ProcessColumn::Threads => b.threads.cmp(&a.threads),
+        ProcessColumn::Read => b.read_bytes_per_second.cmp(&a.read_bytes_per_second),
+        ProcessColumn::Write => b.write_bytes_per_second.cmp(&a.write_bytes_per_second),
+        ProcessColumn::Command => a.name.to_lowercase().cmp(&b.name.to_lowercase()),
+    }
+}

@@ -1,0 +1,135 @@
+//! How an event changes the state. No I/O, no clock; what is to be done outside is returned.
+
+use sysmon_api::wire;
+use sysmon_core::UnixMillis;
+
+use crate::event::{Effect, Event};
+use crate::layout::layout;
+use crate::state::fleet::FleetColumn;
+use crate::state::{FLEET_SUBSCRIPTION, MACHINE_SUBSCRIPTION, Notice, State, View};
+
+mod keys;
+mod link;
+mod mouse;
+
+/// How much of the past is asked for.
+const HISTORY_MS: u32 = 300_000;
+
+/// Takes an event and says what is to be done.
+pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
+    let effects = match event {
+        Event::Tick {
+            now,
+            utc_offset_seconds,
+        } => {
+            tick(state, now, utc_offset_seconds);
+            Vec::new()
+        }
+        Event::Key(key) => keys::press(state, key),
+        Event::Paste(text) => {
+            keys::paste(state, &text);
+            Vec::new()
+        }
+        Event::Mouse(mouse) => mouse::mouse(state, mouse),
+        Event::Resize { width, height } => {
+            (state.width, state.height) = (width, height);
+            state.mark_dirty();
+            Vec::new()
+        }
+        Event::Link(event) => link::link(state, event),
+    };
+    refresh_tables(state);
+    effects
+}
+
+fn tick(state: &mut State, now: UnixMillis, utc_offset_seconds: i32) {
+    // The screen shows whole seconds: within one there is nothing new to draw.
+    if now.0.div_euclid(1_000) != state.now.0.div_euclid(1_000)
+        || utc_offset_seconds != state.utc_offset_seconds
+    {
+        state.mark_dirty();
+    }
+    state.now = now;
+    state.utc_offset_seconds = utc_offset_seconds;
+    if state.notice.as_ref().is_some_and(|notice| now >= notice.until) {
+        state.notice = None;
+        state.mark_dirty();
+    }
+}
+
+/// Brings the visible table in line with data, order and window.
+fn refresh_tables(state: &mut State) {
+    let area = ratatui::layout::Rect::new(0, 0, state.width, state.height);
+    let rows = layout(area, state).table_rows();
+    match &state.view {
+        View::Fleet => state.fleet_table.refresh(&state.fleet, state.now, rows),
+        View::Machine(id) => {
+            if let Some(machine) = state.machine.find(id) {
+                state.process_table.refresh(&machine.processes, state.now, rows);
+            }
+        }
+    }
+}
+
+/// Shows the view of a machine and asks for all of its data.
+fn open_machine(state: &mut State, id: &std::sync::Arc<str>) -> Vec<Effect> {
+    state.fleet_table.select(id);
+    if state.view == View::Machine(id.clone()) {
+        return Vec::new();
+    }
+    state.view = View::Machine(id.clone());
+    state.machine = sysmon_api::Replica::default();
+    state.process_table.reset();
+    state.mark_dirty();
+    vec![Effect::Send(machine_subscription(id))]
+}
+
+/// Shows the fleet and ends the machine's subscription.
+fn open_fleet(state: &mut State) -> Vec<Effect> {
+    state.view = View::Fleet;
+    state.machine = sysmon_api::Replica::default();
+    state.mark_dirty();
+    vec![Effect::Send(wire::command::Body::Unsubscribe(
+        wire::Unsubscribe {
+            subscription: MACHINE_SUBSCRIPTION,
+        },
+    ))]
+}
+
+/// What the fleet table needs: a handful of numbers per machine, once a second.
+fn fleet_subscription() -> wire::command::Body {
+    let name = |metric: sysmon_core::MetricId| metric.name().to_owned();
+    wire::command::Body::Subscribe(wire::Subscribe {
+        subscription: FLEET_SUBSCRIPTION,
+        metrics: FleetColumn::metrics().map(name).collect(),
+        history_metrics: [FleetColumn::Cpu, FleetColumn::Memory]
+            .into_iter()
+            .filter_map(FleetColumn::metric)
+            .map(name)
+            .collect(),
+        processes: wire::ProcessDetail::None.into(),
+        history_ms: HISTORY_MS,
+        period_ms: 1_000,
+        ..Default::default()
+    })
+}
+
+/// Everything of one machine, as it comes.
+fn machine_subscription(id: &str) -> wire::command::Body {
+    wire::command::Body::Subscribe(wire::Subscribe {
+        subscription: MACHINE_SUBSCRIPTION,
+        machine_ids: vec![id.to_owned()],
+        processes: wire::ProcessDetail::All.into(),
+        history_ms: HISTORY_MS,
+        ..Default::default()
+    })
+}
+
+/// Says something at the bottom for a few seconds.
+fn notify(state: &mut State, text: impl Into<String>) {
+    state.notice = Some(Notice {
+        text: text.into(),
+        until: state.now.plus_ms(6_000),
+    });
+    state.mark_dirty();
+}

@@ -1,0 +1,91 @@
+//! News from the connection.
+
+use std::sync::Arc;
+
+use sysmon_api::wire;
+
+use crate::event::{Effect, LinkEvent};
+use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
+
+use super::{fleet_subscription, machine_subscription, notify, open_machine};
+
+pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
+    state.mark_dirty();
+    match event {
+        LinkEvent::Connected => {
+            state.link = Link::Live;
+            subscribe_all(state)
+        }
+        LinkEvent::Failed { reason, permanent } => {
+            let reason = sysmon_core::sanitize(&reason).into_owned();
+            let since = match &state.link {
+                Link::Down { since, .. } => *since,
+                Link::Connecting | Link::Live => state.now,
+            };
+            state.link = Link::Down {
+                since,
+                reason,
+                permanent,
+            };
+            Vec::new()
+        }
+        LinkEvent::Refused(reason) => {
+            let reason = sysmon_core::sanitize(&reason).into_owned();
+            notify(state, reason);
+            Vec::new()
+        }
+        LinkEvent::Update(update) => take(state, &update),
+    }
+}
+
+/// Everything that is on screen, asked for anew.
+fn subscribe_all(state: &State) -> Vec<Effect> {
+    let mut effects = vec![Effect::Send(fleet_subscription())];
+    if let View::Machine(id) = &state.view {
+        effects.push(Effect::Send(machine_subscription(id)));
+    }
+    effects
+}
+
+fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
+    state.received_at = state.now;
+    state.aggregator_at = sysmon_core::UnixMillis(update.now_unix_ms);
+    let received = wire::UpdateReceived {
+        subscription: update.subscription,
+        number: update.number,
+    };
+    let received = Effect::Send(wire::command::Body::UpdateReceived(received));
+    let followed = match update.subscription {
+        FLEET_SUBSCRIPTION => state.fleet.apply(update),
+        MACHINE_SUBSCRIPTION => state.machine.apply(update),
+        // Of a subscription that has ended meanwhile.
+        _ => return Vec::new(),
+    };
+    if followed.is_err() {
+        return match (&state.view, update.subscription) {
+            (_, FLEET_SUBSCRIPTION) => vec![Effect::Send(fleet_subscription())],
+            (View::Machine(id), _) => vec![Effect::Send(machine_subscription(id))],
+            (View::Fleet, _) => Vec::new(),
+        };
+    }
+    let mut effects = vec![received];
+    effects.extend(open_only_machine(state));
+    effects
+}
+
+/// A fleet of one needs no table: its machine is opened, unless the person has chosen otherwise.
+fn open_only_machine(state: &mut State) -> Vec<Effect> {
+    if state.touched
+        || state.view != View::Fleet
+        || !state.fleet.is_complete()
+        || state.fleet.machines().len() != 1
+    {
+        return Vec::new();
+    }
+    let id: Option<Arc<str>> = state
+        .fleet
+        .machines()
+        .next()
+        .map(|(_, machine)| Arc::clone(&machine.id));
+    id.map(|id| open_machine(state, &id)).unwrap_or_default()
+}

@@ -1,0 +1,64 @@
+//! Wheel and clicks.
+
+use ratatui::layout::{Position, Rect};
+
+use crate::event::{Effect, Mouse, MouseAction};
+use crate::layout::{Body, TableRegions, layout};
+use crate::state::{Movement, State};
+
+use super::keys::{go, open};
+
+/// Rows per notch of the wheel.
+const WHEEL_ROWS: isize = 3;
+
+pub(super) fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
+    state.touched = true;
+    state.mark_dirty();
+    match mouse.action {
+        MouseAction::WheelUp => go(state, Movement::By(-WHEEL_ROWS)),
+        MouseAction::WheelDown => go(state, Movement::By(WHEEL_ROWS)),
+        MouseAction::Press if state.help_scroll.is_some() => state.help_scroll = None,
+        MouseAction::Press => return click(state, Position::new(mouse.column, mouse.row)),
+    }
+    Vec::new()
+}
+
+/// A heading sorts, a row is selected, the selected row opens.
+fn click(state: &mut State, at: Position) -> Vec<Effect> {
+    let regions = layout(Rect::new(0, 0, state.width, state.height), state);
+    match &regions.body {
+        Body::Fleet(table) => {
+            if let Some(column) = heading_at(table, at) {
+                state.fleet_table.click_heading(column);
+            } else if let Some(row) = row_at(table, at, state.fleet_table.offset)
+                && state.fleet_table.select_row(&state.fleet, row)
+            {
+                return open(state);
+            }
+        }
+        Body::Machine(machine) => {
+            if let Some(column) = heading_at(&machine.processes, at) {
+                state.process_table.click_heading(column);
+            } else if let Some(row) = row_at(&machine.processes, at, state.process_table.offset) {
+                state.process_table.select_row(row);
+            }
+        }
+        Body::TooSmall(_) => {}
+    }
+    Vec::new()
+}
+
+fn heading_at<C: Copy>(table: &TableRegions<C>, at: Position) -> Option<C> {
+    let column = table
+        .columns
+        .iter()
+        .find(|column| at.x >= column.x && at.x < column.x + column.width + 1)?;
+    table.heading.contains(at).then_some(column.column)
+}
+
+fn row_at<C>(table: &TableRegions<C>, at: Position, offset: usize) -> Option<usize> {
+    table
+        .rows
+        .contains(at)
+        .then(|| offset + usize::from(at.y - table.rows.y))
+}

@@ -1,0 +1,7 @@
+//! What a person sees, for every view and state at three sizes, built only from events.
+
+mod fleet_scenes;
+mod input;
+mod machine_scenes;
+mod robustness;
+mod world;
