@@ -10,8 +10,6 @@ use sysmon_core::MachineId;
 pub use access::Access;
 pub(crate) use access::Grant;
 pub(crate) use gate::Gate;
-#[cfg(test)]
-pub(crate) use gate::{METHODS, Need};
 pub use secret::Secret;
 
 /// What a token entitles to.

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 use tonic::{IntoStreamingRequest as _, Request};
@@ -102,9 +104,16 @@ impl Client {
     /// A client that connects with its first call.
     ///
     /// # Errors
-    /// [`Code::InvalidArgument`] when the token would go unencrypted to another machine, is no token, or the authority's
-    /// certificate cannot be read.
+    /// [`Code::InvalidArgument`] when the token would go unencrypted to another machine or is no token, or the
+    /// certificate of the authority cannot be read or would not be used.
     pub fn new(config: ClientConfig) -> Result<Self, ApiError> {
+        Self::with_local_socket(config, local_socket_path)
+    }
+
+    fn with_local_socket(
+        config: ClientConfig,
+        path_of_port: impl Fn(u16) -> PathBuf,
+    ) -> Result<Self, ApiError> {
         let ClientConfig {
             endpoint,
             token,
@@ -118,10 +127,15 @@ impl Client {
                  use https://, or --insecure if you know that nobody listens"
             )));
         }
-        let tls = matches!(endpoint.0, Target::Tcp { tls: true, .. });
+        if tls_ca.is_some() && !endpoint.is_confidential() {
+            return Err(ApiError::invalid(format!(
+                "{endpoint} is not encrypted, so that --tls-ca has no effect; write https://"
+            )));
+        }
+        let is_plain = matches!(endpoint.0, Target::Tcp { tls: false, .. });
         let local_socket = match &endpoint.0 {
             Target::Tcp { tls: false, port, .. } if token.is_none() && endpoint.is_local() => {
-                Some(local_socket_path(*port))
+                Some(path_of_port(*port))
             }
             _ => None,
         };
@@ -131,12 +145,13 @@ impl Client {
                 connector: Connector::new(&endpoint.0, local_socket, connect_timeout),
                 channel: OnceLock::new(),
                 authorization: token.as_ref().map(authorization).transpose()?,
-                remote: Arc::new(Remote::new(endpoint.to_string(), tls)),
+                remote: Arc::new(Remote::new(endpoint.to_string(), is_plain)),
             }),
         })
     }
 
-    /// Reports as a collector: sends what comes out of `outgoing` until its sender is dropped.
+    /// Reports as a collector: sends what comes out of `outgoing` until its sender is dropped. When the call ends, or the
+    /// result is dropped, the sender sees that it is closed.
     ///
     /// # Errors
     /// [`ApiError`] when the server cannot be reached or refuses.
@@ -147,13 +162,14 @@ impl Client {
         let mut service = IngestServiceClient::new(self.channel())
             .max_decoding_message_size(MESSAGE_BYTES_MAX + MESSAGE_BYTES_SLACK)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let mut request = ReceiverStream::new(outgoing).into_streaming_request();
+        let (mut request, over) = outgoing_request(outgoing);
         self.authorise(&mut request);
         let answer = service.push(request).await;
-        self.inbound(answer)
+        self.inbound(answer, Some(over))
     }
 
-    /// Subscribes and commands: sends what comes out of `outgoing` until its sender is dropped.
+    /// Subscribes and commands: sends what comes out of `outgoing` until its sender is dropped. When the call ends, or
+    /// the result is dropped, the sender sees that it is closed.
     ///
     /// # Errors
     /// [`ApiError`] when the server cannot be reached or refuses.
@@ -164,10 +180,10 @@ impl Client {
         let mut service = ControlServiceClient::new(self.channel())
             .max_decoding_message_size(MESSAGE_BYTES_MAX + MESSAGE_BYTES_SLACK)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let mut request = ReceiverStream::new(outgoing).into_streaming_request();
+        let (mut request, over) = outgoing_request(outgoing);
         self.authorise(&mut request);
         let answer = service.manage_stream(request).await;
-        self.inbound(answer)
+        self.inbound(answer, Some(over))
     }
 
     /// The current values of what is asked for, then every new one.
@@ -181,7 +197,7 @@ impl Client {
         let mut request = Request::new(request);
         self.authorise(&mut request);
         let answer = self.metrics().stream_metrics(request).await;
-        self.inbound(answer)
+        self.inbound(answer, None)
     }
 
     /// What is known of one machine now.
@@ -194,7 +210,7 @@ impl Client {
         request.set_timeout(ANSWER_TIMEOUT);
         match self.metrics().get_current_state(request).await {
             Ok(response) => Ok(response.into_inner()),
-            Err(status) => Err(self.inner.remote.explain(&status)),
+            Err(status) => Err(self.inner.remote.explain_call(&status)),
         }
     }
 
@@ -209,7 +225,7 @@ impl Client {
         request.set_timeout(ANSWER_TIMEOUT);
         match HealthClient::new(self.channel()).check(request).await {
             Ok(response) => Ok(response.into_inner().status() == ServingStatus::Serving),
-            Err(status) => Err(self.inner.remote.explain(&status)),
+            Err(status) => Err(self.inner.remote.explain_call(&status)),
         }
     }
 
@@ -240,15 +256,27 @@ impl Client {
     fn inbound<T>(
         &self,
         answer: Result<tonic::Response<tonic::Streaming<T>>, tonic::Status>,
+        outgoing: Option<DropGuard>,
     ) -> Result<Inbound<T>, ApiError> {
+        let remote = &self.inner.remote;
         match answer {
             Ok(response) => Ok(Inbound::asked(
                 response.into_inner(),
-                Arc::clone(&self.inner.remote),
+                Arc::clone(remote),
+                outgoing,
             )),
-            Err(status) => Err(self.inner.remote.explain(&status)),
+            Err(status) => Err(remote.explain_call(&status)),
         }
     }
+}
+
+/// A call that sends what comes out of a channel until the guard is dropped.
+fn outgoing_request<T: Send + 'static>(
+    outgoing: mpsc::Receiver<T>,
+) -> (Request<impl Stream<Item = T> + Send + 'static>, DropGuard) {
+    let over = CancellationToken::new();
+    let stream = ReceiverStream::new(outgoing).take_until(over.clone().cancelled_owned());
+    (stream.into_streaming_request(), over.drop_guard())
 }
 
 fn authorization(token: &Secret) -> Result<MetadataValue<Ascii>, ApiError> {
@@ -313,4 +341,119 @@ fn keepalive(transport: tonic::transport::Endpoint) -> tonic::transport::Endpoin
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use async_trait::async_trait;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::auth::{Access, Principal};
+    use crate::server::{Backend, Server};
+    use crate::streams::Outbound;
+
+    struct Unused;
+
+    #[async_trait]
+    impl Backend for Unused {
+        async fn push(
+            &self,
+            _principal: Principal,
+            _requests: Inbound<wire::PushRequest>,
+            _responses: Outbound<wire::PushResponse>,
+        ) -> Result<(), ApiError> {
+            Ok(())
+        }
+
+        async fn manage(
+            &self,
+            _principal: Principal,
+            _commands: Inbound<wire::Command>,
+            _responses: Outbound<wire::Response>,
+        ) -> Result<(), ApiError> {
+            Ok(())
+        }
+
+        async fn stream_metrics(
+            &self,
+            _principal: Principal,
+            _request: wire::MetricsRequest,
+            _metrics: Outbound<wire::Metric>,
+        ) -> Result<(), ApiError> {
+            Ok(())
+        }
+
+        async fn current_state(
+            &self,
+            principal: Principal,
+            _request: wire::StateRequest,
+        ) -> Result<wire::MachineState, ApiError> {
+            Ok(wire::MachineState {
+                machine_id: principal.name,
+                ..Default::default()
+            })
+        }
+    }
+
+    /// Who the caller of `http://127.0.0.1` is, when there is a server on TCP and on the socket.
+    async fn caller(socket: &Path, token: Option<Secret>) -> Result<String, ApiError> {
+        let mut server = Server::new(Arc::new(Unused), Arc::new(Access::local_only()));
+        let address = server.bind_tcp(([127, 0, 0, 1], 0).into(), None).await?;
+        tokio::spawn(server.serve(CancellationToken::new()));
+        let mut config = ClientConfig::new(format!("http://{address}").parse()?);
+        config.token = token;
+        let client = Client::with_local_socket(config, |port| {
+            assert_eq!(port, address.port());
+            socket.to_owned()
+        })?;
+        let state = client.current_state(wire::StateRequest::default()).await?;
+        Ok(state.machine_id)
+    }
+
+    fn serve_socket(path: &Path) {
+        let mut server = Server::new(Arc::new(Unused), Arc::new(Access::local_only()));
+        server.bind_unix(path).unwrap();
+        tokio::spawn(server.serve(CancellationToken::new()));
+    }
+
+    #[tokio::test]
+    async fn a_loopback_address_goes_over_the_socket_of_the_own_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sysmon.sock");
+        let error = caller(&path, None).await.unwrap_err();
+        assert_eq!(
+            error.code,
+            Code::Unauthenticated,
+            "without a socket it is TCP: {error}"
+        );
+
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let error = caller(&path, None).await.unwrap_err();
+        assert_eq!(
+            error.code,
+            Code::Unauthenticated,
+            "a left-over socket is passed over: {error}"
+        );
+
+        serve_socket(&path);
+        let own_uid = crate::private_path::own_uid();
+        assert_eq!(caller(&path, None).await, Ok(format!("local:{own_uid}")));
+        let error = caller(&path, Some(Secret::new("x"))).await.unwrap_err();
+        assert!(
+            error.message.contains("not valid here"),
+            "a token goes to the address that was given: {error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_socket_in_a_folder_that_others_can_write_to_is_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sysmon.sock");
+        serve_socket(&path);
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(caller(&path, None).await.unwrap_err().code, Code::Unauthenticated);
+    }
 }

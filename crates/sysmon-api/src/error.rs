@@ -2,6 +2,9 @@
 
 use thiserror::Error;
 
+/// A longer text of another side is cut.
+const MESSAGE_CELLS_MAX: usize = 1_000;
+
 /// The kind of a failure; the names and numbers are those of gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -92,7 +95,9 @@ impl From<tonic::Status> for ApiError {
             Theirs::Unavailable | Theirs::Unknown | Theirs::Cancelled | Theirs::Ok => Code::Unavailable,
             Theirs::Internal | Theirs::DataLoss => Code::Internal,
         };
-        Self::new(code, status.message())
+        // It comes from afar and ends up in logs and on terminals.
+        let message = sysmon_core::sanitize(status.message());
+        Self::new(code, sysmon_core::clip(&message, MESSAGE_CELLS_MAX))
     }
 }
 

@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 /// Whoever serves there or connects there checks that the folder belongs to the user and to nobody else.
 #[must_use]
 pub fn local_socket_path(port: u16) -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    socket_path(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), port)
+}
+
+fn socket_path(runtime: Option<PathBuf>, port: u16) -> PathBuf {
     let folder = match runtime {
         Some(folder) if folder.is_absolute() => folder.join("sysmon"),
         // Not the temporary folder of the environment: server and client may differ in that.
@@ -71,7 +74,7 @@ mod unix {
     /// Keeps other processes that do the same out of a folder until the result is dropped.
     pub(crate) fn lock_folder(folder: &Path) -> io::Result<File> {
         let handle = File::open(folder)?;
-        rustix::fs::flock(&handle, rustix::fs::FlockOperation::LockExclusive)?;
+        handle.lock()?;
         Ok(handle)
     }
 
@@ -129,5 +132,23 @@ mod elsewhere {
         let file = File::create(folder.join("sysmon.lock"))?;
         file.lock()?;
         Ok(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_local_socket_is_in_a_folder_of_the_user() {
+        let path = |runtime: Option<&str>| socket_path(runtime.map(PathBuf::from), 50_051);
+        assert_eq!(
+            path(Some("/run/user/7")),
+            Path::new("/run/user/7/sysmon/50051.sock")
+        );
+        let fallback = PathBuf::from(format!("/tmp/sysmon-{}/50051.sock", own_uid()));
+        for runtime in [None, Some(""), Some("relative")] {
+            assert_eq!(path(runtime), fallback);
+        }
     }
 }

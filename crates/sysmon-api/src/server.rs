@@ -38,6 +38,13 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls of one connection at a time; a client that makes one more waits.
 const CALLS_PER_CONNECTION_MAX: u32 = 256;
+/// How long clients that do not take notice of the end hold up a shutdown; a little less than those who shut down
+/// have.
+const DRAIN: Duration = Duration::from_secs(4);
+/// What a client may send in one call, and in all calls of a connection, before the backend has read it: bounds what
+/// a connection can cost.
+const CALL_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// All headers of a call.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 
@@ -203,8 +210,7 @@ impl Server {
     }
 
     /// Serves until `shutdown` fires; then it accepts no more, ends every call with [`Code::Unavailable`] and returns
-    /// as soon as all connections are closed. How long to wait for that is up to the caller: dropping the future closes
-    /// whatever is still open.
+    /// as soon as all connections are closed. Those that are not after 4 s are cut; dropping the future does so at once.
     ///
     /// # Errors
     /// [`Code::Internal`] only for a mistake of ours.
@@ -226,9 +232,15 @@ impl Server {
             let (results, ()) = tokio::join!(join_all(listeners), shutdown.cancelled());
             results.into_iter().collect()
         };
+        let cut = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+            dropped.cancel();
+        };
+        let side_work = async { tokio::join!(self.access.watch(), cut) };
         tokio::select! {
             result = listeners => result,
-            () = self.access.watch() => Ok(()),
+            (never, ()) = side_work => match never {},
         }
     }
 }
@@ -266,6 +278,8 @@ where
     let failed = |error: tonic::transport::Error| ApiError::new(Code::Internal, crate::error::causes(&error));
     let mut builder = tonic::transport::Server::builder()
         .max_concurrent_streams(CALLS_PER_CONNECTION_MAX)
+        .initial_stream_window_size(CALL_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_max_header_list_size(HEADER_BYTES_MAX);
     if acceptor.is_remote() {
         builder = builder

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::client::Remote;
 use crate::error::ApiError;
@@ -18,8 +18,8 @@ pub struct Closed;
 enum Source<T> {
     /// What a client sends; `gone` fires when its call is over.
     Served(Box<tonic::Streaming<T>>, CancellationToken),
-    /// What a server sends.
-    Asked(Box<tonic::Streaming<T>>, Arc<Remote>),
+    /// What a server sends. When it ends or nobody looks any more, so does what goes to the server.
+    Asked(Box<tonic::Streaming<T>>, Arc<Remote>, Option<DropGuard>),
     Channel(mpsc::Receiver<T>),
 }
 
@@ -41,9 +41,14 @@ impl<T> Inbound<T> {
         }
     }
 
-    pub(crate) fn asked(stream: tonic::Streaming<T>, remote: Arc<Remote>) -> Self {
+    /// `outgoing` ends what is sent in the same call.
+    pub(crate) fn asked(
+        stream: tonic::Streaming<T>,
+        remote: Arc<Remote>,
+        outgoing: Option<DropGuard>,
+    ) -> Self {
         Self {
-            source: Source::Asked(Box::new(stream), remote),
+            source: Source::Asked(Box::new(stream), remote, outgoing),
         }
     }
 
@@ -66,7 +71,13 @@ impl<T> Inbound<T> {
                 () = gone.cancelled() => Err(ApiError::unavailable("the call is over")),
                 message = stream.message() => Ok(message?),
             },
-            Source::Asked(stream, remote) => stream.message().await.map_err(|status| remote.explain(&status)),
+            Source::Asked(stream, remote, outgoing) => {
+                let result = stream.message().await;
+                if !matches!(result, Ok(Some(_))) {
+                    *outgoing = None;
+                }
+                result.map_err(|status| remote.explain(&status))
+            }
             Source::Channel(receiver) => Ok(receiver.recv().await),
         }
     }

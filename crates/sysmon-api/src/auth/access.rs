@@ -1,5 +1,7 @@
 //! Who is let in.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io;
@@ -137,7 +139,7 @@ impl Access {
     }
 
     /// Notices changes of the file of tokens for as long as it is polled.
-    pub(crate) async fn watch(&self) {
+    pub(crate) async fn watch(&self) -> Infallible {
         if self.tokens.is_none() {
             return std::future::pending().await;
         }
@@ -185,18 +187,22 @@ struct Loaded {
 }
 
 /// A token and what its streams wait for.
-#[derive(Clone)]
 struct Valid {
     token: Token,
     revoked: CancellationToken,
 }
 
-/// What tells one state of a file from the next; the default is that there is none.
+/// What tells one state of a file from the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
+enum Stamp {
+    #[default]
+    Missing,
+    Unreadable,
+    There {
+        modified: Option<SystemTime>,
+        length: u64,
+        inode: u64,
+    },
 }
 
 impl Stamp {
@@ -205,18 +211,18 @@ impl Stamp {
         let inode = std::os::unix::fs::MetadataExt::ino(metadata);
         #[cfg(not(unix))]
         let inode = 0;
-        Self {
+        Self::There {
             modified: metadata.modified().ok(),
             length: metadata.len(),
             inode,
         }
     }
 
-    fn of_path(path: &Path) -> io::Result<Self> {
+    fn of_path(path: &Path) -> Self {
         match std::fs::metadata(path) {
-            Ok(metadata) => Ok(Self::of(&metadata)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
+            Ok(metadata) => Self::of(&metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::Missing,
+            Err(_) => Self::Unreadable,
         }
     }
 }
@@ -247,21 +253,21 @@ impl TokensFile {
         }
     }
 
-    /// Reads the file if it has changed. When that fails the state of the file is remembered nevertheless, so that one
-    /// broken state is reported once.
+    /// Reads the file if it has changed. When that fails its state is remembered nevertheless, so that each broken
+    /// state is reported once.
     fn reload(&self) -> Result<(), TokensError> {
-        let failed = |source| TokensError::Read {
-            path: self.path.clone(),
-            source,
-        };
-        let stamp = Stamp::of_path(&self.path).map_err(failed)?;
+        let stamp = Stamp::of_path(&self.path);
         if stamp == self.loaded.read().unwrap_or_else(PoisonError::into_inner).stamp {
             return Ok(());
         }
         let (stamp, result) = match File::open(&self.path) {
-            Ok(file) => self.read(file).map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (Stamp::default(), Ok(Vec::new())),
-            Err(error) => (stamp, Err(failed(error))),
+            // What was opened may be newer than what was looked at.
+            Ok(file) => (file.metadata().as_ref().map_or(stamp, Stamp::of), self.read(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Stamp::Missing, Ok(Vec::new())),
+            Err(source) => {
+                let path = self.path.clone();
+                (stamp, Err(TokensError::Read { path, source }))
+            }
         };
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         loaded.stamp = stamp;
@@ -269,40 +275,32 @@ impl TokensFile {
         Ok(())
     }
 
-    /// The tokens together with the state that the file had before they were read.
-    fn read(&self, file: File) -> io::Result<(Stamp, Result<Vec<Token>, TokensError>)> {
-        let stamp = Stamp::of(&file.metadata()?);
-        if private_path::is_readable_by_others(&file)? {
+    fn read(&self, file: File) -> Result<Vec<Token>, TokensError> {
+        if private_path::is_readable_by_others(&file).unwrap_or(false) {
             tracing::warn!(path = %self.path.display(), "the tokens file can be read by others; run `chmod 600` on it");
         }
-        Ok((stamp, tokens::read(&self.path, file)))
+        tokens::read(&self.path, file)
     }
 }
 
 impl Loaded {
     /// Takes over a new set; whatever of the old one is not in it exactly as it was, is revoked.
     fn replace(&mut self, tokens: Vec<Token>) {
-        let mut before = std::mem::take(&mut self.tokens);
-        before.sort_unstable_by_key(|valid| valid.token.hash);
+        let mut before: HashMap<Token, CancellationToken> = self
+            .tokens
+            .drain(..)
+            .map(|valid| (valid.token, valid.revoked))
+            .collect();
         self.tokens = tokens
             .into_iter()
-            .map(|token| {
-                let same = before
-                    .binary_search_by_key(&token.hash, |valid| valid.token.hash)
-                    .ok()
-                    .map(|index| &before[index])
-                    .filter(|valid| valid.token == token);
-                Valid {
-                    revoked: same.map_or_else(CancellationToken::new, |valid| valid.revoked.clone()),
-                    token,
-                }
+            .map(|token| Valid {
+                revoked: before.remove(&token).unwrap_or_default(),
+                token,
             })
             .collect();
-        let kept: std::collections::HashSet<_> =
-            self.tokens.iter().map(|valid| valid.token.clone()).collect();
-        for valid in before.iter().filter(|valid| !kept.contains(&valid.token)) {
-            tracing::info!(token = %valid.token.name, "a token is no longer valid; its streams end");
-            valid.revoked.cancel();
+        for (token, revoked) in before {
+            tracing::info!(token = %token.name, "a token is no longer valid; its streams end");
+            revoked.cancel();
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::transport::Peer;
 
 /// What a method asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
+enum Need {
     /// Nothing: anybody may call it.
     Nothing,
     /// What this role may do.
@@ -25,7 +25,7 @@ pub(crate) enum Need {
 }
 
 /// Every method there is. What is not in here is refused.
-pub(crate) const METHODS: [(&str, Need); 7] = [
+const METHODS: [(&str, Need); 7] = [
     ("/grpc.health.v1.Health/Check", Need::Nothing),
     ("/grpc.health.v1.Health/Watch", Need::Nothing),
     (
@@ -224,5 +224,77 @@ impl http_body::Body for EndingBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message;
+
+    use super::*;
+
+    // What is needed of google/protobuf/descriptor.proto.
+
+    #[derive(Message)]
+    struct Files {
+        #[prost(message, repeated, tag = "1")]
+        files: Vec<File>,
+    }
+
+    #[derive(Message)]
+    struct File {
+        #[prost(string, tag = "2")]
+        package: String,
+        #[prost(message, repeated, tag = "6")]
+        services: Vec<Named>,
+    }
+
+    #[derive(Message)]
+    struct Named {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(message, repeated, tag = "2")]
+        methods: Vec<Method>,
+    }
+
+    #[derive(Message)]
+    struct Method {
+        #[prost(string, tag = "1")]
+        name: String,
+    }
+
+    fn methods(descriptors: &[u8]) -> BTreeSet<String> {
+        let mut paths = BTreeSet::new();
+        for file in Files::decode(descriptors).unwrap().files {
+            for service in &file.services {
+                for method in &service.methods {
+                    paths.insert(format!("/{}.{}/{}", file.package, service.name, method.name));
+                }
+            }
+        }
+        paths
+    }
+
+    #[test]
+    fn every_method_that_is_served_has_a_need_and_every_need_a_method() {
+        let mut served = methods(crate::server::DESCRIPTORS);
+        served.extend(methods(tonic_health::pb::FILE_DESCRIPTOR_SET));
+        served.extend(methods(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET));
+        assert!(served.len() >= 7, "{served:?}");
+        let listed: BTreeSet<_> = METHODS.iter().map(|(path, _)| (*path).to_owned()).collect();
+        assert_eq!(served, listed);
+    }
+
+    #[test]
+    fn only_health_is_open_to_everybody() {
+        for (path, need) in METHODS {
+            assert_eq!(
+                need == Need::Nothing,
+                path.starts_with("/grpc.health.v1.Health/"),
+                "{path}"
+            );
+        }
     }
 }

@@ -414,3 +414,181 @@ fn rfc3339(at: SystemTime) -> String {
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn file() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("below/tokens.toml");
+        (folder, path)
+    }
+
+    fn machine() -> MachineId {
+        MachineId::parse("web-1").unwrap()
+    }
+
+    #[test]
+    fn tokens_are_created_listed_and_revoked_and_only_their_hashes_are_kept() {
+        let (_folder, path) = file();
+        let agent = create(&path, "web-1", Role::Agent, Some(&machine())).unwrap();
+        let viewer = create(&path, "eve", Role::Viewer, None).unwrap();
+        assert_ne!(agent, viewer);
+        assert_eq!(agent.len(), PREFIX.len() + 64);
+        assert!(agent.starts_with(PREFIX));
+
+        let tokens = list(&path).unwrap();
+        let shown: Vec<_> = tokens
+            .iter()
+            .map(|token| (token.name.as_str(), token.role))
+            .collect();
+        assert_eq!(shown, [("web-1", Role::Agent), ("eve", Role::Viewer)]);
+        assert_eq!(tokens[0].machine, Some(machine()));
+        assert_eq!(tokens[0].hash, hash(agent.as_bytes()));
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains(&agent) && !text.contains(&agent[PREFIX.len()..]));
+        assert!(!format!("{tokens:?}").contains(&to_hex(&tokens[0].hash)));
+
+        revoke(&path, "web-1").unwrap();
+        assert_eq!(list(&path).unwrap(), tokens[1..]);
+        assert!(matches!(revoke(&path, "web-1"), Err(TokensError::Unknown { .. })));
+        let folder = path.parent().unwrap();
+        let names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert!(
+            !names.iter().any(|name| name.to_string_lossy().ends_with(".new")),
+            "{names:?}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_and_its_folder_are_for_their_owner_only_and_an_exposed_file_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let (_folder, path) = file();
+        create(&path, "eve", Role::Viewer, None).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        for result in [
+            list(&path).map(drop),
+            create(&path, "bob", Role::Viewer, None).map(drop),
+        ] {
+            let error = result.unwrap_err();
+            assert!(matches!(error, TokensError::Exposed { .. }), "{error}");
+            assert!(error.to_string().contains("chmod 600"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_machines_and_roles_must_go_together() {
+        let (_folder, path) = file();
+        create(&path, "eve", Role::Viewer, None).unwrap();
+        for name in ["", "with space", "ä", "x\ny", &"x".repeat(65)] {
+            assert!(
+                matches!(
+                    create(&path, name, Role::Viewer, None),
+                    Err(TokensError::Name { .. })
+                ),
+                "{name:?}"
+            );
+        }
+        assert!(matches!(
+            create(&path, "eve", Role::Admin, None),
+            Err(TokensError::Taken { .. })
+        ));
+        assert!(matches!(
+            create(&path, "a", Role::Agent, None),
+            Err(TokensError::MachineMissing)
+        ));
+        let result = create(&path, "a", Role::Admin, Some(&machine()));
+        assert!(matches!(result, Err(TokensError::MachineUnused)));
+        assert_eq!(list(&path).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn tokens_created_at_the_same_time_are_all_kept() {
+        let (_folder, path) = file();
+        std::thread::scope(|scope| {
+            for index in 0..8 {
+                let path = &path;
+                scope.spawn(move || create(path, &format!("eve-{index}"), Role::Viewer, None).unwrap());
+            }
+        });
+        assert_eq!(list(&path).unwrap().len(), 8);
+    }
+
+    #[test]
+    fn a_broken_file_is_refused_with_the_place_and_without_its_contents() {
+        let good = format!(
+            "name = \"a\"\nrole = \"viewer\"\nsha256 = \"{}\"\n",
+            "ab".repeat(32)
+        );
+        assert_eq!(parse(&format!("[[token]]\n{good}")).unwrap().len(), 1);
+        for (text, reason) in [
+            (
+                format!("[[token]]\n{good}[[token]]\n{good}"),
+                "two tokens are called a",
+            ),
+            (
+                format!("[[token]]\n{good}[[token]]\n{}", good.replace("\"a\"", "\"b\"")),
+                "has the hash of another",
+            ),
+            (
+                format!("[[token]]\n{}", good.replace("viewer", "king")),
+                "token 1: the role \"king\" is none of",
+            ),
+            (
+                format!("[[token]]\n{}", good.replace("viewer", "agent")),
+                "token 1: an agent needs a machine",
+            ),
+            (
+                format!("[[token]]\n{good}machine = \"x\""),
+                "the role viewer has no machine",
+            ),
+            (
+                format!("[[token]]\n{}", good.replace("abab", "abxb")),
+                "64 hexadecimal digits",
+            ),
+            (
+                format!("[[token]]\n{}", good.replace("abab", "ab")),
+                "64 hexadecimal digits",
+            ),
+            (
+                format!("[[token]]\n{}", good.replace("\"a\"", "\"a b\"")),
+                "is no name for a token",
+            ),
+            (
+                format!("[[token]]\n{good}expires = \"soon\""),
+                "unknown field `expires`",
+            ),
+            (format!("[[token]]\n{good}oops"), "line 5: "),
+            ("[[user]]".to_owned(), "unknown field `user`"),
+        ] {
+            let error = parse(&text).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+            assert!(!error.contains("abababab"), "{error}");
+        }
+    }
+
+    #[test]
+    fn moments_are_written_as_the_calendar_has_them() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_799, "2000-02-29T23:59:59Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_798_761_599, "2026-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
+    }
+}

@@ -101,19 +101,22 @@ impl FromStr for Endpoint {
             return Err(wrong("there is something behind the port"));
         }
         let authority = uri.authority().ok_or_else(|| wrong("there is no host"))?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let host = authority.host();
+        // What the URL's own parser takes for a port has at most five digits, and it passes over any other.
+        let port = match authority.as_str().strip_prefix(host) {
+            Some("") => Some(PORT_DEFAULT),
+            // A number may begin with a sign, but a port may not.
+            Some(port) => port
+                .strip_prefix(':')
+                .filter(|port| !port.starts_with('+'))
+                .and_then(|port| port.parse().ok()),
+            None => None,
+        };
+        let port = port.filter(|port| *port != 0);
+        let port = port.ok_or_else(|| wrong("the port is not between 1 and 65535"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
             return Err(wrong("there is no host"));
-        }
-        let port = match authority.port() {
-            Some(port) => port
-                .as_str()
-                .parse()
-                .map_err(|_| wrong("the port is not between 1 and 65535"))?,
-            None => PORT_DEFAULT,
-        };
-        if port == 0 {
-            return Err(wrong("the port is not between 1 and 65535"));
         }
         Ok(Self(Target::Tcp {
             tls,
@@ -190,6 +193,8 @@ mod tests {
             "http://",
             "http://web-1:0",
             "http://web-1:65536",
+            "http://web-1:",
+            "http://web-1:+80",
             "http://web-1/path",
             "http://web-1?x=1",
             "http://[::1",

@@ -5,16 +5,29 @@ use std::io;
 
 use crate::error::{ApiError, Code, causes};
 
+const LOSS: &str = "lost the connection to";
+
 /// A server by its name.
 #[derive(Debug)]
 pub(crate) struct Remote {
     name: String,
-    tls: bool,
+    /// Whether it is spoken to over TCP without TLS.
+    is_plain: bool,
 }
 
 impl Remote {
-    pub(super) fn new(name: String, tls: bool) -> Self {
-        Self { name, tls }
+    pub(super) fn new(name: String, is_plain: bool) -> Self {
+        Self { name, is_plain }
+    }
+
+    /// What it means that a call could not even begin.
+    pub(super) fn explain_call(&self, status: &tonic::Status) -> ApiError {
+        let mut error = self.explain(status);
+        // A server that expects TLS hangs up on whoever speaks without.
+        if self.is_plain && error.message.starts_with(LOSS) {
+            error.message.push_str("; if it uses TLS, write https://");
+        }
+        error
     }
 
     /// What a failed call means for the one who made it: what the server says is passed on, and what happened on the
@@ -32,7 +45,7 @@ impl Remote {
             );
         }
         if find::<tonic::ConnectError>(source).is_none() {
-            return ApiError::unavailable(self.describe_loss(&causes));
+            return ApiError::unavailable(format!("{LOSS} {name} ({causes})"));
         }
         let error = find::<io::Error>(source).map(io::Error::kind);
         let reason = match error {
@@ -52,15 +65,6 @@ impl Remote {
             _ => describe_connect(&causes),
         };
         ApiError::unavailable(format!("cannot reach {name}: {reason}"))
-    }
-
-    fn describe_loss(&self, causes: &str) -> String {
-        let Self { name, tls } = self;
-        // A server that expects TLS hangs up on whoever speaks without, before the first answer.
-        if !tls && causes.contains("http2 error") && !causes.contains("keep-alive") {
-            return format!("lost the connection to {name} ({causes}); if it uses TLS, write https://");
-        }
-        format!("lost the connection to {name} ({causes})")
     }
 }
 

@@ -138,3 +138,63 @@ impl AsyncWrite for Connection {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn connection(peer: Peer, dropped: &CancellationToken) -> (Connection, tokio::io::DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(64);
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        (
+            Connection::new(Box::new(ours), peer, permit, dropped.clone()),
+            theirs,
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_remote_peer_that_is_silent_for_half_a_minute_is_cut_off() {
+        let (mut connection, mut peer) =
+            connection(Peer::Tcp(([192, 0, 2, 1], 1).into()), &CancellationToken::new());
+        let start = Instant::now();
+        tokio::spawn(async move {
+            for _ in 0..3 {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                peer.write_all(b"x").await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        });
+        let mut bytes = Vec::new();
+        let error = connection.read_to_end(&mut bytes).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!((bytes.as_slice(), start.elapsed().as_secs()), (&b"xxx"[..], 90));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_local_peer_may_be_silent() {
+        let (mut connection, _peer) = connection(Peer::InProcess, &CancellationToken::new());
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_secs(3_600), connection.read(&mut byte));
+        assert!(read.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_server_wakes_readers_and_writers() {
+        let dropped = CancellationToken::new();
+        let (mut connection, _peer) = connection(Peer::InProcess, &dropped);
+        let writer = async {
+            // More than the pipe holds, and nobody reads.
+            connection.write_all(&[0; 1_000]).await.unwrap_err().kind()
+        };
+        let (kind, ()) = tokio::join!(writer, async { dropped.cancel() });
+        assert_eq!(kind, io::ErrorKind::ConnectionAborted);
+        let mut byte = [0];
+        let error = connection.read(&mut byte).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
+}

@@ -162,3 +162,32 @@ fn prepare(stream: &TcpStream) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::transport::InProcess;
+
+    #[tokio::test]
+    async fn a_connection_too_many_is_closed_and_the_next_is_taken_when_there_is_room() {
+        let (connector, connections) = InProcess::channel();
+        let mut acceptor = Acceptor::new(Source::InProcess(connections), CancellationToken::new());
+        let mut open = Vec::new();
+        for _ in 0..LOCAL_CONNECTIONS_MAX {
+            let (client, connection) = tokio::join!(connector.connect(), acceptor.accept());
+            open.push((client.unwrap(), connection));
+        }
+        let mut refused = connector.connect().await.unwrap();
+        let mut byte = [0];
+        tokio::select! {
+            biased;
+            _ = acceptor.accept() => panic!("one connection too many was taken"),
+            length = refused.read(&mut byte) => assert_eq!(length.unwrap(), 0),
+        }
+        open.pop();
+        let (client, _connection) = tokio::join!(connector.connect(), acceptor.accept());
+        client.unwrap();
+    }
+}
