@@ -5,6 +5,7 @@
 )]
 
 mod ci;
+mod measure;
 mod prepare;
 mod process;
 mod tidy;
@@ -18,6 +19,8 @@ Usage: cargo xtask COMMAND
   ci        everything that CI checks: prepare, fmt, tidy, clippy, doc, deny, tests, doc tests
   tidy      only the repository's own rules: crate arrows, file sizes, manifests, clippy bans
   prepare   only get what the tests need: rustfmt, clippy, a Python with grpcio under target/
+  measure   processor time, memory and terminal bytes beside peers, in one run
+            [--windows 3] [--seconds 60] [--processes 150]
 
 Example: cargo xtask tidy";
 
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
         ["prepare"] => prepare::run(),
+        ["measure", options @ ..] => measure::run(options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
