@@ -9,4 +9,4 @@ mod text;
 
 pub use gather::{OnceError, gather};
 pub use json::to_json;
-pub use text::{TextStyle, to_text};
+pub use text::{TextStyle, terminal_width, to_text};

@@ -1,9 +1,14 @@
 //! What `sysmon` does, command by command.
 
 mod config;
+mod health;
+mod serve;
+mod tokens;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use tokio::runtime::{Builder, Runtime};
 
 use crate::command_line::{Flags, ServerCommand, ServerCommandLine};
 use crate::exit::Failure;
@@ -18,8 +23,12 @@ pub fn run(command_line: ServerCommandLine) -> Result<ExitCode, Failure> {
     let paths = Paths::of_user();
     let load = || load(&paths, command_line.config.as_ref(), command_line.command.flags());
     match &command_line.command {
-        ServerCommand::Config { command } => config::run(command, load()),
-        _ => Err(Failure::runtime(eyre::eyre!("not wired yet"))),
+        ServerCommand::Config { command } => config::run(command, load(), &paths),
+        ServerCommand::Tokens { command } => tokens::run(command, &load()?, &paths),
+        ServerCommand::Health(arguments) => single_threaded()?.block_on(health::run(arguments)),
+        ServerCommand::Collector(_) => serve::collector(&load()?),
+        ServerCommand::Aggregator(_) => serve::aggregator(&load()?, &paths),
+        ServerCommand::Up(_) => serve::up(&load()?, &paths),
     }
 }
 
@@ -40,4 +49,12 @@ fn variables() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
         .collect()
+}
+
+/// For programs that do little at a time: one thread is the cheapest.
+pub(crate) fn single_threaded() -> Result<Runtime, Failure> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::runtime)
 }

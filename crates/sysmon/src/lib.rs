@@ -4,9 +4,12 @@
 
 pub mod command_line;
 pub mod commands;
+pub mod embedded;
 pub mod exit;
 pub mod lifecycle;
 pub mod output;
 pub mod paths;
+pub mod roles;
 pub mod settings;
 pub mod telemetry;
+pub mod terminal;

@@ -83,49 +83,74 @@ fn unexpected_end(ended: Result<(&'static str, Result<(), Report>), JoinError>) 
     }
 }
 
-/// The signals that ask a program to stop: interrupt, terminate and, where there is one, hang-up of the terminal.
+/// The signals that ask a program to stop.
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 impl Signals {
-    /// Takes the signals over, so that from now on they no longer end the process.
+    /// Takes over interrupt and terminate, so that from now on they no longer end the process. A hang-up of the
+    /// terminal is left alone, so that `nohup` works.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn listen() -> std::io::Result<Self> {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            Ok(Self {
-                interrupt: signal(SignalKind::interrupt())?,
-                terminate: signal(SignalKind::terminate())?,
-            })
-        }
-        #[cfg(not(unix))]
+    pub fn of_server() -> std::io::Result<Self> {
+        Self::listen(false)
+    }
+
+    /// Takes over interrupt, terminate and hang-up: without its terminal a client has nothing left to do.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn of_terminal() -> std::io::Result<Self> {
+        Self::listen(true)
+    }
+
+    #[cfg(unix)]
+    fn listen(takes_hang_up: bool) -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hang_up = takes_hang_up.then(|| signal(SignalKind::hangup()));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: hang_up.transpose()?,
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn listen(_takes_hang_up: bool) -> std::io::Result<Self> {
         Ok(Self {})
     }
 
     /// The name of the next signal.
+    #[cfg(unix)]
     pub async fn next(&mut self) -> &'static str {
-        #[cfg(unix)]
-        {
-            tokio::select! {
-                _ = self.interrupt.recv() => "interrupt",
-                _ = self.terminate.recv() => "terminate",
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => "interrupt",
+            _ = self.terminate.recv() => "terminate",
+            _ = hang_up => "hang-up",
         }
-        #[cfg(not(unix))]
-        {
-            if tokio::signal::ctrl_c().await.is_err() {
-                // No signal can come: wait for ever, as if there were none.
-                std::future::pending::<()>().await;
-            }
-            "interrupt"
+    }
+
+    /// The name of the next signal.
+    #[cfg(not(unix))]
+    pub async fn next(&mut self) -> &'static str {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // No signal can come: wait for ever, as if there were none.
+            std::future::pending::<()>().await;
         }
+        "interrupt"
     }
 }

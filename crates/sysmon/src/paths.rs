@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use directories::ProjectDirs;
 
-use crate::settings::FileSource;
+use crate::settings::{FileSource, Settings, table};
 
 /// Folders of this user. `None` for a user without a home.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +52,22 @@ impl Paths {
         self.project
             .as_ref()
             .map(|project| project.data_local_dir().into())
+    }
+
+    /// The file of tokens: the setting, else `tokens.toml` in the data folder.
+    #[must_use]
+    pub fn tokens_file(&self, settings: &Settings) -> Option<PathBuf> {
+        settings
+            .get(&table::AUTH_TOKENS_FILE)
+            .or_else(|| Some(self.data_folder()?.join("tokens.toml")))
+    }
+
+    /// The log of the terminal client: the setting, else `sysmon-tui.log` in the state folder.
+    #[must_use]
+    pub fn terminal_log_file(&self, settings: &Settings) -> Option<PathBuf> {
+        settings
+            .get(&table::LOG_FILE)
+            .or_else(|| Some(self.state_folder()?.join("sysmon-tui.log")))
     }
 
     /// `$XDG_STATE_HOME/sysmon`; where a system has no such folder, the one for data.

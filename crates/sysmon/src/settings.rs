@@ -23,7 +23,7 @@ pub use problem::{ConfigError, Origin, Problem};
 pub use raw::Raw;
 pub use setting::{AnySetting, Setting};
 pub(crate) use value::parse_duration;
-pub use value::{Interval, Labels, LogFilter, LogFormat, ProcessArgs, RemoteUrl, Secret, SettingValue};
+pub use value::{Interval, Labels, LogFilter, LogFormat, SettingValue};
 
 use table::TABLE;
 

@@ -88,6 +88,11 @@ async fn follow(
     while !is_settled(&fleet, is_own_machine) {
         let body = match timeout_at(deadline, responses.next()).await {
             Ok(response) => response?.and_then(|response| response.body),
+            Err(_) if is_own_machine && fleet.machines().len() == 0 => {
+                return Err(ApiError::unavailable(
+                    "this machine did not report in time; look at the log",
+                ));
+            }
             Err(_) if fleet.is_complete() => break,
             Err(_) => {
                 return Err(ApiError::unavailable(

@@ -32,6 +32,13 @@ impl TextStyle {
     }
 }
 
+/// Cells per line of the terminal that the output goes to; `None` when that is not known.
+#[must_use]
+pub fn terminal_width() -> Option<usize> {
+    let (columns, _) = crossterm::terminal::size().ok()?;
+    (columns > 0).then_some(columns.into())
+}
+
 /// The fleet as a table, worst first; of a single machine also its parts.
 #[must_use]
 pub fn to_text(fleet: &Replica, style: TextStyle) -> String {

@@ -21,6 +21,8 @@ pub enum Origin {
     WholeFile(PathBuf),
     /// An environment variable.
     Variable(String),
+    /// A section as a whole, whatever its settings came from.
+    Section(&'static str),
     /// A flag of the command line.
     Flag(&'static str),
 }
@@ -32,6 +34,7 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(formatter, "{}:{line}", path.display()),
             Self::WholeFile(path) => write!(formatter, "{}", path.display()),
             Self::Variable(name) => formatter.write_str(name),
+            Self::Section(section) => write!(formatter, "[{section}]"),
             Self::Flag(flag) => formatter.write_str(flag),
         }
     }

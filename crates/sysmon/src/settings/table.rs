@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use sysmon_api::{Endpoint, Secret};
+use sysmon_collector::ProcessArguments;
 use sysmon_core::MachineId;
 
 use super::setting::{AnySetting, Setting};
-use super::value::{Interval, Labels, LogFilter, LogFormat, ProcessArgs, RemoteUrl, Secret};
+use super::value::{Interval, Labels, LogFilter, LogFormat};
 
 macro_rules! settings {
     ($($id:ident: $type:ty = $name:literal, $default:expr, $help:literal;)*) => {
@@ -37,15 +39,15 @@ settings! {
     AUTH_TOKENS_FILE: PathBuf = "auth.tokens_file", None,
         "File with the hashes of the tokens; by default sysmon/tokens.toml in the user's data folder";
 
-    COLLECTOR_AGGREGATOR: RemoteUrl = "collector.aggregator", Some("http://127.0.0.1:50051"),
+    COLLECTOR_AGGREGATOR: Endpoint = "collector.aggregator", Some("http://127.0.0.1:50051"),
         "Aggregator to report to";
     COLLECTOR_INTERVAL: Interval = "collector.interval", Some("5s"),
         "Time between two samples, 100ms to 1h";
     COLLECTOR_MACHINE_ID: MachineId = "collector.machine_id", None,
-        "Name under which this machine reports; by default one that survives a change of the host name";
+        "Name under which this machine reports, the same after every start; by default its host name";
     COLLECTOR_LABELS: Labels = "collector.labels", None,
         "Labels of this machine, to filter and group by";
-    COLLECTOR_PROCESS_ARGS: ProcessArgs = "collector.process_args", Some("redacted"),
+    COLLECTOR_PROCESS_ARGS: ProcessArguments = "collector.process_args", Some("redacted"),
         "What leaves this machine of the arguments of its processes";
     COLLECTOR_TOKEN: Secret = "collector.token", None,
         "Token of role agent; not needed for an aggregator of the same user on this machine";
@@ -54,7 +56,7 @@ settings! {
     COLLECTOR_INSECURE: bool = "collector.insecure", Some("false"),
         "Report over plain HTTP to another machine: everyone on the way can read the token";
 
-    TUI_CONNECT: RemoteUrl = "tui.connect", None,
+    TUI_CONNECT: Endpoint = "tui.connect", None,
         "Aggregator to watch; without one this process measures and shows this machine itself";
     TUI_INTERVAL: Interval = "tui.interval", Some("1s"),
         "Time between two samples of this machine when this process measures it itself";

@@ -145,7 +145,10 @@ fn a_secret_comes_from_a_file_and_is_never_shown() {
     };
     for sources in [by_variable, by_file] {
         let settings = Settings::load(&sources).unwrap();
-        assert_eq!(settings.get(&table::COLLECTOR_TOKEN).unwrap().0, "sm_abc123");
+        assert_eq!(
+            settings.get(&table::COLLECTOR_TOKEN).unwrap().reveal(),
+            "sm_abc123"
+        );
         let shown = [
             format!("{settings:?}"),
             format!("{:?}", settings.get(&table::COLLECTOR_TOKEN)),
@@ -297,35 +300,18 @@ fn durations_need_a_unit_and_stay_within_their_bounds() {
 }
 
 #[test]
-fn addresses_of_aggregators_are_checked_and_plain_http_to_others_is_known_as_exposed() {
-    let parse = |text: &str| RemoteUrl::parse(&Raw::Text(text.into()));
-    for (good, host, is_exposed) in [
-        ("http://127.0.0.1:50051", "127.0.0.1", false),
-        ("http://localhost:1", "localhost", false),
-        ("http://[::1]:50051/", "::1", false),
-        ("http://monitor.example:50051", "monitor.example", true),
-        ("http://[2001:db8::1]:50051", "2001:db8::1", true),
-        ("http://localhost.example:1", "localhost.example", true),
-        ("https://monitor.example:50051", "monitor.example", false),
-        ("unix:/run/user/1000/x.sock", "/run/user/1000/x.sock", false),
-    ] {
-        let url = parse(good).unwrap();
-        assert_eq!(url.is_exposed(), is_exposed, "{good}");
-        if !good.starts_with("unix") {
-            assert_eq!(url.host(), host, "{good}");
-        }
-    }
-    for bad in [
-        "",
-        "monitor:50051",
-        "http://",
-        "http://host",
-        "http://host:0",
-        "http://host:99999",
-        "ftp://h:1",
-        "http://h:1/path",
-        "unix:",
-    ] {
-        assert!(parse(bad).is_err(), "{bad}");
-    }
+fn a_mistake_in_an_address_is_told_once_with_what_is_allowed() {
+    let typed = "http://web-1:0".to_owned();
+    let flags = Flags::default().text(&table::TUI_CONNECT, "--connect", Some(&typed));
+    let problems = problems(&Sources {
+        flags: flags.into_values(),
+        ..Sources::default()
+    });
+    assert_eq!(
+        problems,
+        [
+            "--connect: tui.connect: http://web-1:0 is no endpoint: the port is not between 1 and 65535; \
+          give http://HOST:PORT, https://HOST:PORT or unix:/PATH"
+        ]
+    );
 }

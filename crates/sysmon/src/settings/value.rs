@@ -1,10 +1,11 @@
 //! The types that settings have, and how each is read from text.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sysmon_api::{Endpoint, Secret};
+use sysmon_collector::ProcessArguments;
 use sysmon_core::MachineId;
 
 use super::raw::Raw;
@@ -139,66 +140,15 @@ impl SettingValue for MachineId {
     }
 }
 
-/// Where an aggregator is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteUrl(pub String);
-
-impl RemoteUrl {
-    /// The part between the scheme and the first slash: `host:port`; the path of a socket.
-    #[must_use]
-    pub fn authority(&self) -> &str {
-        let rest = self.0.split_once(':').map_or("", |(_, rest)| rest);
-        match rest.strip_prefix("//") {
-            Some(rest) => rest.split('/').next().unwrap_or(rest),
-            None => rest,
-        }
-    }
-
-    /// The host name or address without its port.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        let authority = self.authority();
-        match authority.strip_prefix('[') {
-            Some(rest) => rest.split(']').next().unwrap_or(rest),
-            None => authority.split(':').next().unwrap_or(authority),
-        }
-    }
-
-    /// Whether what is sent could be read on a network: plain HTTP to anywhere but this machine.
-    #[must_use]
-    pub fn is_exposed(&self) -> bool {
-        let host = self.host();
-        let is_loopback = host
-            .parse::<std::net::IpAddr>()
-            .map_or(host == "localhost", |address| address.is_loopback());
-        self.0.starts_with("http://") && !is_loopback
-    }
-}
-
-impl SettingValue for RemoteUrl {
-    const ALLOWED: &'static str = "http://HOST:PORT, https://HOST:PORT or unix:PATH";
+impl SettingValue for Endpoint {
+    const ALLOWED: &'static str = "http://HOST:PORT, https://HOST:PORT or unix:/PATH";
     const EXAMPLE: &'static str = "http://127.0.0.1:50051";
 
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let text = text(raw)?;
-        let url = Self(text.trim_end_matches('/').into());
-        let scheme = url.0.split_once(':').map_or("", |(scheme, _)| scheme);
-        let is_url = match scheme {
-            "http" | "https" => {
-                let port = url.authority().rsplit_once(':').map_or("", |(_, port)| port);
-                !url.host().is_empty()
-                    && port.parse::<u16>().is_ok_and(|port| port > 0)
-                    && url.0 == format!("{scheme}://{}", url.authority())
-                    && !url.0.contains(char::is_whitespace)
-            }
-            "unix" => !url.authority().is_empty() || url.0.len() > "unix:".len(),
-            _ => false,
-        };
-        if is_url {
-            Ok(url)
-        } else {
-            Err(format!("{text:?} is no address of an aggregator"))
-        }
+        // What is allowed follows in our own words.
+        let reason =
+            |error: sysmon_api::ApiError| error.message.split(';').next().unwrap_or_default().to_owned();
+        text(raw)?.parse().map_err(reason)
     }
 }
 
@@ -249,19 +199,14 @@ impl SettingValue for Labels {
     }
 }
 
-/// What leaves the machine of the arguments of its processes: `none`, `redacted` or `full`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessArgs(pub String);
-
-impl SettingValue for ProcessArgs {
+impl SettingValue for ProcessArguments {
     const ALLOWED: &'static str = "none, redacted or full";
     const EXAMPLE: &'static str = "redacted";
 
     fn parse(raw: &Raw) -> Result<Self, String> {
-        match text(raw)? {
-            word @ ("none" | "redacted" | "full") => Ok(Self(word.into())),
-            other => Err(format!("{other:?} is no way to show arguments")),
-        }
+        let text = text(raw)?;
+        text.parse()
+            .map_err(|_| format!("{text:?} is no way to show arguments"))
     }
 }
 
@@ -313,16 +258,6 @@ impl SettingValue for LogFormat {
     }
 }
 
-/// Text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("***")
-    }
-}
-
 impl SettingValue for Secret {
     const ALLOWED: &'static str = "a token as `sysmon tokens create` prints it";
     const EXAMPLE: &'static str = "…";
@@ -332,7 +267,7 @@ impl SettingValue for Secret {
         // The value itself stays out of the message.
         let text = text(raw)?;
         if text.chars().all(|character| character.is_ascii_graphic()) {
-            Ok(Self(text.into()))
+            Ok(Self::new(text))
         } else {
             Err("a character that no token has".into())
         }

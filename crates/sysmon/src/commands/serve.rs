@@ -1,0 +1,90 @@
+//! The commands that run until they are told to stop.
+
+use std::num::NonZero;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use sysmon_api::{Client, ClientConfig, Endpoint};
+use tokio::runtime::{Builder, Runtime};
+
+use super::single_threaded;
+use crate::exit::Failure;
+use crate::lifecycle::{Running, Signals};
+use crate::paths::Paths;
+use crate::roles::{self, AggregatorRole, CollectorRole};
+use crate::settings::{ConfigError, Settings, table};
+use crate::telemetry;
+
+/// More threads than this only take turns at the one owner of the state.
+const WORKERS_MAX: usize = 4;
+
+pub(super) fn collector(settings: &Settings) -> Result<ExitCode, Failure> {
+    let (collector, client) = CollectorRole::remote(settings).map_err(ConfigError::new)?;
+    run(settings, single_threaded()?, async |running| {
+        running.spawn("the collector", collector.run(client, running.shutdown.clone()));
+        Ok(())
+    })
+}
+
+pub(super) fn aggregator(settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
+    let role = AggregatorRole::from_settings(settings, paths).map_err(ConfigError::new)?;
+    run(settings, multi_threaded()?, async |running| {
+        let (aggregator, owner) = roles::aggregator(running.shutdown.clone()).map_err(Failure::runtime)?;
+        let server = role.bind(Arc::new(aggregator)).await?;
+        running.spawn("the aggregator", ending(owner));
+        running.spawn("the server", server.serve(running.shutdown.clone()));
+        Ok(())
+    })
+}
+
+pub(super) fn up(settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
+    let (role, collector) = roles::all(
+        AggregatorRole::from_settings(settings, paths),
+        CollectorRole::local(settings, &table::COLLECTOR_INTERVAL),
+    )?;
+    run(settings, multi_threaded()?, async |running| {
+        let (aggregator, owner) = roles::aggregator(running.shutdown.clone()).map_err(Failure::runtime)?;
+        let mut server = role.bind(Arc::new(aggregator)).await?;
+        let client = Client::new(ClientConfig::new(Endpoint::in_process(server.in_process())));
+        let client = client.map_err(Failure::runtime)?;
+        running.spawn("the aggregator", ending(owner));
+        running.spawn("the server", server.serve(running.shutdown.clone()));
+        running.spawn("the collector", collector.run(client, running.shutdown.clone()));
+        Ok(())
+    })
+}
+
+/// Starts the log, then the roles, then waits for the end.
+fn run(
+    settings: &Settings,
+    runtime: Runtime,
+    start: impl AsyncFnOnce(&mut Running) -> Result<(), Failure>,
+) -> Result<ExitCode, Failure> {
+    telemetry::start_for_server(settings).map_err(Failure::runtime)?;
+    let outcome = runtime.block_on(async {
+        // Before anything starts, so that a signal never finds a role that is half up.
+        let signals = Signals::of_server().map_err(Failure::runtime)?;
+        let mut running = Running::default();
+        start(&mut running).await?;
+        running.until_signal(signals).await
+    });
+    // Whatever still blocks a thread, such as a probe that hangs, does not hold up the end.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Work that ends without a result.
+async fn ending(work: impl Future<Output = ()>) -> Result<(), eyre::Report> {
+    work.await;
+    Ok(())
+}
+
+/// For programs that serve many: as many threads as there are processors, at most four.
+fn multi_threaded() -> Result<Runtime, Failure> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    Builder::new_multi_thread()
+        .worker_threads(processors.min(WORKERS_MAX))
+        .enable_all()
+        .build()
+        .map_err(Failure::runtime)
+}

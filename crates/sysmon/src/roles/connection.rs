@@ -1,0 +1,60 @@
+//! How a role reaches its aggregator.
+
+use std::path::PathBuf;
+
+use sysmon_api::{Client, ClientConfig, Endpoint, Secret};
+
+use crate::settings::{Problem, Setting, Settings, table};
+
+/// The settings of one connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConnectionSettings {
+    endpoint: &'static Setting<Endpoint>,
+    token: &'static Setting<Secret>,
+    tls_ca: &'static Setting<PathBuf>,
+    insecure: &'static Setting<bool>,
+}
+
+/// Those of a collector.
+pub(super) const COLLECTOR: ConnectionSettings = ConnectionSettings {
+    endpoint: &table::COLLECTOR_AGGREGATOR,
+    token: &table::COLLECTOR_TOKEN,
+    tls_ca: &table::COLLECTOR_TLS_CA,
+    insecure: &table::COLLECTOR_INSECURE,
+};
+
+const TERMINAL: ConnectionSettings = ConnectionSettings {
+    endpoint: &table::TUI_CONNECT,
+    token: &table::TUI_TOKEN,
+    tls_ca: &table::TUI_TLS_CA,
+    insecure: &table::TUI_INSECURE,
+};
+
+/// The terminal client's connection with its address; `None` when it is to watch this machine itself.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub fn of_terminal(settings: &Settings) -> Result<Option<(Endpoint, Client)>, Vec<Problem>> {
+    connection(settings, TERMINAL)
+}
+
+/// A connection as the settings say; `None` without an address.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub(super) fn connection(
+    settings: &Settings,
+    of: ConnectionSettings,
+) -> Result<Option<(Endpoint, Client)>, Vec<Problem>> {
+    let Some(endpoint) = settings.get(of.endpoint) else {
+        return Ok(None);
+    };
+    let config = ClientConfig {
+        token: settings.get(of.token),
+        tls_ca: settings.get(of.tls_ca),
+        insecure: settings.get(of.insecure).unwrap_or(false),
+        ..ClientConfig::new(endpoint.clone())
+    };
+    let client = Client::new(config).map_err(|error| vec![settings.problem(of.endpoint, error.message)])?;
+    Ok(Some((endpoint, client)))
+}

@@ -1,0 +1,191 @@
+//! What `sysmon-tui` does.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use eyre::Report;
+use sysmon_tui::once::{TextStyle, gather, terminal_width, to_json, to_text};
+use sysmon_tui::{Connect, Options, TuiError};
+use tokio_util::sync::CancellationToken;
+
+use crate::command_line::{OnceFormat, TerminalCommandLine};
+use crate::commands::{load, single_threaded};
+use crate::embedded::{Embedded, EmbeddedRoles, Sharing};
+use crate::exit::{Failure, ONCE_FAILURE};
+use crate::lifecycle::Signals;
+use crate::paths::Paths;
+use crate::roles::{self, CollectorRole};
+use crate::settings::{ConfigError, Settings, table};
+use crate::{output, telemetry};
+
+/// How long the roles of an embedded console may take to end.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// What a text is as wide as when it goes to no terminal.
+const WIDTH_DEFAULT: usize = 100;
+
+/// Shows the fleet, or prints it once.
+///
+/// # Errors
+/// What is wrong with the configuration, or what failed.
+pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
+    let paths = Paths::of_user();
+    let settings = load(&paths, command_line.config.as_ref(), command_line.flags())?;
+    let source = Source::choose(&settings, &paths, command_line.once)?;
+    log(&settings, &paths)?;
+    let runtime = single_threaded()?;
+    let outcome = runtime.block_on(async {
+        if command_line.once {
+            once(source, command_line.format).await
+        } else {
+            watch(source, &settings, &paths).await
+        }
+    });
+    // Whatever still blocks a thread, such as a probe that hangs, does not hold up the end.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Where the data comes from.
+struct Source {
+    name: String,
+    connect: Box<dyn Connect>,
+    /// What runs in this process for it.
+    roles: Option<EmbeddedRoles>,
+}
+
+impl Source {
+    fn choose(settings: &Settings, paths: &Paths, is_once: bool) -> Result<Self, ConfigError> {
+        let remote = roles::of_terminal(settings).map_err(ConfigError::new)?;
+        if let Some((endpoint, client)) = remote {
+            return Ok(Self {
+                name: endpoint.to_string(),
+                connect: Box::new(Remote { client }),
+                roles: None,
+            });
+        }
+        let sharing = if is_once {
+            Sharing::Private
+        } else {
+            Sharing::Shared
+        };
+        let collector = CollectorRole::local(settings, &table::TUI_INTERVAL).map_err(ConfigError::new)?;
+        let embedded = Embedded::new(collector, paths, sharing);
+        Ok(Self {
+            name: "this machine".into(),
+            roles: Some(embedded.roles()),
+            connect: Box::new(embedded),
+        })
+    }
+
+    /// Ends what runs in this process, within the deadline or until a signal.
+    async fn stop(roles: Option<EmbeddedRoles>, signals: &mut Signals) {
+        let Some(roles) = roles else { return };
+        tokio::select! {
+            stopped = tokio::time::timeout(DRAIN_DEADLINE, roles.stop()) => if stopped.is_err() {
+                tracing::warn!("not everything finished in time");
+            },
+            signal = signals.next() => tracing::warn!(signal, "stopped at once"),
+        }
+    }
+}
+
+/// An aggregator somewhere else.
+struct Remote {
+    client: sysmon_api::Client,
+}
+
+#[async_trait::async_trait]
+impl Connect for Remote {
+    async fn connect(&mut self) -> Result<sysmon_api::Client, sysmon_api::ApiError> {
+        // It connects anew with every call that finds the connection lost.
+        Ok(self.client.clone())
+    }
+}
+
+async fn watch(source: Source, settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::of_terminal().map_err(Failure::runtime)?;
+    let shutdown = CancellationToken::new();
+    let options = options(settings, paths, source.name);
+    let outcome = {
+        let client = sysmon_tui::run(options, source.connect, shutdown.clone());
+        tokio::pin!(client);
+        tokio::select! {
+            outcome = &mut client => outcome,
+            signal = signals.next() => {
+                tracing::info!(signal, "stopping");
+                shutdown.cancel();
+                client.await
+            }
+        }
+    };
+    Source::stop(source.roles, &mut signals).await;
+    match outcome {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // A theme is a setting; that it cannot be read shows only when it is loaded.
+        Err(error @ TuiError::Theme(_)) => Err(Failure::usage(error)),
+        Err(error) => Err(Failure::runtime(error)),
+    }
+}
+
+fn options(settings: &Settings, paths: &Paths, source_name: String) -> Options {
+    Options {
+        theme: settings.get(&table::TUI_THEME).unwrap_or_default(),
+        theme_dirs: paths
+            .config_folder()
+            .map(|folder| folder.join("themes"))
+            .into_iter()
+            .collect(),
+        ascii: settings.get(&table::TUI_ASCII).unwrap_or(false),
+        no_color: no_color(),
+        source_name,
+        filter: None,
+    }
+}
+
+/// <https://no-color.org>: set and not empty.
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+async fn once(mut source: Source, format: OnceFormat) -> Result<ExitCode, Failure> {
+    let failed = |report: Report| Failure {
+        code: ONCE_FAILURE,
+        report,
+    };
+    let mut signals = Signals::of_terminal().map_err(|error| failed(error.into()))?;
+    let is_own_machine = source.roles.is_some();
+    let fleet = tokio::select! {
+        fleet = gather(&mut *source.connect, is_own_machine) => fleet.map_err(|error| failed(error.into())),
+        signal = signals.next() => Err(failed(eyre::eyre!("stopped by {signal}"))),
+    };
+    Source::stop(source.roles, &mut signals).await;
+    let fleet = fleet?;
+    let text = match format {
+        OnceFormat::Json => to_json(&fleet).map_err(|error| failed(error.into()))?,
+        OnceFormat::Text => to_text(&fleet, text_style()),
+    };
+    output::print(&text).map_err(failed)?;
+    // Alerts do not exist yet; when critical ones fire this will be 1.
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text_style() -> TextStyle {
+    let is_terminal = std::io::stdout().is_terminal();
+    let width = is_terminal.then(terminal_width).flatten();
+    TextStyle {
+        width: width.unwrap_or(WIDTH_DEFAULT),
+        is_coloured: is_terminal && !no_color(),
+    }
+}
+
+/// The log goes to a file, never to the terminal. Where the usual place cannot be written, there is none.
+fn log(settings: &Settings, paths: &Paths) -> Result<(), Failure> {
+    let Some(file) = paths.terminal_log_file(settings) else {
+        return Ok(());
+    };
+    match telemetry::start_for_terminal(settings, &file) {
+        Err(report) if settings.origin(&table::LOG_FILE).is_some() => Err(Failure::usage(report)),
+        _ => Ok(()),
+    }
+}
