@@ -178,6 +178,9 @@ impl State {
 
 /// Whether a machine matches a filter of words.
 pub(crate) fn machine_matches(machine: &Machine, filter: &TextFilter) -> bool {
+    if filter.is_empty() {
+        return true;
+    }
     let labels: Vec<String> = machine
         .host
         .labels
