@@ -2,19 +2,20 @@
 //! tick takes what they found.
 
 #[cfg(target_os = "linux")]
-//X pub(crate) mod batteries;
+pub(crate) mod batteries;
 #[cfg(unix)]
-//X pub(crate) mod containers;
+pub(crate) mod containers;
 #[cfg(target_os = "linux")]
-//X pub(crate) mod links;
+pub(crate) mod links;
 #[cfg(target_os = "linux")]
-//X pub(crate) mod mounts;
+pub(crate) mod mounts;
 #[cfg(target_os = "linux")]
-//X pub(crate) mod sensors;
+pub(crate) mod sensors;
 #[cfg(target_os = "linux")]
-//X pub(crate) mod sessions;
+pub(crate) mod sessions;
 #[cfg(target_os = "linux")]
-//X pub(crate) mod systemd;
+pub(crate) mod systemd;
+
 mod schedule;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ use thiserror::Error;
 
 use crate::recorder::{Entity, Recorder};
 
-pub(crate) use self::schedule::{SlowProbe, Spec, every, every_blocking};
+pub(crate) use self::schedule::{AskingProbe, SlowProbe, Spec, every, every_blocking};
 
 /// How often the figures of the probes themselves are sent, in ticks: few people look at them.
 const OWN_FIGURES_EVERY: u64 = 10;

@@ -26,6 +26,12 @@ pub(crate) trait SlowProbe: Send + 'static {
     fn run(&mut self) -> Result<Vec<Reading>, ProbeError>;
 }
 
+/// A probe that waits for others without blocking its thread.
+pub(crate) trait AskingProbe: Send + 'static {
+    /// Everything there is now. `period` is the time from run to run. A run that takes too long is dropped half done.
+    fn run(&mut self, period: Duration) -> impl Future<Output = Result<Vec<Reading>, ProbeError>> + Send;
+}
+
 /// Counts and posts the outcome of one probe's runs.
 struct Outcome {
     spec: Spec,
@@ -84,21 +90,21 @@ pub(crate) async fn every_blocking<P: SlowProbe>(
     }
 }
 
-/// Runs a probe that does not block for ever. A run that takes too long is dropped.
-pub(crate) async fn every<F, R>(spec: Spec, mut run: F, board: Arc<Board>, interval_ms: watch::Receiver<u32>)
-where
-    F: FnMut() -> R + Send,
-    R: Future<Output = Result<Vec<Reading>, ProbeError>> + Send,
-{
+/// Runs a probe that does not block, for ever. A run that takes too long is dropped.
+pub(crate) async fn every<P: AskingProbe>(
+    spec: Spec,
+    mut probe: P,
+    board: Arc<Board>,
+    interval_ms: watch::Receiver<u32>,
+) {
     let mut outcome = Outcome::new(spec, board);
     let mut timer = Timer::new(spec.period, interval_ms);
     loop {
         timer.tick().await;
         let started = Instant::now();
         let limit_ms = spec.limit.as_millis();
-        let result = timeout(spec.limit, run())
-            .await
-            .unwrap_or(Err(ProbeError::Timeout(limit_ms)));
+        let run = timeout(spec.limit, probe.run(timer.ticks.period()));
+        let result = run.await.unwrap_or(Err(ProbeError::Timeout(limit_ms)));
         outcome.post(result, started.elapsed());
     }
 }
@@ -283,19 +289,47 @@ mod tests {
         task.abort();
     }
 
+    /// Notes in which second it is asked, and then answers or never does.
+    struct Asked {
+        started: tokio::time::Instant,
+        seconds: Arc<Mutex<Vec<u64>>>,
+        answers: bool,
+    }
+
+    impl AskingProbe for Asked {
+        async fn run(&mut self, _: Duration) -> Result<Vec<Reading>, ProbeError> {
+            self.seconds
+                .lock()
+                .unwrap()
+                .push(self.started.elapsed().as_secs());
+            if self.answers {
+                Ok(Vec::new())
+            } else {
+                std::future::pending().await
+            }
+        }
+    }
+
+    fn asked(answers: bool) -> (Asked, Arc<Mutex<Vec<u64>>>) {
+        let seconds = Arc::default();
+        (
+            Asked {
+                started: tokio::time::Instant::now(),
+                seconds: Arc::clone(&seconds),
+                answers,
+            },
+            seconds,
+        )
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_run_that_waits_too_long_is_dropped_and_the_next_one_comes_in_time() {
         let board = Arc::new(Board::default());
         let (_keep, interval_ms) = watch::channel(1_000);
-        let runs = Arc::new(Mutex::new(0));
-        let counted = Arc::clone(&runs);
-        let run = move || {
-            *counted.lock().unwrap() += 1;
-            async { std::future::pending().await }
-        };
-        let task = tokio::spawn(every(SPEC, run, Arc::clone(&board), interval_ms));
+        let (probe, seconds) = asked(false);
+        let task = tokio::spawn(every(SPEC, probe, Arc::clone(&board), interval_ms));
         tokio::time::sleep(Duration::from_secs(25)).await;
-        assert_eq!((*runs.lock().unwrap(), board.take()[0].failures), (3, 3));
+        assert_eq!((seconds.lock().unwrap().len(), board.take()[0].failures), (3, 3));
         task.abort();
     }
 
@@ -303,17 +337,12 @@ mod tests {
     async fn a_long_base_interval_slows_a_probe_and_a_short_one_does_not_hurry_it() {
         let board = Arc::new(Board::default());
         let (change, interval_ms) = watch::channel(100);
-        let runs = Arc::new(Mutex::new(Vec::new()));
-        let (noted, started) = (Arc::clone(&runs), tokio::time::Instant::now());
-        let run = move || {
-            noted.lock().unwrap().push(started.elapsed().as_secs());
-            async { Ok(Vec::new()) }
-        };
-        let task = tokio::spawn(every(SPEC, run, Arc::clone(&board), interval_ms));
+        let (probe, seconds) = asked(true);
+        let task = tokio::spawn(every(SPEC, probe, Arc::clone(&board), interval_ms));
         tokio::time::sleep(Duration::from_secs(25)).await;
         change.send(60_000).unwrap();
         tokio::time::sleep(Duration::from_secs(100)).await;
-        assert_eq!(*runs.lock().unwrap(), [0, 10, 20, 25, 85]);
+        assert_eq!(*seconds.lock().unwrap(), [0, 10, 20, 25, 85]);
         task.abort();
     }
 }
