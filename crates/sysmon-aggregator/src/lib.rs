@@ -1,1 +1,26 @@
-//! Placeholder while the workspace is laid out.
+//! The aggregator: takes what collectors measure, keeps the fleet's present and five minutes of its past in memory,
+//! and tells subscribers what changes.
+//!
+//! One task owns all state: the [`fleet`], a state machine without runtime and clock. Every stream has a session that
+//! checks what comes from afar and talks to the owner through a bounded queue; no lock is held anywhere.
+//!
+//! Every queue, and what happens when it is full:
+//! - sessions to the owner, [`Config::queue_capacity`] messages: senders wait, and so, by HTTP/2 flow control, do
+//!   collectors and clients;
+//! - owner to a client's session, a fixed number of responses that two unacknowledged updates per subscription and
+//!   16 open commands cannot exceed: a client that gets past that is disconnected;
+//! - owner to a collector's session, the latest directive: it replaces the one before.
+
+mod aggregator;
+mod clock;
+mod config;
+mod counters;
+pub mod fleet;
+mod message;
+mod sessions;
+mod task;
+
+pub use aggregator::Aggregator;
+pub use clock::Clock;
+pub use config::{Config, ConfigError};
+pub use counters::{Counters, Figures};

@@ -1,0 +1,138 @@
+//! The aggregator from outside: a handle that serves streams, and the task behind it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sysmon_api::{ApiError, Backend, Inbound, Outbound, Principal, wire};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::counters::{Counters, Figures};
+use crate::fleet::Fleet;
+use crate::message::Message;
+use crate::sessions;
+use crate::task::Owner;
+
+/// A running aggregator. Serve it with `sysmon_api`; every stream becomes a session that talks to the one task that
+/// owns the fleet.
+#[derive(Debug)]
+pub struct Aggregator {
+    pub(crate) owner: mpsc::Sender<Message>,
+    pub(crate) clock: Clock,
+    pub(crate) shutdown: CancellationToken,
+    counters: Arc<Counters>,
+}
+
+impl Aggregator {
+    /// An aggregator and the future that does its work, for whoever wants to decide where that runs. The future ends
+    /// when `shutdown` is cancelled or the aggregator is dropped; streams then end with `UNAVAILABLE`, so that
+    /// collectors and clients come back by themselves.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with everything that is wrong with the configuration.
+    pub fn new(
+        config: Config,
+        clock: Clock,
+        shutdown: CancellationToken,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), ConfigError> {
+        config.validate()?;
+        let counters = Arc::new(Counters::default());
+        let (owner, inbox) = mpsc::channel(config.queue_capacity);
+        let fleet = Fleet::new(config, Arc::clone(&counters));
+        let task = Owner::new(fleet, Arc::clone(&counters), clock, inbox, shutdown.clone());
+        let aggregator = Self {
+            owner,
+            clock,
+            shutdown,
+            counters,
+        };
+        Ok((aggregator, task.run()))
+    }
+
+    /// Starts an aggregator on the present runtime, with the system's clock.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with everything that is wrong with the configuration.
+    pub fn spawn(config: Config, shutdown: CancellationToken) -> Result<Arc<Self>, ConfigError> {
+        let (aggregator, task) = Self::new(config, Clock::system(), shutdown)?;
+        tokio::spawn(task);
+        Ok(Arc::new(aggregator))
+    }
+
+    /// What happened since the start.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.counters.read()
+    }
+
+    /// Sends the owner a message, waiting while its queue is full.
+    ///
+    /// # Errors
+    /// [`sysmon_api::Code::Unavailable`] when the aggregator stops.
+    pub(crate) async fn tell(&self, message: Message) -> Result<(), ApiError> {
+        self.owner.send(message).await.map_err(|_| stopping())
+    }
+
+    /// Asks the owner something.
+    ///
+    /// # Errors
+    /// What the owner says, or [`sysmon_api::Code::Unavailable`] when the aggregator stops.
+    pub(crate) async fn ask<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, ApiError>>) -> Message,
+    ) -> Result<T, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(message(reply)).await?;
+        answer.await.map_err(|_| stopping())?
+    }
+}
+
+/// Why streams end when the aggregator does.
+pub(crate) fn stopping() -> ApiError {
+    ApiError::unavailable("the aggregator is stopping; connect again")
+}
+
+#[async_trait]
+impl Backend for Aggregator {
+    async fn push(
+        &self,
+        principal: Principal,
+        requests: Inbound<wire::PushRequest>,
+        responses: Outbound<wire::PushResponse>,
+    ) -> Result<(), ApiError> {
+        sessions::push(self, &principal, requests, responses).await
+    }
+
+    async fn manage(
+        &self,
+        principal: Principal,
+        commands: Inbound<wire::Command>,
+        responses: Outbound<wire::Response>,
+    ) -> Result<(), ApiError> {
+        sessions::manage(self, &principal, commands, responses).await
+    }
+
+    async fn stream_metrics(
+        &self,
+        _principal: Principal,
+        request: wire::MetricsRequest,
+        metrics: Outbound<wire::Metric>,
+    ) -> Result<(), ApiError> {
+        sessions::stream_metrics(self, request, metrics).await
+    }
+
+    async fn current_state(
+        &self,
+        _principal: Principal,
+        request: wire::StateRequest,
+    ) -> Result<wire::MachineState, ApiError> {
+        self.ask(|reply| Message::State {
+            machine_id: request.machine_id,
+            reply,
+        })
+        .await
+    }
+}

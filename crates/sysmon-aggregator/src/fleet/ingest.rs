@@ -1,0 +1,223 @@
+//! What collectors do to the fleet.
+
+use std::sync::Arc;
+
+use sysmon_api::{ApiError, Code, processes_from_wire, wire};
+use sysmon_core::{Liveness, ProcessTable, UnixMillis};
+
+use super::machine::{Collector, Machine};
+use super::numbering::Numbering;
+use super::report::{Batch, Hello};
+use super::{Fleet, Moment, StreamId};
+
+/// A collector's clock that is further off than this does not time our charts.
+const CLOCK_OFF_MS: u64 = 3_600_000;
+/// A clock set back by more than this starts the past anew; less is bridged by moving ticks together.
+const SET_BACK_MS: u64 = 60_000;
+
+/// What a collector's new stream is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    /// Names the stream from now on.
+    pub stream: StreamId,
+    /// What the collector is to do.
+    pub directive: wire::Directive,
+    /// The stream of the same machine that this one replaces; it is to be ended.
+    pub replaced: Option<StreamId>,
+}
+
+impl Fleet {
+    /// Lets a collector report. The stream of the machine that was there before is replaced when it is of the same
+    /// process, or silent.
+    ///
+    /// # Errors
+    /// [`Code::AlreadyExists`] while another process reports for the machine, [`Code::ResourceExhausted`] when there are
+    /// too many machines.
+    pub fn open_stream(&mut self, hello: Hello, now: Moment) -> Result<Opened, ApiError> {
+        let known = self.by_id.get(&hello.machine).copied();
+        let (number, replaced) = match known {
+            Some(number) => (number, self.claim(number, &hello, now)?),
+            None => (self.add_machine(&hello, now)?, None),
+        };
+        self.next_serial += 1;
+        let serial = self.next_serial;
+        let machine = &mut self.machines[number as usize];
+        machine.clear_problem();
+        machine.begin(hello.epoch);
+        machine.collector = Some(Collector {
+            serial,
+            instance: hello.instance,
+            numbering: Numbering::default(),
+            wanted_interval_ms: 0,
+            leftovers_until_ms: now.monotonic_ms + self.config.window_ms,
+        });
+        let directive = machine.directive();
+        let refilter = machine.set_header(Some(hello.host), Some(hello.interval_ms)) || known.is_none();
+        self.heard(number, now);
+        if refilter {
+            self.refilter(number);
+        }
+        self.touch(number);
+        Ok(Opened {
+            stream: StreamId {
+                machine: number,
+                serial,
+            },
+            directive,
+            replaced,
+        })
+    }
+
+    /// Whether `hello` may take the machine over; its stream so far, if so.
+    fn claim(&mut self, number: u32, hello: &Hello, now: Moment) -> Result<Option<StreamId>, ApiError> {
+        let machine = &mut self.machines[number as usize];
+        let Some(current) = &machine.collector else {
+            return Ok(None);
+        };
+        let silence_ms = now.monotonic_ms - machine.heard_ms;
+        let is_heard = silence_ms < Liveness::stale_after_ms(machine.interval_ms.into());
+        if current.instance == hello.instance || !is_heard {
+            return Ok(Some(StreamId {
+                machine: number,
+                serial: current.serial,
+            }));
+        }
+        let name = |host: &str| if host.is_empty() { "unnamed" } else { host }.to_string();
+        let problem = format!(
+            "two machines claim {}: {} reports, {} was refused; give one of them another machine id",
+            machine.id,
+            name(&machine.host.hostname),
+            name(&hello.host.hostname)
+        );
+        machine.set_problem(problem.clone(), now);
+        self.counters.refused_streams.add(1);
+        self.schedule(number);
+        self.touch(number);
+        Err(ApiError::new(Code::AlreadyExists, problem))
+    }
+
+    fn add_machine(&mut self, hello: &Hello, now: Moment) -> Result<u32, ApiError> {
+        let number = u32::try_from(self.machines.len()).unwrap_or(u32::MAX);
+        if self.machines.len() >= self.config.machines_max {
+            self.counters.refused_streams.add(1);
+            return Err(ApiError::new(
+                Code::ResourceExhausted,
+                format!("there are {number} machines already; start another aggregator or raise the limit"),
+            ));
+        }
+        let machine = Machine::new(hello.machine.clone(), self.config.window_ms, now);
+        self.totals.enter(machine.liveness, machine.health);
+        self.machines.push(machine);
+        self.by_id.insert(hello.machine.clone(), number);
+        Ok(number)
+    }
+
+    /// Takes a batch over. What comes on a stream that was replaced is ignored.
+    pub fn batch(&mut self, stream: StreamId, batch: Batch, now: Moment) {
+        if !self.is_current(stream) {
+            return;
+        }
+        let number = stream.machine;
+        let counters = Arc::clone(&self.counters);
+        let machine = &mut self.machines[number as usize];
+        if !machine.follow(batch.sequence) {
+            counters.sequence_jumps.add(1);
+            tracing::debug!(machine = %machine.id, batch.sequence, "a batch does not follow the one before");
+        }
+        let refilter = machine.set_header(batch.host, batch.interval_ms);
+        // Before the new ones: a series may be retired under one number and come back under another.
+        for theirs in batch.retired {
+            machine.retire_theirs(theirs);
+        }
+        counters.refused_series.add(batch.refused_series);
+        for (theirs, key, decimals) in batch.announced {
+            let key = self.keys.share(key);
+            if !machine.announce(theirs, key, decimals) {
+                counters.refused_series.add(1);
+            }
+        }
+        if let Some((at, values)) = batch.tick {
+            self.tick(number, at, &values, now);
+        }
+        if let Some(processes) = batch.processes {
+            self.machines[number as usize].apply_processes(&processes);
+        }
+        self.heard(number, now);
+        if refilter {
+            self.refilter(number);
+        }
+        self.touch(number);
+    }
+
+    fn tick(&mut self, number: u32, at: UnixMillis, values: &[(u32, i64)], now: Moment) {
+        let machine = &mut self.machines[number as usize];
+        let off_ms = at.since_ms(now.unix).max(now.unix.since_ms(at));
+        let at = if off_ms > CLOCK_OFF_MS {
+            self.counters.corrected_times.add(1);
+            now.unix
+        } else {
+            at
+        };
+        let newest = machine.recent.times().back();
+        if newest.is_some_and(|newest| newest.since_ms(at) > SET_BACK_MS) {
+            self.counters.forgotten_pasts.add(1);
+            machine.forget_past();
+        }
+        let unknown = machine.tick(at, values, &mut self.scratch);
+        self.counters.ticks.add(1);
+        self.counters.values.add(values.len() - unknown);
+        self.counters.unknown_values.add(unknown);
+    }
+
+    /// Takes note that a collector is alive although it has nothing to say.
+    pub fn heartbeat(&mut self, stream: StreamId, now: Moment) {
+        if self.is_current(stream) {
+            self.heard(stream.machine, now);
+            self.touch_seen(stream.machine);
+        }
+    }
+
+    /// Ends a stream; the machine stays, and goes stale in its time.
+    pub fn close_stream(&mut self, stream: StreamId) {
+        if self.is_current(stream) {
+            self.machines[stream.machine as usize].collector = None;
+        }
+    }
+
+    /// Whether a stream is the one that reports for its machine.
+    pub(super) fn is_current(&self, stream: StreamId) -> bool {
+        let machine = self.machines.get(stream.machine as usize);
+        machine
+            .and_then(|machine| machine.collector.as_ref())
+            .is_some_and(|collector| collector.serial == stream.serial)
+    }
+
+    /// The stream that reports for a machine at present.
+    #[must_use]
+    pub fn stream_of(&self, machine: &sysmon_core::MachineId) -> Option<StreamId> {
+        let number = *self.by_id.get(machine)?;
+        let collector = self.machines[number as usize].collector.as_ref()?;
+        Some(StreamId {
+            machine: number,
+            serial: collector.serial,
+        })
+    }
+
+    /// Notes that a machine is alive, and judges it anew.
+    fn heard(&mut self, number: u32, now: Moment) {
+        let machine = &mut self.machines[number as usize];
+        machine.heard_ms = now.monotonic_ms;
+        machine.last_seen = now.unix;
+        self.judge(number, now);
+        self.schedule(number);
+    }
+}
+
+impl Machine {
+    fn apply_processes(&mut self, update: &wire::ProcessUpdate) {
+        let table = self.processes.get_or_insert_with(Arc::default);
+        let delta = processes_from_wire(update, table);
+        // Copied only while a subscription still holds what it has sent.
+        ProcessTable::apply(Arc::make_mut(table), &delta);
+    }
+}

@@ -1,0 +1,246 @@
+//! The one task that owns the fleet.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sysmon_api::{ApiError, wire};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::fleet::{ClientId, Fleet, Moment, StreamId};
+use crate::message::{Command, Message, StreamTicket};
+use std::sync::Arc;
+
+/// At most this many messages are taken before subscribers get what has changed.
+const BURST: usize = 256;
+/// Sessions that ended without saying so are looked for this often.
+const REAP_MS: u64 = 1_000;
+/// The figures are logged this often.
+const LOG_MS: u64 = 60_000;
+
+/// The fleet and the ways to everyone who is connected to it.
+pub(crate) struct Owner {
+    pub(crate) fleet: Fleet,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) clock: Clock,
+    pub(crate) inbox: mpsc::Receiver<Message>,
+    pub(crate) shutdown: CancellationToken,
+    /// Dropping one ends the collector's stream.
+    streams: HashMap<StreamId, watch::Sender<wire::Directive>>,
+    /// Dropping one ends the client's stream.
+    clients: HashMap<ClientId, mpsc::Sender<wire::Response>>,
+    reaped_ms: u64,
+    logged_ms: u64,
+}
+
+impl Owner {
+    pub(crate) fn new(
+        fleet: Fleet,
+        counters: Arc<Counters>,
+        clock: Clock,
+        inbox: mpsc::Receiver<Message>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            fleet,
+            counters,
+            clock,
+            inbox,
+            shutdown,
+            streams: HashMap::new(),
+            clients: HashMap::new(),
+            reaped_ms: 0,
+            logged_ms: 0,
+        }
+    }
+
+    /// Works until it is told to stop, or until nobody is left who could say anything. All streams end with it.
+    pub(crate) async fn run(mut self) {
+        let mut messages = Vec::with_capacity(BURST);
+        loop {
+            let due = self.next_due();
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => break,
+                // Everything that is ready is taken at once, so that a burst of ticks becomes few updates.
+                count = self.inbox.recv_many(&mut messages, BURST) => if count == 0 { break },
+                () = sleep_until(due) => {}
+            }
+            let now = self.clock.now();
+            for message in messages.drain(..) {
+                self.handle(message, now);
+            }
+            self.fleet.sweep(now);
+            self.direct();
+            self.deliver(now);
+            self.reap(now);
+        }
+        tracing::debug!(figures = ?self.counters.read(), "the aggregator stops");
+    }
+
+    fn next_due(&self) -> Instant {
+        match self.fleet.next_due_ms() {
+            Some(due_ms) => self.clock.instant_of(due_ms),
+            // Nothing changes by itself; a wake-up now and then does no harm.
+            None => Instant::now() + Duration::from_millis(LOG_MS),
+        }
+    }
+
+    fn handle(&mut self, message: Message, now: Moment) {
+        match message {
+            Message::Batch { stream, batch } => self.fleet.batch(stream, *batch, now),
+            Message::Heartbeat { stream } => self.fleet.heartbeat(stream, now),
+            Message::Received { client, received } => self.fleet.received(client, received),
+            Message::Command {
+                client,
+                request_id,
+                command,
+            } => self.command(client, request_id, &command),
+            Message::OpenStream { hello, reply } => {
+                self.reap_stream_of(&hello.machine);
+                let ticket = self.fleet.open_stream(*hello, now).map(|opened| {
+                    // The session of the stream that is replaced sees its channel closed.
+                    opened.replaced.map(|replaced| self.streams.remove(&replaced));
+                    let (sender, directives) = watch::channel(opened.directive);
+                    self.streams.insert(opened.stream, sender);
+                    StreamTicket {
+                        stream: opened.stream,
+                        directives,
+                    }
+                });
+                // Whoever asked may be gone by now; the closed channel is found when sessions are reaped.
+                let _ = reply.send(ticket);
+            }
+            Message::CloseStream { stream } => self.close_stream(stream),
+            Message::OpenClient { responses, reply } => {
+                let client = self.fleet.open_client();
+                if let Ok(client) = client {
+                    self.clients.insert(client, responses);
+                }
+                let _ = reply.send(client);
+            }
+            Message::CloseClient { client } => self.close_client(client),
+            Message::State { machine_id, reply } => {
+                let _ = reply.send(self.fleet.state(&machine_id));
+            }
+        }
+    }
+
+    fn command(&mut self, client: ClientId, request_id: u64, command: &Command) {
+        let result = match command {
+            Command::Subscribe(subscribe) => self.fleet.subscribe(client, subscribe),
+            Command::Unsubscribe(unsubscribe) => self.fleet.unsubscribe(client, unsubscribe.subscription),
+            Command::SetInterval(set) => self.fleet.set_interval(&set.machine_id, set.interval_ms),
+        };
+        let response = reply(request_id, result);
+        if !send(&self.clients, &self.counters, client, response) {
+            self.close_client(client);
+        }
+    }
+
+    /// Passes directives that have changed on to their sessions.
+    fn direct(&mut self) {
+        for (stream, directive) in self.fleet.take_directives() {
+            if let Some(sender) = self.streams.get(&stream) {
+                sender.send_if_modified(|last| {
+                    let changed = *last != directive;
+                    *last = directive;
+                    changed
+                });
+            }
+        }
+    }
+
+    /// Sends subscribers what has changed.
+    fn deliver(&mut self, now: Moment) {
+        let (clients, counters) = (&self.clients, &self.counters);
+        let gone = self.fleet.flush(now, |client, update| {
+            let response = wire::Response {
+                request_id: 0,
+                body: Some(wire::response::Body::Update(update)),
+            };
+            send(clients, counters, client, response)
+        });
+        for client in gone {
+            self.close_client(client);
+        }
+    }
+
+    /// Lets go of sessions that ended without saying so, which they cannot when the queue is full as they end.
+    fn reap(&mut self, now: Moment) {
+        if now.monotonic_ms < self.reaped_ms + REAP_MS {
+            return;
+        }
+        self.reaped_ms = now.monotonic_ms;
+        let closed = self.streams.iter().filter(|(_, sender)| sender.is_closed());
+        for stream in closed.map(|(stream, _)| *stream).collect::<Vec<_>>() {
+            self.close_stream(stream);
+        }
+        let closed = self.clients.iter().filter(|(_, sender)| sender.is_closed());
+        for client in closed.map(|(client, _)| *client).collect::<Vec<_>>() {
+            self.close_client(client);
+        }
+        if now.monotonic_ms >= self.logged_ms + LOG_MS {
+            self.logged_ms = now.monotonic_ms;
+            tracing::debug!(machines = self.fleet.machine_count(), figures = ?self.counters.read(), "figures");
+        }
+    }
+
+    /// Lets go of a machine's stream when its session has ended already, so that a newcomer is not refused for it.
+    fn reap_stream_of(&mut self, machine: &sysmon_core::MachineId) {
+        if let Some(stream) = self.fleet.stream_of(machine)
+            && self.streams.get(&stream).is_none_or(watch::Sender::is_closed)
+        {
+            self.close_stream(stream);
+        }
+    }
+
+    fn close_stream(&mut self, stream: StreamId) {
+        self.streams.remove(&stream);
+        self.fleet.close_stream(stream);
+    }
+
+    fn close_client(&mut self, client: ClientId) {
+        self.clients.remove(&client);
+        self.fleet.close_client(client);
+    }
+}
+
+/// Hands a response to a client's session without waiting; `false` when the client is to be let go.
+fn send(
+    clients: &HashMap<ClientId, mpsc::Sender<wire::Response>>,
+    counters: &Counters,
+    client: ClientId,
+    response: wire::Response,
+) -> bool {
+    let Some(sender) = clients.get(&client) else {
+        return false;
+    };
+    match sender.try_send(response) {
+        Ok(()) => true,
+        Err(mpsc::error::TrySendError::Closed(_)) => false,
+        Err(mpsc::error::TrySendError::Full(_)) => {
+            counters.overflows.add(1);
+            tracing::warn!("a client's queue is full; its stream is closed");
+            false
+        }
+    }
+}
+
+/// The answer to a command.
+pub(crate) fn reply(request_id: u64, result: Result<(), ApiError>) -> wire::Response {
+    let body = match result {
+        Ok(()) => wire::response::Body::Accepted(wire::Accepted {}),
+        Err(error) => wire::response::Body::Failure(wire::Failure {
+            code: error.code as u32,
+            message: error.message,
+        }),
+    };
+    wire::Response {
+        request_id,
+        body: Some(body),
+    }
+}
