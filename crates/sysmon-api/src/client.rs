@@ -160,8 +160,7 @@ impl Client {
         outgoing: mpsc::Receiver<wire::PushRequest>,
     ) -> Result<Inbound<wire::PushResponse>, ApiError> {
         let mut service = IngestServiceClient::new(self.channel())
-            .max_decoding_message_size(MESSAGE_BYTES_MAX + MESSAGE_BYTES_SLACK)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+            .max_decoding_message_size(MESSAGE_BYTES_MAX + MESSAGE_BYTES_SLACK);
         let (mut request, over) = outgoing_request(outgoing);
         self.authorise(&mut request);
         let answer = service.push(request).await;
@@ -178,8 +177,7 @@ impl Client {
         outgoing: mpsc::Receiver<wire::Command>,
     ) -> Result<Inbound<wire::Response>, ApiError> {
         let mut service = ControlServiceClient::new(self.channel())
-            .max_decoding_message_size(MESSAGE_BYTES_MAX + MESSAGE_BYTES_SLACK)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+            .max_decoding_message_size(MESSAGE_BYTES_MAX + MESSAGE_BYTES_SLACK);
         let (mut request, over) = outgoing_request(outgoing);
         self.authorise(&mut request);
         let answer = service.manage_stream(request).await;
@@ -343,7 +341,8 @@ fn keepalive(transport: tonic::transport::Endpoint) -> tonic::transport::Endpoin
         .keep_alive_while_idle(true)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

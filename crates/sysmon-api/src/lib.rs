@@ -31,7 +31,7 @@ pub use streams::{Closed, Inbound, Outbound};
 pub use transport::InProcess;
 
 /// The messages of `proto/monitoring/v1`, and the generated plumbing that only this crate uses.
-#[expect(clippy::all, unreachable_pub, reason = "generated")]
+#[expect(clippy::all, clippy::allow_attributes, unreachable_pub, reason = "generated")]
 mod generated {
     tonic::include_proto!("monitoring.v1");
 }

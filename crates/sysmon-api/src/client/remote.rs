@@ -37,7 +37,9 @@ impl Remote {
             return ApiError::from(status.clone());
         };
         let name = &self.name;
-        let causes = sysmon_core::sanitize(&causes(source)).into_owned();
+        let causes = causes(source);
+        // That is what tonic calls every error; the reason follows.
+        let causes = sysmon_core::sanitize(causes.trim_start_matches("transport error: ")).into_owned();
         if find::<tonic::TimeoutExpired>(source).is_some() {
             return ApiError::new(
                 Code::DeadlineExceeded,

@@ -47,7 +47,7 @@ async fn shutdown_does_not_wait_for_clients_that_never_listen() {
     soon(running.task).await.unwrap().unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn dropping_the_server_closes_every_connection() {
     let mut running = serve(Access::local_only(), None).await;
     let client = running.local_client();

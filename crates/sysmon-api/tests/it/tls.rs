@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use sysmon_api::{Access, ApiError, Client, ClientConfig, Code, Role, Secret, TlsIdentity, tokens, wire};
 
 use crate::support::{Running, pushing, serve, soon};
@@ -10,8 +10,9 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         Self { issuer }
@@ -56,7 +57,7 @@ async fn tls_works_with_the_right_authority_and_a_token() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.toml");
     let secret = tokens::create(&path, "a", Role::Admin, None).unwrap();
-    let authority = Authority::new();
+    let authority = Authority::new("right");
     let access = Access::with_tokens_file(&path).unwrap();
     let running = serve(access, Some(authority.identity("localhost"))).await;
     let authority = authority.write(&folder, "ca.pem");
@@ -69,14 +70,17 @@ async fn tls_works_with_the_right_authority_and_a_token() {
 #[tokio::test]
 async fn the_wrong_authority_name_or_protocol_fails_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new();
+    let authority = Authority::new("right");
     let right = authority.write(&folder, "right.pem");
-    let wrong = Authority::new().write(&folder, "wrong.pem");
+    let wrong = Authority::new("wrong").write(&folder, "wrong.pem");
     let with_tls = serve(Access::local_only(), Some(authority.identity("localhost"))).await;
     let other_name = serve(Access::local_only(), Some(authority.identity("web-1"))).await;
     let without_tls = serve(Access::local_only(), None).await;
     for (client, expected) in [
-        (client(&with_tls, "https", Some(wrong), None), "--tls-ca"),
+        (
+            client(&with_tls, "https", Some(wrong), None),
+            "name that authority's certificate with --tls-ca",
+        ),
         (
             client(&with_tls, "http", None, None),
             "if it uses TLS, write https://",
@@ -98,7 +102,7 @@ async fn the_wrong_authority_name_or_protocol_fails_with_what_to_do() {
 
 #[tokio::test]
 async fn a_key_that_does_not_belong_to_its_certificate_is_refused_at_once() {
-    let authority = Authority::new();
+    let authority = Authority::new("right");
     let mut identity = authority.identity("localhost");
     identity.key_pem = authority.identity("localhost").key_pem;
     let mut server = sysmon_api::Server::new(
@@ -126,7 +130,7 @@ async fn a_key_that_does_not_belong_to_its_certificate_is_refused_at_once() {
 #[tokio::test]
 async fn a_handshake_that_never_comes_does_not_keep_others_out() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new();
+    let authority = Authority::new("right");
     let running = serve(Access::local_only(), Some(authority.identity("localhost"))).await;
     let mut silent = Vec::new();
     for _ in 0..20 {

@@ -184,12 +184,14 @@ async fn a_message_of_the_right_size_passes_and_a_larger_one_harms_only_its_call
     let error = soon(metrics.next()).await.unwrap_err();
     assert!(error.message.contains("too large"), "{error}");
 
-    // The client sends too much; its own limit would hold that back, so it goes around it.
+    // The client sends too much.
     let (requests, mut responses) = pushing(&client).await.unwrap();
     requests.send(hello(&"x".repeat(3_900_000))).await.unwrap();
     assert_eq!(count_of(&soon(responses.next()).await.unwrap().unwrap()), 2);
     requests.send(hello(&"x".repeat(5 * 1024 * 1024))).await.unwrap();
-    assert!(end_of(&mut responses).await.is_err());
+    let error = end_of(&mut responses).await.unwrap_err();
+    assert_eq!(error.code, Code::InvalidArgument, "{error}");
+    assert!(error.message.contains("the limit is: 4194304 bytes"), "{error}");
 
     exercise(&client).await;
 }
