@@ -24,18 +24,21 @@ fn socket_path(runtime: Option<PathBuf>, port: u16) -> PathBuf {
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    check_folder, create_file, create_folder, is_readable_by_others, is_writable_by_others, lock_folder,
+    check_folder, create_file_like, create_folder, is_readable_by_others, is_writable_by_others, lock_folder,
     own_uid, owner_of_socket,
 };
 
 #[cfg(not(unix))]
 pub(crate) use elsewhere::{
-    create_file, create_folder, is_readable_by_others, is_writable_by_others, lock_folder, own_uid,
+    create_file_like, create_folder, is_readable_by_others, is_writable_by_others, lock_folder, own_uid,
 };
 
 #[cfg(unix)]
 mod unix {
-    use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+    use std::os::unix::fs::{
+        DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+        fchown,
+    };
 
     use super::*;
 
@@ -48,17 +51,35 @@ mod unix {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
     }
 
-    /// Creates a file for the owner only, in place of one that is there.
-    pub(crate) fn create_file(path: &Path) -> io::Result<File> {
+    /// Creates a file at `path`, in place of one that is there, to replace `like` with: for the same owner and group,
+    /// who may read it if they could before. Without a `like` it is for the owner of the folder alone. So a file that
+    /// root writes for a service can be read by the service.
+    pub(crate) fn create_file_like(path: &Path, like: &Path) -> io::Result<File> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        File::options()
+        let file = File::options()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(path)
+            .open(path)?;
+        let (model, mode) = match fs::metadata(like) {
+            Ok(model) => {
+                let mode = model.mode() & 0o640 | 0o600;
+                (Some(model), mode)
+            }
+            Err(_) => (path.parent().and_then(|folder| fs::metadata(folder).ok()), 0o600),
+        };
+        let own = file.metadata()?;
+        if let Some(model) = model
+            && own_uid() == 0
+            && (model.uid(), model.gid()) != (own.uid(), own.gid())
+        {
+            fchown(&file, Some(model.uid()), Some(model.gid()))?;
+        }
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        Ok(file)
     }
 
     /// Whether a user other than the owner and root may write to a file.
@@ -115,7 +136,7 @@ mod elsewhere {
         fs::create_dir_all(folder)
     }
 
-    pub(crate) fn create_file(path: &Path) -> io::Result<File> {
+    pub(crate) fn create_file_like(path: &Path, _like: &Path) -> io::Result<File> {
         File::create(path)
     }
 

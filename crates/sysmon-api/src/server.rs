@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::transport::{Identity, ServerTlsConfig};
 
 use self::listener::{Acceptor, Source};
@@ -38,9 +39,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls of one connection at a time; a client that makes one more waits.
 const CALLS_PER_CONNECTION_MAX: u32 = 256;
-/// How long clients that do not take notice of the end hold up a shutdown; a little less than those who shut down
-/// have.
-const DRAIN: Duration = Duration::from_secs(4);
+/// How long clients that do not take notice of the end hold up a shutdown. With the second that a backend may take
+/// after that, it is less than the five that those who shut down have.
+const DRAIN: Duration = Duration::from_secs(3);
 /// What a client may send in one call, and in all calls of a connection, before the backend has read it: bounds what
 /// a connection can cost.
 const CALL_WINDOW_BYTES: u32 = 256 * 1024;
@@ -210,14 +211,16 @@ impl Server {
     }
 
     /// Serves until `shutdown` fires; then it accepts no more, ends every call with [`Code::Unavailable`] and returns
-    /// as soon as all connections are closed. Those that are not after 4 s are cut; dropping the future does so at once.
+    /// as soon as all connections are closed and all streaming calls have returned. Connections that are open after 3 s
+    /// are cut; dropping the future does so at once.
     ///
     /// # Errors
     /// [`Code::Internal`] only for a mistake of ours.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), ApiError> {
         let dropped = CancellationToken::new();
         let _guard = dropped.clone().drop_guard();
-        let services = services::services(self.backend).await?;
+        let calls = TaskTracker::new();
+        let services = services::services(self.backend, calls.clone()).await?;
         let gate = Gate::new(services, Arc::clone(&self.access), shutdown.clone());
         let listeners = self.sources.into_iter().map(|source| {
             let tls = match &source {
@@ -230,6 +233,8 @@ impl Server {
         let listeners = async {
             // Without any listener there is still nothing to do before the end.
             let (results, ()) = tokio::join!(join_all(listeners), shutdown.cancelled());
+            calls.close();
+            calls.wait().await;
             results.into_iter().collect()
         };
         let cut = async {
@@ -281,7 +286,7 @@ where
         .initial_stream_window_size(CALL_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_max_header_list_size(HEADER_BYTES_MAX);
-    if acceptor.is_remote() {
+    if acceptor.needs_keepalive() {
         builder = builder
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));

@@ -72,7 +72,9 @@ pub enum TokensError {
         path: PathBuf,
     },
     /// A name that cannot be used.
-    #[error("{name:?} is no name for a token; give 1 to 64 letters, digits, '-', '_' or '.'")]
+    #[error(
+        "{name:?} is no name for a token; give 1 to 64 letters, digits, '-', '_' or '.', but not \"local\""
+    )]
     Name {
         /// What was given.
         name: String,
@@ -322,7 +324,7 @@ fn write(path: &Path, tokens: &[Token]) -> Result<(), TokensError> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let temporary = PathBuf::from(name);
-    let result = private_path::create_file(&temporary).and_then(|mut file| {
+    let result = private_path::create_file_like(&temporary, path).and_then(|mut file| {
         file.write_all(HEADING.as_bytes())?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
@@ -363,7 +365,9 @@ fn generate() -> Result<String, TokensError> {
 }
 
 fn is_name(name: &str) -> bool {
-    (1..=NAME_LENGTH_MAX).contains(&name.len())
+    // Callers without a token are called that.
+    name != "local"
+        && (1..=NAME_LENGTH_MAX).contains(&name.len())
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
@@ -487,11 +491,32 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_changed_file_can_be_read_by_whoever_could_read_it_before() {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+
+        let (_folder, path) = file();
+        create(&path, "eve", Role::Viewer, None).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        // Only root can give a file away; for others the owner stays the same anyway.
+        let is_root = private_path::own_uid() == 0;
+        if is_root {
+            chown(&path, Some(4_711), Some(4_712)).unwrap();
+        }
+        let before = fs::metadata(&path).unwrap();
+        create(&path, "bob", Role::Viewer, None).unwrap();
+        let after = fs::metadata(&path).unwrap();
+        let rights = |metadata: &fs::Metadata| (metadata.uid(), metadata.gid(), metadata.mode() & 0o777);
+        assert_eq!(rights(&after), rights(&before));
+        assert_ne!(before.ino(), after.ino(), "it is replaced, not written into");
+    }
+
     #[test]
     fn names_machines_and_roles_must_go_together() {
         let (_folder, path) = file();
         create(&path, "eve", Role::Viewer, None).unwrap();
-        for name in ["", "with space", "ä", "x\ny", &"x".repeat(65)] {
+        for name in ["", "local", "with space", "ä", "x\ny", &"x".repeat(65)] {
             assert!(
                 matches!(
                     create(&path, name, Role::Viewer, None),

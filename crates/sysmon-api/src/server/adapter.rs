@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Backend;
@@ -17,7 +18,11 @@ use crate::streams::Inbound;
 use crate::wire;
 
 #[derive(Clone)]
-pub(super) struct Adapter(pub(super) Arc<dyn Backend>);
+pub(super) struct Adapter {
+    pub(super) backend: Arc<dyn Backend>,
+    /// All streaming calls that are under way.
+    pub(super) calls: TaskTracker,
+}
 
 /// Whom the gate has let in.
 fn principal<T>(request: &Request<T>) -> Result<Principal, ApiError> {
@@ -36,10 +41,12 @@ impl IngestService for Adapter {
         let principal = principal(&request)?;
         let gone = CancellationToken::new();
         let requests = Inbound::served(request.into_inner(), gone.clone());
-        let backend = Arc::clone(&self.0);
-        Ok(Response::new(Call::start(gone, |responses| async move {
-            backend.push(principal, requests, responses).await
-        })))
+        let backend = Arc::clone(&self.backend);
+        Ok(Response::new(Call::start(
+            &self.calls,
+            gone,
+            |responses| async move { backend.push(principal, requests, responses).await },
+        )))
     }
 }
 
@@ -54,10 +61,12 @@ impl ControlService for Adapter {
         let principal = principal(&request)?;
         let gone = CancellationToken::new();
         let commands = Inbound::served(request.into_inner(), gone.clone());
-        let backend = Arc::clone(&self.0);
-        Ok(Response::new(Call::start(gone, |responses| async move {
-            backend.manage(principal, commands, responses).await
-        })))
+        let backend = Arc::clone(&self.backend);
+        Ok(Response::new(Call::start(
+            &self.calls,
+            gone,
+            |responses| async move { backend.manage(principal, commands, responses).await },
+        )))
     }
 }
 
@@ -70,8 +79,9 @@ impl MetricsService for Adapter {
         request: Request<wire::MetricsRequest>,
     ) -> Result<Response<Self::StreamMetricsStream>, Status> {
         let principal = principal(&request)?;
-        let backend = Arc::clone(&self.0);
+        let backend = Arc::clone(&self.backend);
         Ok(Response::new(Call::start(
+            &self.calls,
             CancellationToken::new(),
             |metrics| async move {
                 backend
@@ -86,7 +96,10 @@ impl MetricsService for Adapter {
         request: Request<wire::StateRequest>,
     ) -> Result<Response<wire::MachineState>, Status> {
         let principal = principal(&request)?;
-        let state = self.0.current_state(principal, request.into_inner()).await?;
+        let state = self
+            .backend
+            .current_state(principal, request.into_inner())
+            .await?;
         Ok(Response::new(state))
     }
 }

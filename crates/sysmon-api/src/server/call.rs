@@ -8,6 +8,7 @@ use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use crate::error::{ApiError, Code};
 use crate::streams::Outbound;
@@ -31,8 +32,12 @@ enum Work {
 }
 
 impl<T: Send + 'static> Call<T> {
-    /// Starts a backend's future, which `gone` tells to end.
-    pub(super) fn start<W>(gone: CancellationToken, work: impl FnOnce(Outbound<T>) -> W) -> Self
+    /// Starts a backend's future, which `gone` tells to end, as one of `calls`.
+    pub(super) fn start<W>(
+        calls: &TaskTracker,
+        gone: CancellationToken,
+        work: impl FnOnce(Outbound<T>) -> W,
+    ) -> Self
     where
         W: Future<Output = Result<(), ApiError>> + Send + 'static,
     {
@@ -54,7 +59,7 @@ impl<T: Send + 'static> Call<T> {
         };
         Self {
             messages,
-            work: Work::Running(tokio::spawn(task)),
+            work: Work::Running(calls.spawn(task)),
             _gone: gone.drop_guard(),
         }
     }

@@ -93,8 +93,8 @@ impl Acceptor {
         }
     }
 
-    /// Whether its clients may vanish without a trace.
-    pub(super) fn is_remote(&self) -> bool {
+    /// Whether a client of it may hang or vanish while this process goes on.
+    pub(super) fn needs_keepalive(&self) -> bool {
         !matches!(self.source, Source::InProcess(_))
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
+use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic_health::pb::health_server::HealthServer;
@@ -33,9 +34,10 @@ pub(super) struct Services<R> {
     reflection: R,
 }
 
-/// Everything over one backend.
+/// Everything over one backend; its streaming calls are counted among `calls`.
 pub(super) async fn services(
     backend: Arc<dyn Backend>,
+    calls: TaskTracker,
 ) -> Result<Services<ServerReflectionServer<impl ServerReflection>>, ApiError> {
     let reporter = HealthReporter::new();
     reporter.set_serving::<IngestServiceServer<Adapter>>().await;
@@ -51,7 +53,7 @@ pub(super) async fn services(
                 format!("the compiled protocol is broken ({error}); build again"),
             )
         })?;
-    let adapter = Adapter(backend);
+    let adapter = Adapter { backend, calls };
     Ok(Services {
         ingest: IngestServiceServer::new(adapter.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)

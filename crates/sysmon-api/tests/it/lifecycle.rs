@@ -28,8 +28,32 @@ async fn shutdown_ends_every_stream_with_unavailable_and_the_server_returns() {
             (Code::Unavailable, "server is shutting down")
         );
     }
-    running.wait_under_way(0).await;
     soon(running.task).await.unwrap().unwrap();
+    assert_eq!(
+        *running.under_way.borrow(),
+        0,
+        "the backend is done when the server returns"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_takes_less_than_five_seconds_whatever_backend_and_clients_do() {
+    let mut running = serve(Access::local_only(), None).await;
+    let client = running.local_client();
+    let (requests, mut responses) = pushing(&client).await.unwrap();
+    requests.send(hello("stuck")).await.unwrap();
+    assert_eq!(count_of(&responses.next().await.unwrap().unwrap()), 2);
+    let flood = wire::MetricsRequest {
+        types: vec!["flood".into()],
+        ..Default::default()
+    };
+    let _metrics = client.stream_metrics(flood).await.unwrap();
+    running.wait_under_way(2).await;
+    let start = tokio::time::Instant::now();
+    running.shutdown.cancel();
+    running.task.await.unwrap().unwrap();
+    assert!(start.elapsed().as_millis() < 5_000, "{:?}", start.elapsed());
+    assert_eq!(*running.under_way.borrow(), 0);
 }
 
 #[tokio::test]
@@ -99,7 +123,7 @@ async fn no_task_is_left_of_a_client_that_came_and_went() {
     let mut running = serve(Access::local_only(), None).await;
     let metrics = tokio::runtime::Handle::current().metrics();
     let mut counts = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..12 {
         let client = running.local_client();
         let streams = (pushing(&client).await.unwrap(), pushing(&client).await.unwrap());
         drop((streams, client));
