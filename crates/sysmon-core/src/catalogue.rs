@@ -229,6 +229,7 @@ catalogue! {
     CollectorMemory "collector.memory_bytes" Bytes Gauge None, 0 Last "Resident memory of the collector itself";
     ProbeDuration "collector.probe_ms" Milliseconds Gauge PROBE, 2 Mean "How long a probe took";
     ProbeFailures "collector.probe_failures_total" Count Total PROBE, 0 Last "How often a probe failed or ran into its time limit";
+    TicksDropped "collector.ticks_dropped_total" Count Total None, 0 Last "Ticks that were lost because the aggregator was away or too slow";
 }
 
 impl MetricId {
