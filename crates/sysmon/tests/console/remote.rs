@@ -1,0 +1,118 @@
+//! `sysmon-tui --connect`: a fleet, and an aggregator that goes away and comes back.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::terminal::{Terminal, command, environment};
+
+const SYSMON: &str = env!("CARGO_BIN_EXE_sysmon");
+const TUI: &str = env!("CARGO_BIN_EXE_sysmon-tui");
+
+/// A role in a process of its own; killed without a warning when dropped.
+struct Role(Child);
+
+impl Role {
+    fn start(home: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(SYSMON);
+        command.args(arguments).env_clear().envs(environment(home));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+#[test]
+fn a_console_survives_its_aggregator_and_finds_it_again_by_itself() {
+    let home = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let (listen, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
+    let aggregator = Role::start(home.path(), &["aggregator", "--listen", &listen]);
+    let collector = |id| {
+        Role::start(
+            home.path(),
+            &[
+                "collector",
+                "--aggregator",
+                &url,
+                "--machine-id",
+                id,
+                "--interval",
+                "1s",
+            ],
+        )
+    };
+    let (_alpha, _beta) = (collector("alpha"), collector("beta"));
+    let gamma = collector("gamma");
+    let mut connect = command(TUI, home.path());
+    connect.args(["--connect", &url]);
+    let mut terminal = Terminal::start(connect, 120, 40);
+    let all = |screen: &str| {
+        ["alpha", "beta", "gamma", "3 machines", "live"]
+            .iter()
+            .all(|text| screen.contains(text))
+    };
+    terminal.wait_for("three machines", all);
+
+    // A collector that is killed turns stale, then nothing else changes.
+    drop(gamma);
+    terminal.wait_for("a stale machine", |screen| screen.contains("late"));
+    let _gamma = collector("gamma");
+    terminal.wait_for("the machine is back", |screen| {
+        all(screen) && !screen.contains("late")
+    });
+
+    drop(aggregator);
+    terminal.wait_for("the loss is said, the data stays", |screen| {
+        screen.contains("reconnecting") && screen.contains("alpha")
+    });
+    let _aggregator = Role::start(home.path(), &["aggregator", "--listen", &listen]);
+    let took = terminal.wait_for("everything again", all);
+    assert!(took < Duration::from_secs(5), "it took {took:?}");
+
+    terminal.press("/beta\r");
+    terminal.wait_for("only beta", |screen| {
+        screen.contains("beta") && !screen.contains("alpha")
+    });
+    terminal.press("\r");
+    terminal.wait_for("the machine view", |screen| {
+        screen.contains("COMMAND") && screen.contains("▸ beta")
+    });
+    terminal.press("q");
+    assert!(terminal.wait_for_exit().success());
+}
+
+#[test]
+fn an_aggregator_that_is_not_there_is_named_with_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let mut connect = command(TUI, home.path());
+    connect.args(["--connect", &format!("http://127.0.0.1:{}", free_port())]);
+    let mut terminal = Terminal::start(connect, 120, 30);
+    terminal.wait_for("the reason", |screen| {
+        screen.contains("reconnecting") && screen.contains("sysmon aggregator")
+    });
+    let quiet = terminal.bytes_written();
+    terminal.press("?");
+    terminal.wait_for_text("turn the order around");
+    assert!(terminal.bytes_written() > quiet);
+    terminal.press("\x03");
+    assert!(terminal.wait_for_exit().success(), "Ctrl-C quits");
+}

@@ -1,0 +1,189 @@
+//! A terminal that a test can type into and read.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+
+/// Long enough for a loaded machine; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A program in a pseudo-terminal.
+pub(crate) struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    writer: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+struct Seen {
+    screen: vt100::Parser,
+    /// Everything that was written, for sequences that leave no trace on a screen.
+    bytes: Vec<u8>,
+}
+
+/// A command with folders of its own, so that no test meets another or the user's files.
+pub(crate) fn command(program: &str, home: &Path) -> CommandBuilder {
+    let mut command = CommandBuilder::new(program);
+    command.env_clear();
+    for (name, value) in environment(home) {
+        command.env(name, value);
+    }
+    command.cwd(home);
+    command
+}
+
+/// What every process of a test runs with.
+pub(crate) fn environment(home: &Path) -> Vec<(&'static str, PathBuf)> {
+    let mut environment: Vec<(&'static str, PathBuf)> = [
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_STATE_HOME",
+        "XDG_RUNTIME_DIR",
+        "TMPDIR",
+    ]
+    .map(|name| (name, home.join(name.to_lowercase())))
+    .into();
+    for (_, folder) in &environment {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    environment.push(("HOME", home.into()));
+    environment.push(("TERM", "xterm-256color".into()));
+    environment.push(("LANG", "C.UTF-8".into()));
+    environment.push(("PATH", std::env::var_os("PATH").unwrap_or_default().into()));
+    environment
+}
+
+impl Terminal {
+    pub(crate) fn start(command: CommandBuilder, columns: u16, rows: u16) -> Self {
+        let size = PtySize {
+            rows,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let seen = Arc::new(Mutex::new(Seen {
+            screen: vt100::Parser::new(rows, columns, 0),
+            bytes: Vec::new(),
+        }));
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let copy = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 16_384];
+            while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                let mut seen = copy.lock().unwrap();
+                seen.screen.process(&buffer[..length]);
+                seen.bytes.extend_from_slice(&buffer[..length]);
+            }
+        });
+        Self {
+            writer: pair.master.take_writer().unwrap(),
+            master: pair.master,
+            child,
+            seen,
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap()
+    }
+
+    pub(crate) fn screen(&self) -> String {
+        self.seen().screen.screen().contents()
+    }
+
+    pub(crate) fn wrote(&self, bytes: &str) -> bool {
+        self.seen()
+            .bytes
+            .windows(bytes.len())
+            .any(|window| window == bytes.as_bytes())
+    }
+
+    pub(crate) fn bytes_written(&self) -> usize {
+        self.seen().bytes.len()
+    }
+
+    pub(crate) fn is_alternate_screen(&self) -> bool {
+        self.seen().screen.screen().alternate_screen()
+    }
+
+    pub(crate) fn press(&mut self, keys: &str) {
+        self.writer.write_all(keys.as_bytes()).unwrap();
+        self.writer.flush().unwrap();
+    }
+
+    pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
+        self.seen().screen.screen_mut().set_size(rows, columns);
+        self.master
+            .resize(PtySize {
+                rows,
+                cols: columns,
+                pixel_width: 0,
+                pixel_height: 0,
+            })
+            .unwrap();
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.process_id().unwrap()
+    }
+
+    /// Waits until the screen is as wanted; fails with the screen when it never is. Returns how long it took.
+    pub(crate) fn wait_for(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Duration {
+        let started = Instant::now();
+        loop {
+            let screen = self.screen();
+            if wanted(&screen) {
+                return started.elapsed();
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{what} never came; the screen is:\n{screen}"
+            );
+            pause();
+        }
+    }
+
+    /// Waits for a text.
+    pub(crate) fn wait_for_text(&self, text: &str) -> Duration {
+        self.wait_for(text, |screen| screen.contains(text))
+    }
+
+    /// Waits for the end of the program.
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "it never ended; the screen is:\n{}",
+                self.screen()
+            );
+            pause();
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Between two looks at the screen.
+pub(crate) fn pause() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test thread that waits for another process"
+    )]
+    std::thread::sleep(Duration::from_millis(20));
+}
