@@ -8,8 +8,11 @@ mod clock;
 mod config;
 mod recorder;
 mod redact;
+mod run;
 mod sample;
 mod slow;
+mod ticker;
+mod uplink;
 
 #[cfg(target_os = "linux")]
 mod file;
@@ -30,6 +33,7 @@ pub use config::{
     Roots, default_container_sockets,
 };
 pub use recorder::Announcement;
+pub use run::{CollectorError, run};
 pub use sample::{Plan, Sample};
 
 #[cfg(target_os = "linux")]

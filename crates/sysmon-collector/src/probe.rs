@@ -30,7 +30,6 @@ pub(crate) mod testing {
     //! Drives one probe over a made-up file tree and shows what it records by name.
 
     use std::collections::BTreeMap;
-    use std::path::Path;
 
     use super::Context;
     use crate::config::Roots;
@@ -72,15 +71,6 @@ pub(crate) mod testing {
             let path = self.directory.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
-        }
-
-        pub(crate) fn remove(&self, path: &str) {
-            let path: &Path = &self.directory.path().join(path);
-            if path.is_dir() {
-                std::fs::remove_dir_all(path).unwrap()
-            } else {
-                std::fs::remove_file(path).unwrap()
-            }
         }
 
         /// One tick at `seconds`; values by series as `name{label="x"}`.

@@ -30,10 +30,6 @@ impl Entity {
             numbers: Vec::new(),
         }
     }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
 }
 
 /// Collects the values of one tick after the other. A series gets its number with its first value, so what a machine

@@ -34,9 +34,6 @@ pub struct Sample {
 
 /// Where samples come from: the sampler of this system, or a made-up one in tests.
 pub(crate) trait Source: Send + 'static {
-    /// Facts about the host as of now.
-    fn host(&self) -> HostInfo;
-
     /// Reads every counter once, so that the next sample has rates.
     fn prime(&mut self, now: Moment, plan: Plan);
 

@@ -108,7 +108,7 @@ impl Sampler {
             self.processes.forget();
             self.scanned_ns = None;
         }
-        self.slow.record(self.board.take(), &mut self.recorder);
+        self.slow.record(&self.board, &mut self.recorder);
         let recorded = self.recorder.finish();
         Sample {
             at: now.unix,
@@ -184,10 +184,6 @@ impl Sampler {
 }
 
 impl Source for Sampler {
-    fn host(&self) -> HostInfo {
-        self.host.clone()
-    }
-
     fn prime(&mut self, now: Moment, plan: Plan) {
         Self::prime(self, now, plan);
     }

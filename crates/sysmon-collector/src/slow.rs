@@ -19,11 +19,16 @@ pub(crate) mod systemd;
 mod schedule;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sysmon_core::MetricId;
 use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+use crate::config::Config;
 use crate::recorder::{Entity, Recorder};
 
 pub(crate) use self::schedule::{AskingProbe, SlowProbe, Spec, every, every_blocking};
@@ -97,9 +102,12 @@ pub(crate) struct Report {
 
 /// Where probes leave their reports. One place per probe: a newer report takes the place of one that no tick has
 /// fetched yet.
+///
+/// The uplink counts here as well: what it lost shows with the next ticks.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     reports: Mutex<Vec<Report>>,
+    dropped_ticks: AtomicU64,
 }
 
 impl Board {
@@ -122,6 +130,16 @@ impl Board {
         std::mem::take(&mut self.lock())
     }
 
+    /// A tick could not be sent.
+    pub(crate) fn count_dropped_tick(&self) {
+        self.dropped_ticks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ticks that could not be sent so far.
+    pub(crate) fn dropped_ticks(&self) -> u64 {
+        self.dropped_ticks.load(Ordering::Relaxed)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Report>> {
         // Whoever panicked with it left whole reports behind.
         self.reports.lock().unwrap_or_else(PoisonError::into_inner)
@@ -133,6 +151,7 @@ impl Board {
 pub(crate) struct SlowSeries {
     probes: Vec<ProbeSeries>,
     ticks: u64,
+    dropped_ticks: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -156,9 +175,13 @@ struct Followed {
 
 impl SlowSeries {
     /// Takes what the probes have reported since the last tick.
-    pub(crate) fn record(&mut self, reports: Vec<Report>, recorder: &mut Recorder) {
-        for report in reports {
+    pub(crate) fn record(&mut self, board: &Board, recorder: &mut Recorder) {
+        for report in board.take() {
             self.of(report.probe).take(report, recorder);
+        }
+        let dropped_ticks = board.dropped_ticks();
+        if self.dropped_ticks.replace(dropped_ticks) != Some(dropped_ticks) {
+            recorder.plain(MetricId::TicksDropped, dropped_ticks as f64);
         }
         let due = self.ticks.is_multiple_of(OWN_FIGURES_EVERY);
         self.ticks += 1;
@@ -234,6 +257,79 @@ impl ProbeSeries {
     }
 }
 
+/// Starts the probes that this system has.
+pub(crate) fn spawn(
+    tasks: &mut JoinSet<()>,
+    config: &Config,
+    board: &Arc<Board>,
+    interval_ms: &watch::Receiver<u32>,
+) {
+    let spec = |name, period_seconds, limit_seconds| Spec {
+        name,
+        period: Duration::from_secs(period_seconds),
+        limit: Duration::from_secs(limit_seconds),
+    };
+    #[cfg(target_os = "linux")]
+    {
+        let roots = &config.roots;
+        let mut blocking = Blocking {
+            tasks,
+            board,
+            interval_ms,
+        };
+        // Its own limit is per mount; sixteen of them may hang at once.
+        blocking.spawn(spec("mounts", 10, 60), mounts::MountProbe::new(roots));
+        blocking.spawn(spec("sensors", 5, 5), sensors::SensorProbe::new(roots));
+        blocking.spawn(spec("links", 10, 5), links::LinkProbe::new(roots));
+        blocking.spawn(spec("sessions", 30, 5), sessions::SessionProbe::new(roots));
+        blocking.spawn(spec("batteries", 60, 5), batteries::BatteryProbe::new(roots));
+        let units = systemd::UnitProbe::new(roots);
+        tasks.spawn(every(
+            spec("systemd", 60, 10),
+            units,
+            Arc::clone(board),
+            interval_ms.clone(),
+        ));
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let mut blocking = Blocking {
+            tasks,
+            board,
+            interval_ms,
+        };
+        blocking.spawn(spec("mounts", 10, 60), crate::portable::MountProbe::default());
+        blocking.spawn(spec("sensors", 5, 5), crate::portable::SensorProbe::default());
+    }
+    #[cfg(unix)]
+    if !config.container_sockets.is_empty() {
+        let containers = containers::ContainerProbe::new(config.container_sockets.clone());
+        tasks.spawn(every(
+            spec("containers", 10, 9),
+            containers,
+            Arc::clone(board),
+            interval_ms.clone(),
+        ));
+    }
+}
+
+struct Blocking<'a> {
+    tasks: &'a mut JoinSet<()>,
+    board: &'a Arc<Board>,
+    interval_ms: &'a watch::Receiver<u32>,
+}
+
+impl Blocking<'_> {
+    fn spawn(&mut self, spec: Spec, probe: impl SlowProbe) {
+        self.tasks.spawn(every_blocking(
+            spec,
+            probe,
+            Arc::clone(self.board),
+            self.interval_ms.clone(),
+        ));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +343,12 @@ mod tests {
         }
     }
 
+    fn post(reports: Vec<Report>) -> Board {
+        let board = Board::default();
+        reports.into_iter().for_each(|report| board.post(report));
+        board
+    }
+
     fn used(mount: &str, value: f64) -> Reading {
         Reading::of(MetricId::MountUsed, mount, value)
     }
@@ -255,21 +357,23 @@ mod tests {
     fn what_vanished_is_retired_and_what_is_silent_is_not() {
         let mut recorder = Recorder::default();
         let mut series = SlowSeries::default();
-        series.record(
-            vec![report(
-                Some(vec![used("/", 1.0), used("/nfs", 2.0), used("/usb", 3.0)]),
-                0,
-            )],
-            &mut recorder,
+        let mut tick = |report| {
+            series.record(&post(vec![report]), &mut recorder);
+            recorder.finish()
+        };
+        let first = tick(report(
+            Some(vec![used("/", 1.0), used("/nfs", 2.0), used("/usb", 3.0)]),
+            0,
+        ));
+        assert_eq!(
+            first.announced.len(),
+            6,
+            "three mounts, the probe's own two, and the dropped ticks"
         );
-        let first = recorder.finish();
-        assert_eq!(first.announced.len(), 5, "three mounts and the probe's own two");
         let nfs = Reading::silent(MetricId::MountUsed, "/nfs");
-        series.record(vec![report(Some(vec![used("/", 1.0), nfs]), 0)], &mut recorder);
-        let second = recorder.finish();
+        let second = tick(report(Some(vec![used("/", 1.0), nfs]), 0));
         assert_eq!((second.retired.len(), second.values.len()), (1, 1));
-        series.record(vec![report(None, 1)], &mut recorder);
-        let third = recorder.finish();
+        let third = tick(report(None, 1));
         assert!(
             third.retired.is_empty(),
             "a run that failed says nothing of what exists"
@@ -283,12 +387,25 @@ mod tests {
         let mut series = SlowSeries::default();
         let mut sent = Vec::new();
         for tick in 0..31 {
-            series.record(vec![report(Some(Vec::new()), 0)], &mut recorder);
-            if !recorder.finish().values.is_empty() {
+            series.record(&post(vec![report(Some(Vec::new()), 0)]), &mut recorder);
+            if recorder.finish().values.len() > 1 {
                 sent.push(tick);
             }
         }
         assert_eq!(sent, [0, 10, 20, 30]);
+    }
+
+    #[test]
+    fn dropped_ticks_are_told_when_there_are_more() {
+        let (mut recorder, mut series, board) =
+            (Recorder::default(), SlowSeries::default(), Board::default());
+        let mut told = Vec::new();
+        for drops in [0, 0, 2, 0] {
+            (0..drops).for_each(|_| board.count_dropped_tick());
+            series.record(&board, &mut recorder);
+            told.push(recorder.finish().values.first().map(|(_, value)| *value));
+        }
+        assert_eq!(told, [Some(0), None, Some(2), None]);
     }
 
     #[test]

@@ -93,6 +93,9 @@ impl ContainerProbe {
                     .is_none_or(|at_ns| now_ns.saturating_sub(at_ns) >= INSPECT_EVERY_NS);
                 let inspect = old || running != known.was_running;
                 known.was_running = running;
+                if inspect {
+                    known.inspected_ns = Some(now_ns);
+                }
                 Some((id, running, inspect))
             })
             .collect();
@@ -205,7 +208,6 @@ impl Container {
     ) {
         if answer.restarts.is_some() {
             self.restarts = answer.restarts;
-            self.inspected_ns = Some(now_ns);
         }
         let name = name(summary);
         let mut add = |metric, value: Option<f64>| {

@@ -136,11 +136,12 @@ async fn containers_are_followed_and_one_that_fails_silences_only_itself() {
         3.0,
         "as last looked up"
     );
-    let asked = engine.asked.lock().unwrap().clone();
+    let mut asked = engine.asked.lock().unwrap().clone();
+    asked.sort();
+    let expected = ["/containers/a1/stats", "/containers/c3/stats", "/containers/json"];
     assert_eq!(
-        asked,
-        ["/containers/json", "/containers/a1/stats"],
-        "nothing is asked twice that does not change"
+        asked, expected,
+        "what hardly changes is not asked for at every run"
     );
 }
 

@@ -1,0 +1,59 @@
+//! Everything together: sampler, slow probes and uplink, until the end.
+
+use sysmon_api::Client;
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::Sampler;
+use crate::config::{Config, InvalidConfig};
+use crate::sample::Plan;
+use crate::ticker::{self, Wish};
+use crate::uplink::{Ended, Identity, Uplink};
+
+/// Why a collector ended before it was told to.
+#[derive(Debug, Error)]
+pub enum CollectorError {
+    /// The settings cannot be.
+    #[error("the configuration is not valid: {0}")]
+    Config(#[from] InvalidConfig),
+    /// The sampler broke off.
+    #[error("the sampler broke off; the log says where, please report it")]
+    Sampler,
+}
+
+/// Reports this machine until `shutdown` is cancelled; then what waits is sent within a second. An aggregator that
+/// cannot be reached is tried for ever.
+///
+/// Needs a runtime with time and I/O enabled. A probe that hangs at the end stays behind on its own thread.
+///
+/// # Errors
+/// [`CollectorError`] for settings that are not valid, before anything is started.
+pub async fn run(config: Config, client: Client, shutdown: CancellationToken) -> Result<(), CollectorError> {
+    config.validate()?;
+    let plan = Plan {
+        interval_ms: config.interval_ms,
+        processes: config.process_detail,
+    };
+    let identity = Identity {
+        machine_id: config.machine_id.clone(),
+        instance: rand::random(),
+        plan,
+    };
+    let sampler = Sampler::new(&config);
+    let (host, board) = (sampler.host().clone(), sampler.board());
+    let (wish_sender, wish) = watch::channel(Wish { plan, streams: 0 });
+    let (interval_sender, interval_ms) = watch::channel(plan.interval_ms);
+    // One sample may wait: the uplink takes them as they come, and keeps its own bounded queue.
+    let (sample_sender, samples) = mpsc::channel(1);
+    // All of them end when the set is dropped.
+    let mut tasks = JoinSet::new();
+    crate::slow::spawn(&mut tasks, &config, &board, &interval_ms);
+    tasks.spawn(ticker::run(sampler, wish, interval_sender, sample_sender));
+    let uplink = Uplink::new(client, identity, host, (samples, wish_sender), board, shutdown);
+    match uplink.run().await {
+        Ended::Shutdown => Ok(()),
+        Ended::NoSamples => Err(CollectorError::Sampler),
+    }
+}

@@ -1,0 +1,223 @@
+//! The pace of the ticks: first one soon, then one per interval, and at once when somebody new listens.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::clock::Clock;
+use crate::sample::{Plan, Sample, Source};
+
+/// Rates need two readings; this is how long the first ones span, so that there is something to show at once.
+const FIRST_TICK: Duration = Duration::from_millis(250);
+
+/// What is wanted of the ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) plan: Plan,
+    /// Counts the streams: a new one wants a tick soon, however long the interval.
+    pub(crate) streams: u64,
+}
+
+/// Takes samples until nobody receives them any more. When the receiver is slow the next tick comes late.
+///
+/// Each sample is taken on a thread that may block, one at a time. `interval_ms` is told every change of the interval.
+pub(crate) async fn run<S: Source>(
+    mut source: S,
+    mut wish: watch::Receiver<Wish>,
+    interval_ms: watch::Sender<u32>,
+    samples: mpsc::Sender<Sample>,
+) {
+    let clock = Clock::default();
+    let mut current = *wish.borrow_and_update();
+    let plan = current.plan;
+    let Some(primed) = blocking(move || {
+        source.prime(clock.now(), plan);
+        source
+    })
+    .await
+    else {
+        return;
+    };
+    source = primed;
+    let mut last = Instant::now();
+    let mut next = last + interval(current.plan).min(FIRST_TICK);
+    loop {
+        tokio::select! {
+            () = sleep_until(next) => {}
+            changed = wish.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let now = *wish.borrow_and_update();
+                // One that is overdue by the new wish is due now, and the pace goes on from there.
+                next = rescheduled(next, last, current, now).max(Instant::now());
+                current = now;
+                interval_ms.send_if_modified(|known| std::mem::replace(known, now.plan.interval_ms) != now.plan.interval_ms);
+                continue;
+            }
+        }
+        let plan = current.plan;
+        let Some((back, sample)) = blocking(move || {
+            let sample = source.sample(clock.now(), plan);
+            (source, sample)
+        })
+        .await
+        else {
+            return;
+        };
+        source = back;
+        if samples.send(sample).await.is_err() {
+            return;
+        }
+        last = next;
+        // After a pause (the machine slept, a reading hung) there is one tick, not all that were missed.
+        next = (next + interval(plan)).max(Instant::now());
+    }
+}
+
+fn interval(plan: Plan) -> Duration {
+    Duration::from_millis(u64::from(plan.interval_ms))
+}
+
+/// When the next tick is due after the wish changed.
+fn rescheduled(next: Instant, last: Instant, before: Wish, now: Wish) -> Instant {
+    let soon = last + interval(now.plan).min(FIRST_TICK);
+    if now.streams != before.streams || now.plan.processes != before.plan.processes {
+        soon.min(next)
+    } else if now.plan.interval_ms != before.plan.interval_ms {
+        last + interval(now.plan)
+    } else {
+        next
+    }
+}
+
+/// Runs on a thread that may block; `None` when it panicked or the runtime is ending.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::error!(%error, "the sampler broke off; this is a defect, please report it");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Moment;
+    use crate::config::ProcessDetail;
+
+    /// Notes on tokio's clock when it is asked.
+    struct Noting {
+        started: Instant,
+        primed: bool,
+    }
+
+    impl Source for Noting {
+        fn prime(&mut self, _: Moment, _: Plan) {
+            self.primed = true;
+        }
+
+        fn sample(&mut self, _: Moment, plan: Plan) -> Sample {
+            assert!(self.primed);
+            let elapsed_ms = i64::try_from(self.started.elapsed().as_millis()).unwrap();
+            Sample {
+                values: vec![(plan.interval_ms, elapsed_ms)],
+                ..Sample::default()
+            }
+        }
+    }
+
+    struct Running {
+        wish: watch::Sender<Wish>,
+        interval_ms: watch::Receiver<u32>,
+        samples: mpsc::Receiver<Sample>,
+    }
+
+    fn start(interval_ms: u32) -> Running {
+        let plan = Plan {
+            interval_ms,
+            processes: ProcessDetail::Top,
+        };
+        let (wish, wished) = watch::channel(Wish { plan, streams: 0 });
+        let (interval, interval_ms) = watch::channel(interval_ms);
+        let (sender, samples) = mpsc::channel(1);
+        tokio::spawn(run(
+            Noting {
+                started: Instant::now(),
+                primed: false,
+            },
+            wished,
+            interval,
+            sender,
+        ));
+        Running {
+            wish,
+            interval_ms,
+            samples,
+        }
+    }
+
+    impl Running {
+        /// Milliseconds at which the next ticks come.
+        async fn ticks(&mut self, count: usize) -> Vec<i64> {
+            let mut ticks = Vec::new();
+            while ticks.len() < count {
+                ticks.push(self.samples.recv().await.unwrap().values[0].1);
+            }
+            ticks
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_tick_comes_soon_and_then_one_per_interval() {
+        assert_eq!(start(5_000).ticks(4).await, [250, 5_250, 10_250, 15_250]);
+        assert_eq!(start(100).ticks(3).await, [100, 200, 300]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_interval_applies_at_once() {
+        let mut running = start(3_600_000);
+        running.ticks(1).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        running.wish.send_modify(|wish| wish.plan.interval_ms = 1_000);
+        assert_eq!(
+            running.ticks(3).await,
+            [60_250, 61_250, 62_250],
+            "overdue by the new interval"
+        );
+        assert_eq!(*running.interval_ms.borrow(), 1_000);
+        running.wish.send_modify(|wish| wish.plan.interval_ms = 10_000);
+        assert_eq!(running.ticks(2).await, [72_250, 82_250]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_stream_gets_a_tick_at_once_and_the_pace_goes_on_from_there() {
+        let mut running = start(3_600_000);
+        running.ticks(1).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        running.wish.send_modify(|wish| wish.streams += 1);
+        assert_eq!(running.ticks(2).await, [60_250, 3_660_250]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_receiver_delays_ticks_and_does_not_get_them_in_a_burst() {
+        let mut running = start(1_000);
+        running.ticks(1).await;
+        tokio::time::sleep(Duration::from_millis(9_900)).await;
+        let ticks = running.ticks(5).await;
+        // Two had been taken before the queue was full, and the third waited with its answer.
+        let steps: Vec<i64> = ticks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(steps[2..].iter().all(|step| *step >= 1_000), "{ticks:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_when_nobody_receives() {
+        let mut running = start(1_000);
+        running.ticks(1).await;
+        running.samples.close();
+        running.wish.closed().await;
+    }
+}
