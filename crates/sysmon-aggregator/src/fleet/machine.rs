@@ -41,6 +41,8 @@ pub(super) struct Machine {
     pub(super) next_series: u32,
     /// The latest series that were retired, oldest first.
     pub(super) retired: VecDeque<u32>,
+    /// Bytes of the texts of all series.
+    text_bytes: usize,
     /// How many series were ever retired.
     pub(super) retired_count: u64,
     /// Grows when the past was dropped, and with it what subscribers know.
@@ -79,6 +81,8 @@ pub(super) struct Collector {
 impl Machine {
     /// How many retired series are remembered; a subscriber that has missed more gets the machine anew.
     const RETIRED_MAX: usize = 256;
+    /// The most bytes that the names and labels of all series of a machine may have.
+    const TEXT_BYTES_MAX: usize = 4 * 1_024 * 1_024;
     /// How long a second claim to the id stays visible.
     const PROBLEM_MS: u64 = 60_000;
 
@@ -97,6 +101,7 @@ impl Machine {
             recent: Recent::new(window_ms),
             next_series: 1,
             retired: VecDeque::new(),
+            text_bytes: 0,
             retired_count: 0,
             life: 1,
             processes: None,
@@ -230,9 +235,12 @@ impl Machine {
                 let (number, Some(next)) = (self.next_series, self.next_series.checked_add(1)) else {
                     return false;
                 };
-                if !self.recent.announce(number, key, decimals) {
+                let bytes = text_bytes(&key);
+                let fits = self.text_bytes + bytes <= Self::TEXT_BYTES_MAX;
+                if !fits || !self.recent.announce(number, key, decimals) {
                     return false;
                 }
+                self.text_bytes += bytes;
                 self.next_series = next;
                 number
             }
@@ -271,6 +279,7 @@ impl Machine {
         if let Some(vital) = Vital::of(&series.key) {
             self.vitals.forget(vital);
         }
+        self.text_bytes -= text_bytes(&series.key);
         self.recent.retire(number);
         self.retired_count += 1;
         self.retired.push_back(number);
@@ -358,6 +367,15 @@ impl Machine {
             problem: self.problem.clone(),
         }
     }
+}
+
+/// Bytes of the texts of a series.
+fn text_bytes(key: &SeriesKey) -> usize {
+    let labels = key
+        .labels
+        .iter()
+        .map(|label| label.name.len() + label.value.len());
+    key.metric.name().len() + labels.sum::<usize>()
 }
 
 #[cfg(test)]
@@ -469,6 +487,20 @@ mod tests {
         }
         let collector = machine.collector.as_ref().unwrap();
         assert_eq!(collector.numbering.len(), Recent::SERIES_LIMIT);
+    }
+
+    #[test]
+    fn a_stream_cannot_fill_memory_with_labels() {
+        let mut machine = machine();
+        let long = |theirs: u32| Arc::new(SeriesKey::of(MetricId::MountUsed, &format!("{theirs:01024}")));
+        let taken = (0..4_096)
+            .filter(|theirs| machine.announce(*theirs, long(*theirs), 0))
+            .count();
+        assert!((3_900..4_096).contains(&taken), "{taken}");
+        for theirs in 0..4_096 {
+            machine.retire_theirs(theirs);
+        }
+        assert_eq!(machine.text_bytes, 0);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! One machine at one moment, for whoever asks once.
 
+use std::cmp::Reverse;
+
+use prost::Message;
 use sysmon_api::{ApiError, health_to_wire, host_to_wire, liveness_to_wire, processes_to_wire, wire};
 use sysmon_core::{Label, ProcessTable, Series, UnixMillis, from_scaled};
 
@@ -7,28 +10,42 @@ use super::Fleet;
 use super::machine::Machine;
 use crate::config::Config;
 
+/// An answer is at most about this large; what does not fit is left out, idle processes first. A message may have 4 MiB.
+const STATE_BYTES_MAX: usize = 3 * 1_024 * 1_024;
+
 impl Fleet {
-    /// What is known of a machine now.
+    /// What is known of a machine now, its busiest processes first.
     ///
     /// # Errors
     /// [`sysmon_api::Code::NotFound`] for a machine that never reported.
     pub fn state(&self, machine_id: &str) -> Result<wire::MachineState, ApiError> {
         let machine = &self.machines[self.find(machine_id)? as usize];
-        let processes = machine
-            .processes
-            .as_ref()
-            .map(|processes| processes_to_wire(&processes.to_delta(), &ProcessTable::default()).changed);
+        let mut room = STATE_BYTES_MAX;
+        let mut fits = |bytes: usize| {
+            room = room.saturating_sub(bytes + 5);
+            room > 0
+        };
+        let metrics = machine
+            .recent
+            .series()
+            .filter_map(|(_, series)| metric(machine, series))
+            .take_while(|metric| fits(metric.encoded_len()))
+            .collect();
+        let processes = machine.processes.as_ref().map(|processes| {
+            let mut all = processes_to_wire(&processes.to_delta(), &ProcessTable::default()).changed;
+            // Only matters for machines with tens of thousands of them.
+            all.sort_by_key(|process| Reverse((process.cpu_centipercent_plus_one, process.memory_bytes)));
+            all.into_iter()
+                .take_while(|process| fits(process.encoded_len()))
+                .collect()
+        });
         Ok(wire::MachineState {
             machine_id: machine.id.to_string(),
             host: Some(host_to_wire(&machine.host)),
             liveness: liveness_to_wire(machine.liveness),
             health: health_to_wire(machine.health),
             last_seen_unix_ms: machine.last_seen.0,
-            metrics: machine
-                .recent
-                .series()
-                .filter_map(|(_, series)| metric(machine, series))
-                .collect(),
+            metrics,
             processes: processes.unwrap_or_default(),
         })
     }

@@ -100,14 +100,16 @@ struct Known {
 struct Machine {
     id: Arc<str>,
     series: HashMap<u32, Series>,
+    /// Whether the machine is being told anew. Its history then holds single values that may have been sent already.
+    is_told_anew: bool,
 }
 
 #[derive(Debug)]
 struct Series {
     key: SeriesKey,
     decimals: u8,
-    /// Time of the last value that was sent.
-    at: Option<UnixMillis>,
+    /// Time and scaled value of what was sent last.
+    last: Option<(UnixMillis, i64)>,
 }
 
 impl Known {
@@ -121,11 +123,15 @@ impl Known {
             self.machines.entry(update.machine).or_insert_with(|| Machine {
                 id: header.machine_id.as_str().into(),
                 series: HashMap::new(),
+                is_told_anew: true,
             });
         }
         let Some(machine) = self.machines.get_mut(&update.machine) else {
             return Ok(());
         };
+        // What is too large for one part goes on in others, which follow from themselves.
+        machine.is_told_anew &= update.sequence == update.follows_sequence;
+        machine.is_told_anew |= update.replace;
         for number in &update.retired {
             machine.series.remove(number);
         }
@@ -145,14 +151,14 @@ impl Known {
 }
 
 impl Machine {
-    /// Takes a series over. One that is told again, because the stream had fallen behind, keeps the time of its last
-    /// value, so that this is not sent again.
+    /// Takes a series over. One that is told again, because the stream had fallen behind, keeps its last value, so
+    /// that this is not sent again.
     fn announce(&mut self, (number, key, decimals): (u32, SeriesKey, u8)) {
         let before = self.series.remove(&number).filter(|before| before.key == key);
         let series = Series {
             key,
             decimals,
-            at: before.and_then(|before| before.at),
+            last: before.and_then(|before| before.last),
         };
         self.series.insert(number, series);
     }
@@ -164,6 +170,11 @@ impl Machine {
                 at = at.wrapping_add(*step);
                 if let Some(scaled) = series::decode(before, *code) {
                     before = scaled;
+                    // A value that is older than all that is kept comes with no time of its own.
+                    let known = self.series.get(&column.series).and_then(|series| series.last);
+                    if self.is_told_anew && known.is_some_and(|(_, last)| last == scaled) {
+                        continue;
+                    }
                     values.extend(self.value(column.series, UnixMillis(at), scaled));
                 }
             }
@@ -173,10 +184,10 @@ impl Machine {
     /// A value as it travels, unless it has been sent.
     fn value(&mut self, number: u32, at: UnixMillis, scaled: i64) -> Option<wire::Metric> {
         let series = self.series.get_mut(&number)?;
-        if series.at.is_some_and(|last| last >= at) {
+        if series.last.is_some_and(|(last, _)| last >= at) {
             return None;
         }
-        series.at = Some(at);
+        series.last = Some((at, scaled));
         let metric = &series.key.metric;
         Some(metric_to_wire(
             &self.id,
