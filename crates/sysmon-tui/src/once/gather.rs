@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sysmon_api::{ApiError, Code, Inbound, Replica, check_peer, hello, wire};
-use sysmon_core::{Liveness, MetricId};
+use sysmon_api::{ApiError, Code, Inbound, Machine, Replica, check_peer, hello, wire};
+use sysmon_core::{Liveness, MetricId, SeriesKey};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -15,6 +15,21 @@ use crate::link::now;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for machines that have not reported rates yet; what is there then is what is printed.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The probes of the collector that run beside its ticks. One that is missing here may be missing in the snapshot;
+/// one that does not exist costs the whole wait.
+const SLOW_PROBES: &[&str] = if cfg!(target_os = "linux") {
+    &[
+        "batteries",
+        "containers",
+        "links",
+        "mounts",
+        "sensors",
+        "sessions",
+        "systemd",
+    ]
+} else {
+    &[]
+};
 const SUBSCRIPTION: u32 = 1;
 /// Commands under way: the hello, a subscription and an acknowledgement per update. When it is full, the
 /// acknowledgement waits, and with it the server.
@@ -140,20 +155,32 @@ fn subscribe(is_own_machine: bool) -> wire::command::Body {
     })
 }
 
-/// Whether every machine that still reports has shown rates, which take two readings.
+/// Whether every machine that still reports has shown what takes its time: rates, which need two readings.
 fn is_settled(fleet: &Replica, is_own_machine: bool) -> bool {
-    let is_ready = |machine: &sysmon_api::Machine| {
-        let has_processes = machine
-            .processes
-            .iter()
-            .any(|process| process.cpu_percent.is_some());
-        machine.recent.value(MetricId::CpuBusy).is_some() && (has_processes || !is_own_machine)
-    };
     fleet.is_complete()
         && (!is_own_machine || fleet.machines().len() > 0)
-        && fleet
-            .machines()
-            .all(|(_, machine)| machine.liveness != Liveness::Live || is_ready(machine))
+        && fleet.machines().all(|(_, machine)| {
+            machine.liveness != Liveness::Live
+                || (has_rates(machine) && (!is_own_machine || is_explored(machine)))
+        })
+}
+
+fn has_rates(machine: &Machine) -> bool {
+    machine.recent.value(MetricId::CpuBusy).is_some()
+}
+
+/// Whether a collector that has just started has been everywhere once: at the processes, and at what it asks beside
+/// its ticks.
+fn is_explored(machine: &Machine) -> bool {
+    let has_reported = |probe: &&str| {
+        let series = SeriesKey::of(MetricId::ProbeDuration, probe);
+        machine.recent.value_of(&series).is_some()
+    };
+    machine
+        .processes
+        .iter()
+        .any(|process| process.cpu_percent.is_some())
+        && SLOW_PROBES.iter().all(has_reported)
 }
 
 async fn send(

@@ -8,10 +8,8 @@ use sysmon_core::{Health, Series, Thresholds, UnixMillis, downsample};
 
 use super::pen::Pen;
 
-/// Lengths of a slice of time that people can read off.
-const STEPS_MS: [u64; 10] = [
-    1_000, 2_000, 3_000, 5_000, 10_000, 15_000, 20_000, 30_000, 60_000, 120_000,
-];
+/// Slices of time are multiples of this, so that a tick a second falls evenly into them.
+const STEP_MS: u64 = 500;
 
 /// Slices of time that end with the newest tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +23,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// An axis of `points` slices that covers at least `window_ms`. It ends at the machine's newest tick, moved on by
+    /// An axis of `points` slices that covers `window_ms`, or a little less: all of it is filled once that much is known. It ends at the machine's newest tick, moved on by
     /// however long the machine has been silent (`silence_ms`): the machine's own clock may be wrong, and then still
     /// the picture is right.
     pub(super) fn new(machine: &Machine, silence_ms: u64, points: usize, window_ms: u64) -> Self {
@@ -37,12 +35,7 @@ impl Axis {
         };
         let newest = machine.recent.times().back().copied().unwrap_or_default();
         let end = newest.plus_ms(i64::try_from(silence_ms).unwrap_or(0));
-        let enough = |step: &&u64| **step * points as u64 >= window_ms && **step * 2 >= interval_ms;
-        let step_ms = STEPS_MS
-            .iter()
-            .find(enough)
-            .copied()
-            .unwrap_or(STEPS_MS[STEPS_MS.len() - 1]);
+        let step_ms = (window_ms / (points as u64).max(1) / STEP_MS * STEP_MS).max(STEP_MS);
         let step = i64::try_from(step_ms).unwrap_or(1_000);
         let to = UnixMillis(end.0.div_euclid(step).saturating_add(1).saturating_mul(step));
         let length = step.saturating_mul(i64::try_from(points).unwrap_or(0));

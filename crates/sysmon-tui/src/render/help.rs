@@ -25,7 +25,15 @@ pub(super) fn help(pen: &mut Pen<'_>, screen: Rect, scroll: u16) {
         .unwrap_or(u16::MAX)
         .saturating_sub(inner_height);
     let skip = usize::from(scroll.min(most));
-    frame(pen, area, if most > 0 { " j k scroll, Esc closes " } else { " Esc closes " });
+    frame(
+        pen,
+        area,
+        if most > 0 {
+            " j k scroll, Esc closes "
+        } else {
+            " Esc closes "
+        },
+    );
     for (y, (keys, text)) in (area.y + 1..area.bottom().saturating_sub(1)).zip(lines.iter().skip(skip)) {
         let (x, room) = (area.x + 2, area.width.saturating_sub(4));
         let (title, accent, plain) = (pen.theme.title(), pen.theme.accent(), pen.theme.text());

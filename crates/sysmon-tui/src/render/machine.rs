@@ -1,13 +1,16 @@
 //! The view of one machine: charts and lists above, processes below.
 
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use sysmon_api::Machine;
-use sysmon_core::{Health, Liveness, MetricId, SeriesKey, Unit, format_duration, format_value, thresholds};
+use sysmon_core::{
+    Health, Liveness, MetricId, SeriesKey, Unit, display_width, format_duration, format_value, thresholds,
+};
 
 use super::chart::{Axis, Chart, SCALE_WIDTH, points_in};
 use super::pen::Pen;
 use super::processes::processes;
-use super::sections::section;
+use super::sections::{gauge, section};
 use super::{lines_in_the_middle, note};
 use crate::layout::{ChartRegions, MachineRegions};
 use crate::state::{Link, State, View};
@@ -72,18 +75,17 @@ impl Screen<'_> {
     }
 
     fn cpu(&self, pen: &mut Pen<'_>, regions: ChartRegions) {
-        let mut details = String::new();
-        for (name, metric) in [
+        let parts = [
             ("user", MetricId::CpuUser),
             ("system", MetricId::CpuSystem),
             ("iowait", MetricId::CpuIoWait),
-            ("irq", MetricId::CpuIrq),
             ("steal", MetricId::CpuSteal),
-        ] {
-            if let Some(value) = self.value(metric) {
-                details.push_str(&format!("{name} {value:.0}  "));
-            }
-        }
+            ("irq", MetricId::CpuIrq),
+        ];
+        let parts = parts
+            .into_iter()
+            .filter_map(|(name, metric)| Some(format!("{name} {:.0}", self.value(metric)?)));
+        let details = as_many_as_fit(parts, "  ", usize::from(regions.title.width.saturating_sub(12)));
         self.title(pen, regions.title, "CPU", MetricId::CpuBusy, &details);
         self.chart(pen, regions.chart, MetricId::CpuBusy);
         let [cores, load] = rows(regions.details);
@@ -195,7 +197,7 @@ impl Screen<'_> {
         }
         .draw(pen, area);
         if area.height >= 6 {
-            let span = format!("{} ago", format_duration(axis.window_ms() / 1_000));
+            let span = format!("{} ago", format_duration((axis.window_ms() + 30_000) / 60_000 * 60));
             let faint = pen.theme.faint();
             pen.text(
                 area.x + SCALE_WIDTH + 1,
@@ -221,18 +223,30 @@ impl Screen<'_> {
         cores.sort_by_key(|(core, _)| *core);
         let quiet = pen.theme.quiet();
         let x = pen.text(area.x + 1, area.y, area.width, "cores ", quiet);
-        let width = usize::from(area.right().saturating_sub(x + 1)).max(1);
-        let per_bar = cores.len().div_ceil(width);
-        let levels = thresholds(MetricId::CpuBusy);
+        let width = area.right().saturating_sub(x + 1).max(1);
+        let per_core = usize::from(width) / cores.len();
+        if per_core >= CORE_GAUGE_WIDTH {
+            self.core_gauges(pen, Rect { x, width, ..area }, &cores);
+            return;
+        }
+        let per_bar = cores.len().div_ceil(width.into());
         for (x, group) in (x..area.right()).zip(cores.chunks(per_bar)) {
             let busiest = group.iter().map(|(_, busy)| *busy).fold(0.0, f64::max);
-            let style = match levels.map(|levels| levels.judge(busiest)) {
-                Some(Health::Critical) => pen.theme.critical(),
-                Some(Health::Warning) => pen.theme.warning(),
-                _ => pen.theme.chart(),
-            };
+            let style = busy_style(pen, busiest);
             let bar = pen.theme.glyphs.bar(busiest / 100.0);
             pen.put(x, area.y, bar, style);
+        }
+    }
+
+    /// With few cores there is room for a number and a bar for each.
+    fn core_gauges(&self, pen: &mut Pen<'_>, area: Rect, cores: &[(u32, f64)]) {
+        let slot = u16::try_from(usize::from(area.width) / cores.len())
+            .unwrap_or(area.width)
+            .min(24);
+        for (x, (_, busy)) in (area.x..area.right()).step_by(slot.into()).zip(cores) {
+            let (text, style) = (pen.theme.text(), busy_style(pen, *busy));
+            pen.right(x, area.y, 4, &format_value(*busy, Unit::Percent), text);
+            gauge(pen, x + 5, area.y, slot.saturating_sub(7), busy / 100.0, style);
         }
     }
 
@@ -240,21 +254,48 @@ impl Screen<'_> {
         let numbers = [MetricId::Load1, MetricId::Load5, MetricId::Load15].map(|metric| self.value(metric));
         let shown = numbers
             .map(|value| value.map_or_else(|| pen.pick("–", "-").to_owned(), |value| format!("{value:.2}")));
-        let mut text = format!("load {}", shown.join(" "));
-        let mut add = |name: &str, metric| {
-            if let Some(value) = self.value(metric) {
-                text.push_str(&format!("   {name} {}", format_value(value, Unit::Count)));
-            }
-        };
-        if area.width > 40 {
-            add("running", MetricId::ProcessesRunning);
-            add("blocked", MetricId::ProcessesBlocked);
-            add("switches/s", MetricId::ContextSwitches);
-            add("forks/s", MetricId::ProcessForks);
-        }
+        let more = [
+            ("running", MetricId::ProcessesRunning),
+            ("blocked", MetricId::ProcessesBlocked),
+            ("switches/s", MetricId::ContextSwitches),
+            ("forks/s", MetricId::ProcessForks),
+        ];
+        let more = more.into_iter().filter_map(|(name, metric)| {
+            Some(format!(
+                "{name} {}",
+                format_value(self.value(metric)?, Unit::Count)
+            ))
+        });
+        let parts = std::iter::once(format!("load {}", shown.join(" "))).chain(more);
+        let text = as_many_as_fit(parts, "   ", usize::from(area.width.saturating_sub(1)));
         let quiet = pen.theme.quiet();
         pen.text(area.x + 1, area.y, area.width.saturating_sub(1), &text, quiet);
     }
+}
+
+/// Cells that a core needs for a number and a bar of its own.
+const CORE_GAUGE_WIDTH: usize = 12;
+
+/// The colour of a bar for a core.
+fn busy_style(pen: &Pen<'_>, busy: f64) -> Style {
+    match thresholds(MetricId::CpuBusy).map(|levels| levels.judge(busy)) {
+        Some(health @ (Health::Critical | Health::Warning)) => pen.theme.value(health),
+        _ => pen.theme.chart(),
+    }
+}
+
+/// Joins parts as long as they fit: half a word tells nothing.
+fn as_many_as_fit(parts: impl Iterator<Item = String>, separator: &str, width: usize) -> String {
+    let mut text = String::new();
+    for part in parts {
+        let gap = if text.is_empty() { "" } else { separator };
+        if display_width(&text) + display_width(gap) + display_width(&part) > width {
+            break;
+        }
+        text.push_str(gap);
+        text.push_str(&part);
+    }
+    text
 }
 
 /// The first two lines of an area.

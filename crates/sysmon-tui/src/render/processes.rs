@@ -103,7 +103,9 @@ fn headings(pen: &mut Pen<'_>, table: &TableRegions<ProcessColumn>, machine: &Ma
 /// Counts over all processes at the right of the headings, as many of them as there is room for.
 fn totals(pen: &mut Pen<'_>, table: &TableRegions<ProcessColumn>, machine: &Machine, state: &State) {
     let totals = machine.processes.totals();
-    let Some(command) = table.columns.last().filter(|_| totals.processes > 0) else { return };
+    let Some(command) = table.columns.last().filter(|_| totals.processes > 0) else {
+        return;
+    };
     let listed = machine.processes.iter().len();
     let all = format!("{} processes", totals.processes);
     let mut parts = vec![if !state.process_table.filter_text().is_empty() {
@@ -114,7 +116,11 @@ fn totals(pen: &mut Pen<'_>, table: &TableRegions<ProcessColumn>, machine: &Mach
         all
     }];
     if totals.zombies > 0 {
-        parts.push(format!("{} {}", totals.zombies, if totals.zombies == 1 { "zombie" } else { "zombies" }));
+        parts.push(format!(
+            "{} {}",
+            totals.zombies,
+            if totals.zombies == 1 { "zombie" } else { "zombies" }
+        ));
     }
     parts.push(format!("{} threads", totals.threads));
     let room = usize::from(command.width).saturating_sub("COMMAND  ".len());

@@ -148,6 +148,7 @@ impl<'a> List<'a> {
 
     fn disks(&self, pen: &mut Pen<'_>, area: Rect) {
         let width = self.name_width(MetricId::DiskUtilisation);
+        let is_narrow = area.width < 60 + width;
         for (y, name) in lines(area).zip(self.entities(MetricId::DiskUtilisation, |_| 0.0)) {
             let x = self.label(pen, area, y, "DISK");
             let (text, quiet) = (pen.theme.text(), pen.theme.quiet());
@@ -155,9 +156,16 @@ impl<'a> List<'a> {
             let mut x = x + width + 1;
             for (word, metric) in [("r", MetricId::DiskRead), ("w", MetricId::DiskWrite)] {
                 let rate = self.rate(pen, metric, name);
+                // Without the unit where the line would not fit: bytes per second are meant.
+                let rate = if is_narrow {
+                    rate.replace(" B/s", "").replace("B/s", "").replace(' ', "")
+                } else {
+                    rate
+                };
+                let rate_width = if is_narrow { 6 } else { 10 };
                 x = pen.text(x, y, 2, word, quiet);
-                pen.right(x, y, 10, &rate, text);
-                x += 11;
+                pen.right(x, y, rate_width, &rate, text);
+                x += rate_width + 1;
             }
             let shown = |metric: MetricId| {
                 self.of(metric, name).map_or_else(
@@ -208,7 +216,12 @@ impl<'a> List<'a> {
                 .map_or(Health::Unknown, |levels| levels.judge(percent));
             let style = pen.theme.value(health);
             pen.right(x, y, 4, &format_value(percent, Unit::Percent), style);
-            gauge(pen, x + 5, y, bar_width, percent / 100.0, health);
+            let bar = if health >= Health::Warning {
+                pen.theme.value(health)
+            } else {
+                pen.theme.chart()
+            };
+            gauge(pen, x + 5, y, bar_width, percent / 100.0, bar);
             let mut details = String::new();
             if let Some(free) = self.of(MetricId::MountAvailable, name) {
                 details = format!("{} free", format_value(free, Unit::Bytes));
@@ -344,24 +357,17 @@ impl<'a> List<'a> {
 }
 
 /// A horizontal bar for a share of 0 to 1.
-fn gauge(pen: &mut Pen<'_>, x: u16, y: u16, width: u16, share: f64, health: Health) {
+pub(super) fn gauge(pen: &mut Pen<'_>, x: u16, y: u16, width: u16, share: f64, style: Style) {
     let (full, empty) = pen.theme.glyphs.gauge();
     let filled = if share.is_finite() {
         (share.clamp(0.0, 1.0) * f64::from(width)).round() as u16
     } else {
         0
     };
-    let (chart, rule) = (
-        if health >= Health::Warning {
-            pen.theme.value(health)
-        } else {
-            pen.theme.chart()
-        },
-        pen.theme.rule(),
-    );
+    let rule = pen.theme.rule();
     for cell in 0..width {
         let (glyph, style) = if cell < filled {
-            (full, chart)
+            (full, style)
         } else {
             (empty, rule)
         };

@@ -168,3 +168,42 @@ async fn an_update_that_does_not_follow_makes_it_subscribe_again() {
         .count();
     assert_eq!(subscriptions, 2);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn the_own_machine_is_waited_for_until_every_probe_has_reported() {
+    let complete = || {
+        let mut complete = machine(1, &[(BUSY, 125)], wire::Liveness::Live);
+        let mut values = vec![(BUSY, 125)];
+        for (probe, number) in SLOW_PROBES.iter().zip(10..) {
+            let key = SeriesKey::of(MetricId::ProbeDuration, probe);
+            complete.announced.push(series_to_wire(number, &key, 2));
+            values.push((number, 1));
+        }
+        complete.ticks = vec![sysmon_api::tick_to_wire(sysmon_core::UnixMillis(1_000), &values)];
+        let process = wire::Process {
+            pid: 7,
+            cpu_centipercent_plus_one: 1,
+            ..Default::default()
+        };
+        complete.processes = Some(wire::ProcessUpdate {
+            changed: vec![process],
+            ..Default::default()
+        });
+        complete
+    };
+    let started = Instant::now();
+    follow_all(vec![response(1, true, vec![complete()])], true)
+        .await
+        .0
+        .unwrap();
+    assert!(started.elapsed() < SETTLE_TIMEOUT);
+    let mut without_one = complete();
+    without_one.announced.pop();
+    let started = Instant::now();
+    follow_all(vec![response(1, true, vec![without_one])], true)
+        .await
+        .0
+        .unwrap();
+    assert_eq!(started.elapsed(), SETTLE_TIMEOUT);
+}
