@@ -61,8 +61,6 @@ impl CollectorRole {
     /// # Errors
     /// When it cannot go on, which no loss of the connection is.
     pub async fn run(self, client: Client, shutdown: CancellationToken) -> Result<(), Report> {
-        let _ = (self.config, client);
-        shutdown.cancelled().await;
-        Ok(())
+        Ok(sysmon_collector::run(self.config, client, shutdown).await?)
     }
 }

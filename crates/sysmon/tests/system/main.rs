@@ -1,0 +1,15 @@
+//! The real programs, each in a process of its own, with folders of its own: nothing of the user's is touched.
+
+#[cfg(unix)]
+mod cluster;
+mod configuration;
+mod documents;
+mod exit_codes;
+#[cfg(unix)]
+mod lifecycle;
+mod support;
+mod tls;
+#[cfg(unix)]
+mod trust;
+#[cfg(unix)]
+mod watcher;
