@@ -187,7 +187,7 @@ impl Server {
     ///
     /// # Errors
     /// [`Code::AlreadyExists`] when another server answers there; [`Code::FailedPrecondition`] when others may write to
-    /// the folder, or the system has no such sockets.
+    /// the folder, or the system has no such sockets; [`Code::Internal`] outside of a tokio runtime.
     #[cfg_attr(not(unix), expect(unused_variables, reason = "there are no Unix sockets"))]
     pub fn bind_unix(&mut self, path: &Path) -> Result<(), ApiError> {
         #[cfg(unix)]

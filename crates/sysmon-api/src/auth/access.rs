@@ -304,3 +304,96 @@ impl Loaded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote() -> Peer {
+        Peer::Tcp(([127, 0, 0, 1], 1).into())
+    }
+
+    #[test]
+    fn only_the_own_user_root_and_the_own_process_need_no_token() {
+        let own_uid = private_path::own_uid();
+        let access = Access::local_only();
+        for (peer, name) in [
+            (Peer::InProcess, "local".to_owned()),
+            (Peer::Unix { uid: own_uid }, format!("local:{own_uid}")),
+            (Peer::Unix { uid: 0 }, "local:0".to_owned()),
+        ] {
+            let grant = access.identify(&peer, None).ok().unwrap();
+            assert_eq!((grant.principal.name, grant.principal.role), (name, Role::Admin));
+        }
+        // Loopback is not the own user: everybody on the machine can connect to it.
+        for peer in [Peer::Unix { uid: own_uid + 1 }, remote()] {
+            let error = access.identify(&peer, None).err().unwrap();
+            assert_eq!(error.code, Code::Unauthenticated);
+        }
+    }
+
+    #[test]
+    fn a_token_counts_wherever_it_comes_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.toml");
+        let access = Access::with_tokens_file(&path).unwrap();
+        let secret = tokens::create(&path, "eve", Role::Viewer, None).unwrap();
+        let header = format!("Bearer {secret}");
+        let foreign = Peer::Unix {
+            uid: private_path::own_uid() + 1,
+        };
+        for peer in [remote(), foreign, Peer::InProcess] {
+            let grant = access.identify(&peer, Some(header.as_bytes())).ok().unwrap();
+            assert_eq!(
+                (grant.principal.name.as_str(), grant.principal.role),
+                ("eve", Role::Viewer)
+            );
+            assert!(access.identify(&peer, Some(&header.as_bytes()[..20])).is_err());
+        }
+    }
+
+    #[test]
+    fn a_change_revokes_what_is_gone_or_different_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.toml");
+        let access = Access::with_tokens_file(&path).unwrap();
+        let revoked = |secret: &str| {
+            let header = format!("Bearer {secret}");
+            let grant = access.identify(&remote(), Some(header.as_bytes()));
+            grant.ok().unwrap().revoked.unwrap()
+        };
+        let secrets =
+            ["kept", "changed", "gone"].map(|name| tokens::create(&path, name, Role::Viewer, None).unwrap());
+        let [kept, changed, gone] = secrets.each_ref().map(|secret| revoked(secret));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace(
+            "name = \"changed\"\nrole = \"viewer\"",
+            "name = \"changed\"\nrole = \"admin\"",
+        );
+        std::fs::write(&path, text).unwrap();
+        tokens::revoke(&path, "gone").unwrap();
+        access.tokens.as_ref().unwrap().reload().unwrap();
+        assert_eq!(
+            [kept, changed, gone].map(|token| token.is_cancelled()),
+            [false, true, true]
+        );
+        assert!(
+            !revoked(&secrets[1]).is_cancelled(),
+            "with its new role it is valid again"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_broken_from_the_start_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.toml");
+        std::fs::write(&path, "oops").unwrap();
+        let error = Access::with_tokens_file(&path).unwrap_err();
+        assert!(
+            error.to_string().contains("tokens.toml is broken: line 1"),
+            "{error}"
+        );
+        let error = Access::with_tokens_file(folder.path()).unwrap_err();
+        assert!(matches!(error, TokensError::Read { .. }), "{error}");
+    }
+}

@@ -20,6 +20,10 @@ pub(super) struct UnixSocket {
 
 impl UnixSocket {
     pub(super) fn bind(path: &Path) -> Result<Self, ApiError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            let message = "a socket can only be listened on inside of a tokio runtime; report this";
+            return Err(ApiError::new(Code::Internal, message));
+        }
         let failed = |error: io::Error| {
             ApiError::new(
                 Code::FailedPrecondition,

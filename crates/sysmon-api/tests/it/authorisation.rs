@@ -7,10 +7,11 @@ use sysmon_api::{
 };
 use sysmon_core::MachineId;
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::AsciiMetadataValue;
 
-use crate::support::{Double, Running, client, end_of, pushing, serve, soon};
+use crate::support::{Double, Running, client, end_of, hello, pushing, serve, soon};
 
 struct Tokens {
     _folder: tempfile::TempDir,
@@ -249,6 +250,41 @@ async fn a_revoked_token_ends_its_streams_within_two_seconds_and_no_others() {
     let error = pushing(&client).await.map(drop).unwrap_err();
     assert_eq!(error.code, Code::Unauthenticated);
     assert!(Call::CurrentState.make(&other).await.is_ok());
+}
+
+#[tokio::test]
+async fn nothing_is_taken_of_a_revoked_agent_that_goes_on_sending() {
+    let tokens = Tokens::new();
+    let secret = tokens.create("agent", Role::Agent);
+    let (backend, _) = Double::new();
+    let mut last_end = backend.last_end.subscribe();
+    let mut server = Server::new(backend, Arc::new(Access::with_tokens_file(&tokens.path).unwrap()));
+    let address = server.bind_tcp(([127, 0, 0, 1], 0).into(), None).await.unwrap();
+    tokio::spawn(server.serve(CancellationToken::new()));
+
+    // Not our client, which stops when it is told.
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let mut grpc = tonic::client::Grpc::new(endpoint.connect().await.unwrap());
+    grpc.ready().await.unwrap();
+    let requests = tokio_stream::iter([hello("web-1")]).chain(tokio_stream::pending());
+    let mut request = tonic::Request::new(requests);
+    let value = format!("Bearer {secret}").parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    let codec = tonic_prost::ProstCodec::<wire::PushRequest, wire::PushResponse>::default();
+    let path = http::uri::PathAndQuery::from_static("/monitoring.v1.IngestService/Push");
+    let mut responses = soon(grpc.streaming(request, path, codec))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(soon(responses.message()).await.unwrap().is_some());
+
+    tokens::revoke(&tokens.path, "agent").unwrap();
+    let end = soon(last_end.wait_for(Option::is_some)).await.unwrap().clone();
+    assert_eq!(end, Some(Err(ApiError::unavailable("the call is over"))));
+    assert_eq!(
+        soon(responses.message()).await.unwrap_err().code(),
+        tonic::Code::Unauthenticated
+    );
 }
 
 #[tokio::test]

@@ -175,6 +175,27 @@ async fn a_backend_that_returns_ends_the_call_even_when_a_sender_lives_on() {
 }
 
 #[tokio::test]
+async fn strangers_who_do_not_speak_the_protocol_do_not_harm_the_server() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let running = serve(Access::local_only(), None).await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let too_large_a_frame = [preface.as_slice(), &[0xff; 64]].concat();
+    for bytes in [
+        b"GET / HTTP/1.1\r\n\r\n".as_slice(),
+        &[0x16, 0x03, 0x01, 0xff, 0xff],
+        &too_large_a_frame,
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // Whatever comes back, the server hangs up.
+        let _ = soon(stream.read_to_end(&mut Vec::new())).await;
+    }
+    assert_eq!(soon(running.client(None).health("")).await, Ok(true));
+}
+
+#[tokio::test]
 async fn a_client_can_be_made_outside_of_a_runtime_and_shared() {
     let running = serve(Access::local_only(), None).await;
     let endpoint = Endpoint::in_process(running.in_process.clone());

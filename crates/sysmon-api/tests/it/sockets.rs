@@ -52,6 +52,38 @@ async fn a_left_over_socket_is_replaced() {
 }
 
 #[tokio::test]
+async fn of_servers_that_start_at_the_same_time_exactly_one_gets_the_socket() {
+    let runtime = tokio::runtime::Handle::current();
+    for round in 0..500 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sysmon.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        let barrier = std::sync::Barrier::new(8);
+        let servers: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let _runtime = runtime.enter();
+                        barrier.wait();
+                        bind(&path)
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let count = servers.iter().filter(|server| server.is_ok()).count();
+        assert_eq!(count, 1, "round {round}");
+    }
+}
+
+#[test]
+fn a_socket_outside_of_a_runtime_is_an_error_and_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = bind(&folder.path().join("sysmon.sock")).unwrap_err();
+    assert_eq!(error.code, Code::Internal);
+}
+
+#[tokio::test]
 async fn a_socket_that_answers_and_what_is_no_socket_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sysmon.sock");

@@ -29,6 +29,8 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
 pub(crate) struct Double {
     under_way: watch::Sender<usize>,
     kept: std::sync::Mutex<Vec<Outbound<wire::PushResponse>>>,
+    /// What the requests of the last push stream ended with, once they have.
+    pub(crate) last_end: watch::Sender<Option<Result<(), ApiError>>>,
 }
 
 struct UnderWay<'a>(&'a watch::Sender<usize>);
@@ -49,8 +51,12 @@ impl Drop for UnderWay<'_> {
 impl Double {
     pub(crate) fn new() -> (Arc<Self>, watch::Receiver<usize>) {
         let (under_way, observed) = watch::channel(0);
-        let kept = std::sync::Mutex::default();
-        (Arc::new(Self { under_way, kept }), observed)
+        let double = Self {
+            under_way,
+            kept: std::sync::Mutex::default(),
+            last_end: watch::channel(None).0,
+        };
+        (Arc::new(double), observed)
     }
 }
 
@@ -64,7 +70,15 @@ impl Backend for Double {
     ) -> Result<(), ApiError> {
         let _under_way = UnderWay::new(&self.under_way);
         let mut count = 0;
-        while let Some(request) = requests.next().await? {
+        loop {
+            let request = match requests.next().await {
+                Ok(Some(request)) => request,
+                end => {
+                    let end = end.map(|_| ());
+                    self.last_end.send_replace(Some(end.clone()));
+                    return end;
+                }
+            };
             count += 1;
             // When the client is gone, the next request says so.
             let _ = responses.send(directive(count)).await;
@@ -87,7 +101,6 @@ impl Backend for Double {
                 _ => {}
             }
         }
-        Ok(())
     }
 
     async fn manage(
