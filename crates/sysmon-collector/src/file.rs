@@ -53,10 +53,10 @@ impl KeptFile {
     /// The content; `None` when the file cannot be read now. It is tried anew at the next call.
     pub(crate) fn read<'b>(&mut self, buffer: &'b mut Buffer) -> Option<&'b [u8]> {
         // A descriptor may have gone stale (a remounted proc); a fresh one tells whether the file is really gone.
-        if self.file.is_some() {
-            if let Ok(length) = self.fill(buffer) {
-                return Some(&buffer.0[..length]);
-            }
+        if self.file.is_some()
+            && let Ok(length) = self.fill(buffer)
+        {
+            return Some(&buffer.0[..length]);
         }
         self.file = File::open(&self.path).ok();
         match self.fill(buffer) {

@@ -20,6 +20,11 @@ mod file;
 mod host;
 #[cfg(target_os = "linux")]
 mod parse;
+// Tests of what other systems use; open, because nothing here reaches it.
+#[cfg(all(test, target_os = "linux"))]
+pub mod portable;
+#[cfg(not(target_os = "linux"))]
+mod portable;
 #[cfg(target_os = "linux")]
 mod probe;
 #[cfg(target_os = "linux")]
@@ -38,6 +43,8 @@ pub use sample::{Plan, Sample};
 
 #[cfg(target_os = "linux")]
 pub use host::default_machine_id;
+#[cfg(not(target_os = "linux"))]
+pub use portable::{Sampler, default_machine_id};
 #[cfg(target_os = "linux")]
 pub use sampler::Sampler;
 

@@ -47,4 +47,22 @@ impl Plan {
         const SHORTEST_NS: u64 = 5_000_000_000;
         (u64::from(interval_ms) * 3_000_000).max(SHORTEST_NS)
     }
+
+    /// Whether this tick scans for processes, when `scanned_ns` is the moment of the last scan and they are wanted
+    /// every `process_interval_ms`.
+    pub(crate) fn is_scan_due(&self, now: Moment, scanned_ns: Option<u64>, process_interval_ms: u32) -> bool {
+        match (self.processes, scanned_ns) {
+            (ProcessDetail::None, _) => false,
+            (ProcessDetail::All, _) | (_, None) => true,
+            (ProcessDetail::Top, Some(scanned_ns)) => {
+                // A tick that comes a little early is the one that was meant.
+                let half_tick_ns = u64::from(self.interval_ms) * 500_000;
+                let pause_ns = u64::from(process_interval_ms) * 1_000_000;
+                now.monotonic_ns
+                    .saturating_sub(scanned_ns)
+                    .saturating_add(half_tick_ns)
+                    >= pause_ns
+            }
+        }
+    }
 }

@@ -96,7 +96,7 @@ impl Sampler {
         let started = Instant::now();
         self.read(now, plan);
         self.slow.time("tick", started.elapsed().as_secs_f64() * 1e3);
-        let processes = if self.is_scan_due(now, plan) {
+        let processes = if plan.is_scan_due(now, self.scanned_ns, self.config.process_interval_ms) {
             let started = Instant::now();
             let table = self.scan(now, plan);
             self.slow.time("processes", started.elapsed().as_secs_f64() * 1e3);
@@ -151,22 +151,6 @@ impl Sampler {
             recorder: &mut self.recorder,
         };
         self.processes.scan(plan.processes, &mut context)
-    }
-
-    fn is_scan_due(&self, now: Moment, plan: Plan) -> bool {
-        match (plan.processes, self.scanned_ns) {
-            (ProcessDetail::None, _) => false,
-            (ProcessDetail::All, _) | (_, None) => true,
-            (ProcessDetail::Top, Some(scanned_ns)) => {
-                // A tick that comes a little early is the one that was meant.
-                let half_tick_ns = u64::from(plan.interval_ms) * 500_000;
-                let pause_ns = u64::from(self.config.process_interval_ms) * 1_000_000;
-                now.monotonic_ns
-                    .saturating_sub(scanned_ns)
-                    .saturating_add(half_tick_ns)
-                    >= pause_ns
-            }
-        }
     }
 
     fn changed_host(&mut self, now: Moment) -> Option<HostInfo> {

@@ -31,7 +31,9 @@ use tokio::task::JoinSet;
 use crate::config::Config;
 use crate::recorder::{Entity, Recorder};
 
-pub(crate) use self::schedule::{AskingProbe, SlowProbe, Spec, every, every_blocking};
+#[cfg(unix)]
+pub(crate) use self::schedule::{AskingProbe, every};
+pub(crate) use self::schedule::{SlowProbe, Spec, every_blocking};
 
 /// How often the figures of the probes themselves are sent, in ticks: few people look at them.
 const OWN_FIGURES_EVERY: u64 = 10;
@@ -63,6 +65,7 @@ impl Reading {
         }
     }
 
+    #[cfg(any(test, target_os = "linux"))]
     pub(crate) fn silent(metric: MetricId, entity: &str) -> Self {
         Self {
             metric,
@@ -298,8 +301,8 @@ pub(crate) fn spawn(
             board,
             interval_ms,
         };
-        blocking.spawn(spec("mounts", 10, 60), crate::portable::MountProbe::default());
-        blocking.spawn(spec("sensors", 5, 5), crate::portable::SensorProbe::default());
+        blocking.spawn(spec("mounts", 10, 60), crate::portable::MountProbe);
+        blocking.spawn(spec("sensors", 5, 5), crate::portable::SensorProbe);
     }
     #[cfg(unix)]
     if !config.container_sockets.is_empty() {

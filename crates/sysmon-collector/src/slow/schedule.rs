@@ -1,6 +1,5 @@
 //! When slow probes run, and what happens when one does not come back.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +25,7 @@ pub(crate) trait SlowProbe: Send + 'static {
     fn run(&mut self) -> Result<Vec<Reading>, ProbeError>;
 }
 
+#[cfg(any(test, unix))]
 /// A probe that waits for others without blocking its thread.
 pub(crate) trait AskingProbe: Send + 'static {
     /// Everything there is now. `period` is the time from run to run. A run that takes too long is dropped half done.
@@ -90,6 +90,7 @@ pub(crate) async fn every_blocking<P: SlowProbe>(
     }
 }
 
+#[cfg(any(test, unix))]
 /// Runs a probe that does not block, for ever. A run that takes too long is dropped.
 pub(crate) async fn every<P: AskingProbe>(
     spec: Spec,
