@@ -7,6 +7,8 @@ mod documents;
 mod exit_codes;
 #[cfg(unix)]
 mod lifecycle;
+#[cfg(target_os = "linux")]
+mod once;
 mod support;
 mod tls;
 #[cfg(unix)]

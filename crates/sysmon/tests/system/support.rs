@@ -63,7 +63,8 @@ impl Home {
         self.command(SYSMON_TUI, arguments)
     }
 
-    fn command(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
+    /// A program of the system, or ours, as this user runs it.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         let folder = |name| self.path().join(name);
         command
@@ -71,6 +72,7 @@ impl Home {
             .env_clear()
             .env("HOME", self.path())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("LC_ALL", "C.UTF-8")
             .env("XDG_CONFIG_HOME", folder("config"))
             .env("XDG_DATA_HOME", folder("data"))
             .env("XDG_STATE_HOME", folder("state"))
