@@ -58,3 +58,12 @@ pub(crate) fn single_threaded() -> Result<Runtime, Failure> {
         .build()
         .map_err(Failure::runtime)
 }
+
+/// For roles beside a terminal: a write to a slow terminal blocks the main thread, and must not stop the collector.
+pub(crate) fn beside_the_terminal() -> Result<Runtime, Failure> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(Failure::runtime)
+}

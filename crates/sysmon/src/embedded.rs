@@ -5,7 +5,7 @@
 
 mod lock;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,13 +36,33 @@ pub enum Sharing {
     Private,
 }
 
+/// Where consoles of one user find each other.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Held by the console that runs the roles; `None` where there is no place for it.
+    pub lock_file: Option<PathBuf>,
+    /// Served by that console.
+    pub socket: PathBuf,
+}
+
+impl Places {
+    /// Those of the present user.
+    #[must_use]
+    pub fn of_user(paths: &Paths) -> Self {
+        Self {
+            lock_file: paths.data_folder().map(|folder| folder.join("embedded.lock")),
+            // Beside the sockets of servers, in the folder that belongs to this user.
+            socket: local_socket_path(0).with_file_name("embedded.sock"),
+        }
+    }
+}
+
 /// Connects to the roles of this machine, starting them where nobody has.
 #[derive(Debug)]
 pub struct Embedded {
     collector: CollectorRole,
     sharing: Sharing,
-    lock_file: Option<PathBuf>,
-    socket: PathBuf,
+    places: Places,
     shutdown: CancellationToken,
     tasks: TaskTracker,
     held: Option<Held>,
@@ -75,13 +95,11 @@ impl EmbeddedRoles {
 impl Embedded {
     /// Nothing is started before the first connection.
     #[must_use]
-    pub fn new(collector: CollectorRole, paths: &Paths, sharing: Sharing) -> Self {
+    pub fn new(collector: CollectorRole, places: Places, sharing: Sharing) -> Self {
         Self {
             collector,
             sharing,
-            lock_file: paths.data_folder().map(|folder| folder.join("embedded.lock")),
-            // Beside the sockets of servers, in the folder that belongs to this user.
-            socket: local_socket_path(0).with_file_name("embedded.sock"),
+            places,
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
             held: None,
@@ -100,25 +118,25 @@ impl Embedded {
     async fn find_or_start(&mut self) -> Result<Client, ApiError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match Lock::attempt(self.lock_file.as_deref()) {
+            match Lock::attempt(self.places.lock_file.as_deref()) {
                 Attempt::Taken(lock) => return self.start(Some(lock)),
                 Attempt::Impossible(reason) => {
-                    tracing::warn!(%reason, "no lock: other consoles of this user cannot join");
+                    tracing::warn!(%reason, "other consoles of this user cannot join");
                     return self.start(None);
                 }
                 Attempt::HeldByOther => {}
             }
-            let problem = match attach(&self.socket).await {
+            let reason = match attach(&self.places).await {
                 Ok(client) => {
-                    tracing::info!(socket = %self.socket.display(), "joined another console of this user");
+                    tracing::info!(socket = %self.places.socket.display(), "joined another console of this user");
                     return Ok(client);
                 }
-                Err(problem) => problem,
+                Err(reason) => reason,
             };
             if Instant::now() >= deadline {
-                return Err(ApiError::unavailable(format!(
-                    "another console of this user is running, but does not answer ({problem}); end it and try again"
-                )));
+                // It hangs, or was suspended in a shell and forgotten: no reason to show nothing here.
+                tracing::warn!(%reason, "another console of this user does not answer; running without it");
+                return self.start(None);
             }
             sleep(RETRY).await;
         }
@@ -133,9 +151,9 @@ impl Embedded {
         let lock = lock.filter(|_| self.sharing == Sharing::Shared);
         if lock.is_some()
             && cfg!(unix)
-            && let Err(error) = server.bind_unix(&self.socket)
+            && let Err(error) = server.bind_unix(&self.places.socket)
         {
-            tracing::warn!(socket = %self.socket.display(), "other consoles of this user cannot join: {error}");
+            tracing::warn!(socket = %self.places.socket.display(), "other consoles of this user cannot join: {error}");
         }
         let serving = server.serve(ended.clone());
         self.spawn("the server", &ended, async move {
@@ -176,14 +194,44 @@ impl Embedded {
 }
 
 /// A connection to the console that serves the socket, if it answers.
-async fn attach(socket: &std::path::Path) -> Result<Client, ApiError> {
-    let client = Client::new(ClientConfig::new(Endpoint::unix(socket)))?;
+async fn attach(places: &Places) -> Result<Client, ApiError> {
+    if !is_of_this_user(places) {
+        return Err(ApiError::unavailable(
+            "its socket is not there, or not of this user",
+        ));
+    }
+    let client = Client::new(ClientConfig::new(Endpoint::unix(&places.socket)))?;
     match timeout(ANSWER_TIMEOUT, client.health("")).await {
         Ok(Ok(true)) => Ok(client),
         Ok(Ok(false)) => Err(ApiError::unavailable("it is about to end")),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(ApiError::unavailable("no answer in time")),
     }
+}
+
+/// Whether nobody but the owner of the lock, which is this user, can have put the socket where it is: where a system
+/// has no runtime folders, it is below one that everybody may write to.
+#[cfg(unix)]
+fn is_of_this_user(places: &Places) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let owner = |path: &Path| {
+        std::fs::symlink_metadata(path)
+            .ok()
+            .map(|metadata| (metadata.uid(), metadata.mode()))
+    };
+    let lock = places.lock_file.as_deref().and_then(owner);
+    let folder = places.socket.parent().and_then(owner);
+    match (lock, folder, owner(&places.socket)) {
+        (Some((uid, _)), Some((folder_uid, folder_mode)), Some((socket_uid, _))) => {
+            folder_uid == uid && socket_uid == uid && folder_mode & 0o022 == 0
+        }
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_of_this_user(_places: &Places) -> bool {
+    false
 }
 
 #[async_trait]

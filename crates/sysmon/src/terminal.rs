@@ -10,8 +10,8 @@ use sysmon_tui::{Connect, Options, TuiError};
 use tokio_util::sync::CancellationToken;
 
 use crate::command_line::{OnceFormat, TerminalCommandLine};
-use crate::commands::{load, single_threaded};
-use crate::embedded::{Embedded, EmbeddedRoles, Sharing};
+use crate::commands::{beside_the_terminal, load, single_threaded};
+use crate::embedded::{Embedded, EmbeddedRoles, Places, Sharing};
 use crate::exit::{Failure, ONCE_FAILURE};
 use crate::lifecycle::Signals;
 use crate::paths::Paths;
@@ -33,7 +33,11 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
     let settings = load(&paths, command_line.config.as_ref(), command_line.flags())?;
     let source = Source::choose(&settings, &paths, command_line.once)?;
     log(&settings, &paths)?;
-    let runtime = single_threaded()?;
+    let runtime = if source.roles.is_some() {
+        beside_the_terminal()
+    } else {
+        single_threaded()
+    }?;
     let outcome = runtime.block_on(async {
         if command_line.once {
             once(source, command_line.format).await
@@ -59,7 +63,11 @@ impl Source {
         let remote = roles::of_terminal(settings).map_err(ConfigError::new)?;
         if let Some((endpoint, client)) = remote {
             return Ok(Self {
-                name: endpoint.to_string(),
+                name: endpoint
+                    .to_string()
+                    .trim_start_matches("http://")
+                    .trim_start_matches("https://")
+                    .into(),
                 connect: Box::new(Remote { client }),
                 roles: None,
             });
@@ -70,7 +78,7 @@ impl Source {
             Sharing::Shared
         };
         let collector = CollectorRole::local(settings, &table::TUI_INTERVAL).map_err(ConfigError::new)?;
-        let embedded = Embedded::new(collector, paths, sharing);
+        let embedded = Embedded::new(collector, Places::of_user(paths), sharing);
         Ok(Self {
             name: "this machine".into(),
             roles: Some(embedded.roles()),
@@ -106,7 +114,10 @@ impl Connect for Remote {
 async fn watch(source: Source, settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
     let mut signals = Signals::of_terminal().map_err(Failure::runtime)?;
     let shutdown = CancellationToken::new();
-    let options = options(settings, paths, source.name);
+    let options = Options {
+        is_local: source.roles.is_some(),
+        ..options(settings, paths, source.name)
+    };
     let outcome = {
         let client = sysmon_tui::run(options, source.connect, shutdown.clone());
         tokio::pin!(client);
@@ -139,6 +150,7 @@ fn options(settings: &Settings, paths: &Paths, source_name: String) -> Options {
         ascii: settings.get(&table::TUI_ASCII).unwrap_or(false),
         no_color: no_color(),
         source_name,
+        is_local: false,
         filter: None,
     }
 }

@@ -4,6 +4,8 @@
 mod cluster;
 mod configuration;
 mod documents;
+#[cfg(unix)]
+mod embedded;
 mod exit_codes;
 #[cfg(unix)]
 mod lifecycle;
