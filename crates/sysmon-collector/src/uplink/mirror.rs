@@ -428,4 +428,62 @@ mod tests {
         assert_eq!(told.batch(&sample, &mirror, 1_000).host.unwrap().hostname, "new");
         assert_eq!(told.batch(&sample, &mirror, 1_000).host, None);
     }
+
+    /// A tick of a real machine under load, with what its slow probes found, as `examples/tick.rs` prints it.
+    const RECORDED: &str = include_str!("../../tests/fixtures/recorded_tick.tsv");
+
+    fn recorded() -> Sample {
+        let mut sample = Sample {
+            at: UnixMillis(1_795_445_000_000),
+            ..Sample::default()
+        };
+        for (number, line) in (1..).zip(RECORDED.lines()) {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let [name, label, decimals, value] = fields[..] else {
+                panic!("{line}")
+            };
+            let metric = MetricId::from_name(name).unwrap();
+            let key = match label.split_once('=') {
+                Some((_, entity)) => SeriesKey::of(metric, entity),
+                None => SeriesKey::plain(metric),
+            };
+            let decimals = decimals.parse().unwrap();
+            sample.announced.push(Announcement {
+                number,
+                key: Arc::new(key),
+                decimals,
+            });
+            sample.values.push((number, value.parse().unwrap()));
+        }
+        sample
+    }
+
+    #[test]
+    fn a_tick_of_a_hundred_series_is_under_a_kibibyte_on_the_wire() {
+        let first = recorded();
+        assert!(first.values.len() >= 100, "{}", first.values.len());
+        let mut mirror = Mirror::new(HostInfo::default());
+        mirror.take(&first);
+        let mut told = Told::new(&mirror, 1_000);
+        told.batch(&first, &mirror, 1_000);
+        let next = Sample {
+            announced: Vec::new(),
+            at: first.at.plus_ms(1_000),
+            ..first
+        };
+        let length = prost::Message::encoded_len(&told.batch(&next, &mirror, 1_000));
+        assert!(
+            length < 400,
+            "{length} bytes: a recorded tick takes about three bytes per series"
+        );
+        // However busy: not one value below a megabyte per second.
+        let busy = next
+            .values
+            .iter()
+            .map(|(number, value)| (*number, (*value).max(1_234_567)))
+            .collect();
+        let busy = Sample { values: busy, ..next };
+        let length = prost::Message::encoded_len(&told.batch(&busy, &mirror, 1_000));
+        assert!(length < 1_024, "{length} bytes");
+    }
 }
