@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::command_line::{Flags, ServerCommand, ServerCommandLine};
 use crate::exit::Failure;
 use crate::paths::Paths;
-use crate::settings::{ConfigError, Settings, Sources};
+use crate::settings::{Loaded, Settings, Sources};
 
 /// Carries out a command.
 ///
@@ -24,19 +24,16 @@ pub fn run(command_line: ServerCommandLine) -> Result<ExitCode, Failure> {
     let load = || load(&paths, command_line.config.as_ref(), command_line.command.flags());
     match &command_line.command {
         ServerCommand::Config { command } => config::run(command, load(), &paths),
-        ServerCommand::Tokens { command } => tokens::run(command, &load()?, &paths),
+        ServerCommand::Tokens { command } => tokens::run(command, &load().finish()?, &paths),
         ServerCommand::Health(arguments) => single_threaded()?.block_on(health::run(arguments)),
-        ServerCommand::Collector(_) => serve::collector(&load()?),
-        ServerCommand::Aggregator(_) => serve::aggregator(&load()?, &paths),
-        ServerCommand::Up(_) => serve::up(&load()?, &paths),
+        ServerCommand::Collector(_) => serve::collector(load()),
+        ServerCommand::Aggregator(_) => serve::aggregator(load(), &paths),
+        ServerCommand::Up(_) => serve::up(load(), &paths),
     }
 }
 
 /// Reads the settings from everywhere.
-///
-/// # Errors
-/// Everything that is wrong with them.
-pub fn load(paths: &Paths, file: Option<&PathBuf>, flags: Flags) -> Result<Settings, ConfigError> {
+pub fn load(paths: &Paths, file: Option<&PathBuf>, flags: Flags) -> Loaded {
     Settings::load(&Sources {
         files: paths.config_files(file),
         variables: variables(),

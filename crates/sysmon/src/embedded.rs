@@ -5,7 +5,7 @@
 
 mod lock;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -214,7 +214,7 @@ async fn attach(places: &Places) -> Result<Client, ApiError> {
 #[cfg(unix)]
 fn is_of_this_user(places: &Places) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let owner = |path: &Path| {
+    let owner = |path: &std::path::Path| {
         std::fs::symlink_metadata(path)
             .ok()
             .map(|metadata| (metadata.uid(), metadata.mode()))

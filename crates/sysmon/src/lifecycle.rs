@@ -36,9 +36,13 @@ impl Running {
     ///
     /// # Errors
     /// A role that failed.
-    pub async fn until_signal(mut self, mut signals: Signals) -> Result<ExitCode, Failure> {
+    pub async fn until_signal(self, mut signals: Signals) -> Result<ExitCode, Failure> {
+        self.until(async move || signals.next().await).await
+    }
+
+    async fn until(mut self, mut signal: impl AsyncFnMut() -> &'static str) -> Result<ExitCode, Failure> {
         tokio::select! {
-            signal = signals.next() => tracing::info!(signal, "stopping; a second signal stops at once"),
+            signal = signal() => tracing::info!(signal, "stopping; a second signal stops at once"),
             Some(ended) = self.tasks.join_next() => return Err(Failure::runtime(unexpected_end(ended))),
         }
         self.shutdown.cancel();
@@ -50,11 +54,12 @@ impl Running {
                 }
                 Ok(Err(report)) => Err(Failure::runtime(report)),
                 Err(_) => {
-                    tracing::warn!(deadline_seconds = DRAIN_DEADLINE.as_secs(), "not everything finished in time");
+                    let deadline_seconds = DRAIN_DEADLINE.as_secs();
+                    tracing::warn!(deadline_seconds, "not everything finished in time");
                     Ok(ExitCode::from(FAILURE))
                 }
             },
-            signal = signals.next() => {
+            signal = signal() => {
                 tracing::warn!(signal, "stopped at once");
                 Ok(ExitCode::from(FAILURE))
             }
@@ -152,5 +157,78 @@ impl Signals {
             std::future::pending::<()>().await;
         }
         "interrupt"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use tokio::time::{Instant, sleep};
+
+    /// One signal now, and the next after a while, if ever.
+    fn signals(second: Option<Duration>) -> impl AsyncFnMut() -> &'static str {
+        let mut count = 0;
+        async move || {
+            count += 1;
+            match second {
+                _ if count == 1 => "first",
+                Some(wait) => {
+                    sleep(wait).await;
+                    "second"
+                }
+                None => pending().await,
+            }
+        }
+    }
+
+    fn running(drain: Duration) -> Running {
+        let mut running = Running::default();
+        let shutdown = running.shutdown.clone();
+        running.spawn("a role", async move {
+            shutdown.cancelled().await;
+            sleep(drain).await;
+            Ok::<_, Report>(())
+        });
+        running
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn roles_are_given_five_seconds_to_finish() {
+        let started = Instant::now();
+        let code = running(Duration::from_secs(4))
+            .until(signals(None))
+            .await
+            .unwrap();
+        assert_eq!((code, started.elapsed().as_secs()), (ExitCode::SUCCESS, 4));
+        let started = Instant::now();
+        let code = running(Duration::from_secs(60))
+            .until(signals(None))
+            .await
+            .unwrap();
+        assert_eq!((code, started.elapsed().as_secs()), (ExitCode::from(FAILURE), 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_signal_ends_the_wait() {
+        let started = Instant::now();
+        let signals = signals(Some(Duration::from_secs(1)));
+        let code = running(Duration::from_secs(60)).until(signals).await.unwrap();
+        assert_eq!((code, started.elapsed().as_secs()), (ExitCode::from(FAILURE), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_role_that_ends_before_it_is_told_to_is_a_failure_that_names_it() {
+        for (outcome, part) in [
+            (Ok(()), "ended by itself"),
+            (Err(eyre!("disk full")), "disk full"),
+        ] {
+            let mut running = running(Duration::ZERO);
+            running.spawn("the server", async { outcome });
+            let failure = running.until(async || pending().await).await.unwrap_err();
+            let text = format!("{:#}", failure.report);
+            assert_eq!(failure.code, FAILURE);
+            assert!(text.contains("the server") && text.contains(part), "{text}");
+        }
     }
 }

@@ -10,30 +10,42 @@ pub use collector::CollectorRole;
 pub use connection::of_terminal;
 
 use crate::paths::Paths;
-use crate::settings::{ConfigError, Problem, Settings};
+use crate::settings::{Problem, Settings, table};
 
-/// Everything that is wrong with the settings of any role, beyond what each setting by itself shows.
-#[must_use]
-pub fn check(settings: &Settings, paths: &Paths) -> Vec<Problem> {
-    let mut problems = AggregatorRole::from_settings(settings, paths)
-        .err()
-        .unwrap_or_default();
-    problems.extend(CollectorRole::remote(settings).err().unwrap_or_default());
-    problems.extend(of_terminal(settings).err().unwrap_or_default());
-    problems
+/// Checks what every role would make of the settings, beyond what each setting by itself shows.
+///
+/// # Errors
+/// Everything that is wrong with any of them.
+pub fn check(settings: &Settings, paths: &Paths) -> Result<(), Vec<Problem>> {
+    let servers = both(
+        AggregatorRole::from_settings(settings, paths),
+        CollectorRole::remote(settings),
+    );
+    let terminal = of_terminal(settings).and_then(|remote| match remote {
+        Some(_) => Ok(()),
+        // Not needed without an address, but here everything is looked at.
+        None => settings
+            .secret(&table::TUI_TOKEN)
+            .map(drop)
+            .map_err(|problem| vec![problem]),
+    });
+    both(servers, terminal).map(drop)
 }
 
-/// The values of several parts, or the problems of all of them.
-pub(crate) fn all<A, B>(
+/// Two things, or the problems of both.
+///
+/// # Errors
+/// What is wrong with either.
+pub(crate) fn both<A, B>(
     first: Result<A, Vec<Problem>>,
     second: Result<B, Vec<Problem>>,
-) -> Result<(A, B), ConfigError> {
+) -> Result<(A, B), Vec<Problem>> {
     match (first, second) {
         (Ok(first), Ok(second)) => Ok((first, second)),
         (first, second) => {
             let mut problems = first.err().unwrap_or_default();
             problems.extend(second.err().unwrap_or_default());
-            Err(ConfigError::new(problems))
+            Err(problems)
         }
     }
 }

@@ -17,6 +17,8 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use sysmon_api::Secret;
+
 pub use example::example_file;
 pub use print::PrintFormat;
 pub use problem::{ConfigError, Origin, Problem};
@@ -50,7 +52,7 @@ pub struct FlagValue {
 }
 
 /// Everything that settings can come from, so that loading itself reads no global state.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// Files, lowest precedence first.
     pub files: Vec<FileSource>,
@@ -58,6 +60,17 @@ pub struct Sources {
     pub variables: Vec<(String, String)>,
     /// The command line.
     pub flags: Vec<FlagValue>,
+}
+
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the values: there are secrets among them.
+        formatter
+            .debug_struct("Sources")
+            .field("files", &self.files)
+            .field("flags", &self.flags)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What one setting is, and who said so.
@@ -81,12 +94,45 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-impl Settings {
-    /// Reads all sources.
+/// What came of reading the sources. The settings hold what is valid; where something is not, the next source or the
+/// default counts, so that what follows from the settings can be checked too and reported together.
+#[must_use = "the problems are not reported yet"]
+#[derive(Debug)]
+pub struct Loaded {
+    settings: Settings,
+    problems: Vec<Problem>,
+}
+
+impl Loaded {
+    /// The settings, when nothing is wrong with them.
     ///
     /// # Errors
     /// Every problem of every source: unknown names, values that do not parse, files that cannot be read.
-    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+    pub fn finish(self) -> Result<Settings, ConfigError> {
+        self.with(|_| Ok(())).map(|(settings, ())| settings)
+    }
+
+    /// The settings and what is made of them, when nothing is wrong with either.
+    ///
+    /// # Errors
+    /// Every problem of every source, and every one that comes up when something is made of them.
+    pub fn with<T>(
+        self,
+        make: impl FnOnce(&Settings) -> Result<T, Vec<Problem>>,
+    ) -> Result<(Settings, T), ConfigError> {
+        let mut problems = self.problems;
+        match make(&self.settings) {
+            Ok(made) if problems.is_empty() => return Ok((self.settings, made)),
+            Ok(_) => {}
+            Err(further) => problems.extend(further),
+        }
+        Err(ConfigError::new(problems))
+    }
+}
+
+impl Settings {
+    /// Reads all sources.
+    pub fn load(sources: &Sources) -> Loaded {
         let mut loader = Loader::default();
         loader.take_defaults();
         for source in &sources.files {
@@ -96,7 +142,28 @@ impl Settings {
         for flag in &sources.flags {
             loader.take_flag(flag);
         }
-        loader.finish()
+        Loaded {
+            settings: loader.settings,
+            problems: loader.problems,
+        }
+    }
+
+    /// A secret, read from its file now if it is in one.
+    ///
+    /// # Errors
+    /// When its file cannot be read or holds something else.
+    pub fn secret(&self, setting: &Setting<Secret>) -> Result<Option<Secret>, Problem> {
+        let Some(Effective { raw, .. }) = self.values.get(setting.name) else {
+            return Ok(None);
+        };
+        let Raw::SecretFile(path) = raw else {
+            return Ok(self.get(setting));
+        };
+        let content = std::fs::read_to_string(path)
+            .map_err(|error| self.problem(setting, format!("cannot read {}: {error}", path.display())))?;
+        Secret::parse(&Raw::Text(content.trim().into()))
+            .map(Some)
+            .map_err(|reason| self.problem(setting, format!("{}: {reason}", path.display())))
     }
 
     /// The value of a setting; `None` when it was not given and has no default.
@@ -166,20 +233,17 @@ impl Loader {
         }
     }
 
-    /// Takes the content of a file, trimmed, as the value of a secret.
+    /// Takes the path of a file that holds a secret over what was there.
     pub(crate) fn take_secret_file(
         &mut self,
         setting: &'static dyn AnySetting,
         path: PathBuf,
         origin: Origin,
     ) {
-        match std::fs::read_to_string(&path) {
-            Ok(content) => self.take(setting, Raw::Text(content.trim().into()), origin),
-            Err(error) => self.problem(
-                origin,
-                format!("{}: cannot read {}: {error}", setting.name(), path.display()),
-            ),
-        }
+        let raw = Raw::SecretFile(path);
+        self.settings
+            .values
+            .insert(setting.name(), Effective { raw, origin });
     }
 
     pub(crate) fn problem(&mut self, origin: Origin, message: impl Into<String>) {
@@ -188,14 +252,6 @@ impl Loader {
 
     pub(crate) fn warning(&mut self, origin: Origin, message: impl Into<String>) {
         self.settings.warnings.push(Problem::new(origin, message));
-    }
-
-    fn finish(self) -> Result<Settings, ConfigError> {
-        if self.problems.is_empty() {
-            Ok(self.settings)
-        } else {
-            Err(ConfigError::new(self.problems))
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::exit::{Failure, ONCE_FAILURE};
 use crate::lifecycle::Signals;
 use crate::paths::Paths;
 use crate::roles::{self, CollectorRole};
-use crate::settings::{ConfigError, Settings, table};
+use crate::settings::{Problem, Settings, table};
 use crate::{output, telemetry};
 
 /// How long the roles of an embedded console may take to end.
@@ -30,8 +30,8 @@ const WIDTH_DEFAULT: usize = 100;
 /// What is wrong with the configuration, or what failed.
 pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
     let paths = Paths::of_user();
-    let settings = load(&paths, command_line.config.as_ref(), command_line.flags())?;
-    let source = Source::choose(&settings, &paths, command_line.once)?;
+    let loaded = load(&paths, command_line.config.as_ref(), command_line.flags());
+    let (settings, source) = loaded.with(|settings| Source::choose(settings, &paths, command_line.once))?;
     log(&settings, &paths)?;
     let runtime = if source.roles.is_some() {
         beside_the_terminal()
@@ -59,8 +59,8 @@ struct Source {
 }
 
 impl Source {
-    fn choose(settings: &Settings, paths: &Paths, is_once: bool) -> Result<Self, ConfigError> {
-        let remote = roles::of_terminal(settings).map_err(ConfigError::new)?;
+    fn choose(settings: &Settings, paths: &Paths, is_once: bool) -> Result<Self, Vec<Problem>> {
+        let remote = roles::of_terminal(settings)?;
         if let Some((endpoint, client)) = remote {
             return Ok(Self {
                 name: endpoint
@@ -77,7 +77,7 @@ impl Source {
         } else {
             Sharing::Shared
         };
-        let collector = CollectorRole::local(settings, &table::TUI_INTERVAL).map_err(ConfigError::new)?;
+        let collector = CollectorRole::local(settings, &table::TUI_INTERVAL)?;
         let embedded = Embedded::new(collector, Places::of_user(paths), sharing);
         Ok(Self {
             name: "this machine".into(),

@@ -1,5 +1,6 @@
 //! The public interface as a client in another language sees it, generated from the `.proto` files.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 #[path = "system/support.rs"]
 #[expect(dead_code, reason = "shared with the system tests, which use all of it")]

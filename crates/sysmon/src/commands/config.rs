@@ -7,23 +7,16 @@ use crate::exit::Failure;
 use crate::output;
 use crate::paths::Paths;
 use crate::roles;
-use crate::settings::{ConfigError, Settings, example_file};
+use crate::settings::{Loaded, example_file};
 
-pub(super) fn run(
-    command: &ConfigCommand,
-    settings: Result<Settings, ConfigError>,
-    paths: &Paths,
-) -> Result<ExitCode, Failure> {
+pub(super) fn run(command: &ConfigCommand, loaded: Loaded, paths: &Paths) -> Result<ExitCode, Failure> {
     match command {
         ConfigCommand::Example => output::print(&example_file())?,
         ConfigCommand::Check => {
-            let problems = roles::check(&settings?, paths);
-            if !problems.is_empty() {
-                return Err(ConfigError::new(problems).into());
-            }
+            loaded.with(|settings| roles::check(settings, paths))?;
             output::print("configuration is valid\n")?;
         }
-        ConfigCommand::Print { format } => output::print(&settings?.print(*format))?,
+        ConfigCommand::Print { format } => output::print(&loaded.finish()?.print(*format))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use sysmon_api::{Client, ClientConfig, Endpoint};
+use sysmon_api::{Client, ClientConfig, Endpoint, InProcess};
 use tokio::runtime::{Builder, Runtime};
 
 use super::single_threaded;
@@ -12,46 +12,52 @@ use crate::exit::Failure;
 use crate::lifecycle::{Running, Signals};
 use crate::paths::Paths;
 use crate::roles::{self, AggregatorRole, CollectorRole};
-use crate::settings::{ConfigError, Settings, table};
+use crate::settings::{Loaded, Settings, table};
 use crate::telemetry;
 
 /// More threads than this only take turns at the one owner of the state.
 const WORKERS_MAX: usize = 4;
 
-pub(super) fn collector(settings: &Settings) -> Result<ExitCode, Failure> {
-    let (collector, client) = CollectorRole::remote(settings).map_err(ConfigError::new)?;
-    run(settings, single_threaded()?, async |running| {
+pub(super) fn collector(loaded: Loaded) -> Result<ExitCode, Failure> {
+    let (settings, (collector, client)) = loaded.with(CollectorRole::remote)?;
+    run(&settings, single_threaded()?, async |running| {
         running.spawn("the collector", collector.run(client, running.shutdown.clone()));
         Ok(())
     })
 }
 
-pub(super) fn aggregator(settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
-    let role = AggregatorRole::from_settings(settings, paths).map_err(ConfigError::new)?;
-    run(settings, multi_threaded()?, async |running| {
-        let (aggregator, owner) = roles::aggregator(running.shutdown.clone()).map_err(Failure::runtime)?;
-        let server = role.bind(Arc::new(aggregator)).await?;
-        running.spawn("the aggregator", ending(owner));
-        running.spawn("the server", server.serve(running.shutdown.clone()));
+pub(super) fn aggregator(loaded: Loaded, paths: &Paths) -> Result<ExitCode, Failure> {
+    let (settings, role) = loaded.with(|settings| AggregatorRole::from_settings(settings, paths))?;
+    run(&settings, multi_threaded()?, async |running| {
+        serve(running, role).await?;
         Ok(())
     })
 }
 
-pub(super) fn up(settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
-    let (role, collector) = roles::all(
-        AggregatorRole::from_settings(settings, paths),
-        CollectorRole::local(settings, &table::COLLECTOR_INTERVAL),
-    )?;
-    run(settings, multi_threaded()?, async |running| {
-        let (aggregator, owner) = roles::aggregator(running.shutdown.clone()).map_err(Failure::runtime)?;
-        let mut server = role.bind(Arc::new(aggregator)).await?;
-        let client = Client::new(ClientConfig::new(Endpoint::in_process(server.in_process())));
+pub(super) fn up(loaded: Loaded, paths: &Paths) -> Result<ExitCode, Failure> {
+    let (settings, (role, collector)) = loaded.with(|settings| {
+        roles::both(
+            AggregatorRole::from_settings(settings, paths),
+            CollectorRole::local(settings, &table::COLLECTOR_INTERVAL),
+        )
+    })?;
+    run(&settings, multi_threaded()?, async |running| {
+        let in_process = serve(running, role).await?;
+        let client = Client::new(ClientConfig::new(Endpoint::in_process(in_process)));
         let client = client.map_err(Failure::runtime)?;
-        running.spawn("the aggregator", ending(owner));
-        running.spawn("the server", server.serve(running.shutdown.clone()));
         running.spawn("the collector", collector.run(client, running.shutdown.clone()));
         Ok(())
     })
+}
+
+/// Starts the server, and what is behind it; returns the way to it that stays in the process.
+async fn serve(running: &mut Running, role: AggregatorRole) -> Result<InProcess, Failure> {
+    let (aggregator, owner) = roles::aggregator(running.shutdown.clone()).map_err(Failure::runtime)?;
+    let mut server = role.bind(Arc::new(aggregator)).await?;
+    let in_process = server.in_process();
+    running.spawn("the aggregator", ending(owner));
+    running.spawn("the server", server.serve(running.shutdown.clone()));
+    Ok(in_process)
 }
 
 /// Starts the log, then the roles, then waits for the end.

@@ -27,7 +27,7 @@ impl CollectorRole {
                 settings.problem(&table::COLLECTOR_AGGREGATOR, "give an address"),
             ]),
         });
-        super::all(role, client).map_err(|error| error.problems().to_vec())
+        super::both(role, client)
     }
 
     /// A collector that reports to a server in its own process, at the interval of a setting.

@@ -50,7 +50,7 @@ pub(super) fn connection(
         return Ok(None);
     };
     let config = ClientConfig {
-        token: settings.get(of.token),
+        token: settings.secret(of.token).map_err(|problem| vec![problem])?,
         tls_ca: settings.get(of.tls_ca),
         insecure: settings.get(of.insecure).unwrap_or(false),
         ..ClientConfig::new(endpoint.clone())

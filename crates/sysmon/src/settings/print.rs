@@ -45,6 +45,13 @@ impl Settings {
         let key = setting.key();
         match self.effective(setting) {
             None => format!("# {key} is not set"),
+            Some(Effective {
+                raw: Raw::SecretFile(path),
+                origin,
+            }) => {
+                let path = toml::Value::from(path.to_string_lossy().into_owned());
+                format!("{key}_file = {path}  # {origin}")
+            }
             // As a comment, so that the output used as a file does not set the secret to stars.
             Some(Effective { origin, .. }) if setting.is_secret() => {
                 format!("# {key} = \"{REDACTED}\"  # {origin}")
@@ -86,6 +93,7 @@ pub(super) fn to_toml(setting: &dyn AnySetting, raw: &Raw) -> String {
 
 fn to_json(setting: &dyn AnySetting, raw: &Raw) -> serde_json::Value {
     match (setting.shape(), raw) {
+        (_, Raw::SecretFile(path)) => serde_json::json!({ "file": path.to_string_lossy() }),
         _ if setting.is_secret() => REDACTED.into(),
         (Shape::Switch, Raw::Text(text)) => (text == "true").into(),
         (Shape::Text, Raw::Text(text)) => text.clone().into(),

@@ -19,8 +19,16 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
+fn of_variables(pairs: &[(&str, &str)]) -> Sources {
+    Sources {
+        variables: variables(pairs),
+        ..Sources::default()
+    }
+}
+
 fn problems(sources: &Sources) -> Vec<String> {
     Settings::load(sources)
+        .finish()
         .unwrap_err()
         .problems()
         .iter()
@@ -34,7 +42,7 @@ fn a_flag_goes_before_a_variable_before_the_later_file_before_the_earlier_before
     let text = |seconds: u8| format!("[collector]\ninterval = \"{seconds}s\"\n");
     let mut sources = Sources::default();
     let interval = |sources: &Sources| {
-        let settings = Settings::load(sources).unwrap();
+        let settings = Settings::load(sources).finish().unwrap();
         let Interval(interval) = settings.get(&table::COLLECTOR_INTERVAL).unwrap();
         (
             interval.as_secs(),
@@ -126,15 +134,11 @@ fn a_file_that_is_no_toml_names_the_line_and_still_reports_the_rest() {
 }
 
 #[test]
-fn a_secret_comes_from_a_file_and_is_never_shown() {
+fn a_secret_comes_from_a_variable_or_a_file_and_is_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("token");
     std::fs::write(&secret, "sm_abc123\n").unwrap();
     let secret = secret.to_str().unwrap();
-    let by_variable = Sources {
-        variables: variables(&[("SYSMON_COLLECTOR_TOKEN_FILE", secret)]),
-        ..Sources::default()
-    };
     let by_file = Sources {
         files: vec![file(
             folder.path(),
@@ -143,40 +147,63 @@ fn a_secret_comes_from_a_file_and_is_never_shown() {
         )],
         ..Sources::default()
     };
-    for sources in [by_variable, by_file] {
-        let settings = Settings::load(&sources).unwrap();
-        assert_eq!(
-            settings.get(&table::COLLECTOR_TOKEN).unwrap().reveal(),
-            "sm_abc123"
-        );
-        let shown = [
+    for (sources, shown) in [
+        (of_variables(&[("SYSMON_COLLECTOR_TOKEN", "sm_abc123")]), "***"),
+        (of_variables(&[("SYSMON_COLLECTOR_TOKEN_FILE", secret)]), secret),
+        (by_file, secret),
+    ] {
+        let settings = Settings::load(&sources).finish().unwrap();
+        let token = settings.secret(&table::COLLECTOR_TOKEN).unwrap().unwrap();
+        assert_eq!(token.reveal(), "sm_abc123");
+        for text in [
             format!("{settings:?}"),
-            format!("{:?}", settings.get(&table::COLLECTOR_TOKEN)),
             settings.print(PrintFormat::Toml),
             settings.print(PrintFormat::Json),
-        ];
-        for text in shown {
-            assert!(!text.contains("abc123") && text.contains("***"), "{text}");
+        ] {
+            assert!(!text.contains("abc123") && text.contains(shown), "{text}");
         }
+        assert!(!format!("{token:?} {sources:?}").contains("abc123"));
     }
-    let both = variables(&[
+    let both = of_variables(&[
         ("SYSMON_COLLECTOR_TOKEN_FILE", secret),
         ("SYSMON_COLLECTOR_TOKEN", "sm_x"),
     ]);
-    assert_eq!(
-        problems(&Sources {
-            variables: both,
-            ..Sources::default()
-        })
-        .len(),
-        1
-    );
-    let broken = variables(&[("SYSMON_COLLECTOR_TOKEN", "has a space")]);
-    let problems = problems(&Sources {
-        variables: broken,
+    assert_eq!(problems(&both).len(), 1);
+    let broken = problems(&of_variables(&[("SYSMON_COLLECTOR_TOKEN", "has a space")]));
+    assert!(!broken[0].contains("has a space"), "{broken:?}");
+}
+
+#[test]
+fn a_secret_file_is_read_only_by_who_needs_it_and_then_its_absence_is_told() {
+    let sources = Sources {
+        variables: variables(&[("SYSMON_COLLECTOR_TOKEN_FILE", "/nonexistent/token")]),
         ..Sources::default()
-    });
-    assert!(!problems[0].contains("has a space"), "{problems:?}");
+    };
+    let settings = Settings::load(&sources).finish().unwrap();
+    let problem = settings.secret(&table::COLLECTOR_TOKEN).unwrap_err().to_string();
+    assert!(
+        problem.starts_with("SYSMON_COLLECTOR_TOKEN_FILE: collector.token: cannot read /nonexistent/token"),
+        "{problem}"
+    );
+    assert_eq!(settings.secret(&table::TUI_TOKEN), Ok(None));
+}
+
+#[test]
+fn what_follows_from_the_settings_is_reported_with_what_is_wrong_with_them() {
+    let sources = Sources {
+        variables: variables(&[("SYSMON_COLLECTOR_INTERVAL", "5x")]),
+        ..Sources::default()
+    };
+    let further = |settings: &Settings| -> Result<(), _> {
+        assert_eq!(
+            settings.get(&table::COLLECTOR_INTERVAL).unwrap().0.as_secs(),
+            5,
+            "the default"
+        );
+        Err(vec![settings.problem(&table::AGGREGATOR_LISTEN, "further")])
+    };
+    let error = Settings::load(&sources).with(further).unwrap_err();
+    assert_eq!(error.problems().len(), 2, "{error}");
 }
 
 #[test]
@@ -190,13 +217,13 @@ fn what_is_printed_is_a_file_that_gives_the_same_settings() {
         ]),
         ..Sources::default()
     };
-    let first = Settings::load(&sources).unwrap();
+    let first = Settings::load(&sources).finish().unwrap();
     let printed = first.print(PrintFormat::Toml);
     let again = Sources {
         files: vec![file(folder.path(), "a.toml", &printed)],
         ..Sources::default()
     };
-    let second = Settings::load(&again).unwrap();
+    let second = Settings::load(&again).finish().unwrap();
     assert_eq!(
         first.get(&table::COLLECTOR_LABELS),
         second.get(&table::COLLECTOR_LABELS)
@@ -225,7 +252,7 @@ fn the_example_file_is_valid_when_every_setting_in_it_is_put_in_force() {
         files: vec![file(folder.path(), "a.toml", &uncommented)],
         ..Sources::default()
     };
-    let settings = Settings::load(&sources).unwrap();
+    let settings = Settings::load(&sources).finish().unwrap();
     for setting in TABLE {
         let effective = settings.effective(*setting).unwrap();
         assert!(
@@ -248,6 +275,7 @@ fn foreign_variables_of_our_name_are_no_error() {
         variables: variables(&foreign),
         ..Sources::default()
     })
+    .finish()
     .unwrap();
     assert_eq!(settings.warnings().len(), 2, "{:?}", settings.warnings());
 }
@@ -263,7 +291,7 @@ fn paths_in_a_file_are_relative_to_it() {
         )],
         ..Sources::default()
     };
-    let settings = Settings::load(&sources).unwrap();
+    let settings = Settings::load(&sources).finish().unwrap();
     assert_eq!(
         settings.get(&table::AGGREGATOR_TLS_CERT),
         Some(folder.path().join("cert.pem"))

@@ -46,6 +46,7 @@ fn text(raw: &Raw) -> Result<&str, String> {
         Raw::Text(text) if text.is_empty() => Err("the value is empty".into()),
         Raw::Text(text) => Ok(text),
         Raw::Pairs(_) => Err("a table is no single value".into()),
+        Raw::SecretFile(_) => Err("a file is named instead of the value".into()),
     }
 }
 

@@ -108,10 +108,14 @@ async fn secrets_come_from_files_and_are_never_printed() {
     std::fs::write(&secret, "sysmon_geheim\n").unwrap();
     for format in ["toml", "json"] {
         let mut command = home.sysmon(&["config", "print", "--format", format]);
-        let finished = finish(command.env("SYSMON_COLLECTOR_TOKEN_FILE", &secret)).await;
+        command
+            .env("SYSMON_COLLECTOR_TOKEN_FILE", &secret)
+            .env("SYSMON_TUI_TOKEN", "sysmon_geheim");
+        let printed = finish(&mut command).await.stdout;
+        assert!(!printed.contains("geheim"), "{printed}");
         assert!(
-            finished.stdout.contains("***") && !finished.stdout.contains("geheim"),
-            "{finished:?}"
+            printed.contains("***") && printed.contains(secret.to_str().unwrap()),
+            "{printed}"
         );
     }
     let mut missing = home.sysmon(&["config", "check"]);
@@ -122,6 +126,23 @@ async fn secrets_come_from_files_and_are_never_printed() {
             .stderr
             .contains("SYSMON_TUI_TOKEN_FILE: tui.token: cannot read"),
         "{finished:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_secret_that_only_the_collector_may_read_is_no_obstacle_to_the_others() {
+    let home = Home::new();
+    home.configure("[collector]\ntoken_file = \"/nonexistent/token\"\n");
+    home.start_aggregator(&[]).await;
+    let once = finish(&mut home.sysmon_tui(&["--once"])).await;
+    assert_eq!(once.code, Some(0), "{once:?}");
+    let collector = finish(&mut home.sysmon(&["collector"])).await;
+    assert_eq!(collector.code, Some(64), "{collector:?}");
+    assert!(
+        collector
+            .stderr
+            .contains("sysmon.toml:2: collector.token: cannot read"),
+        "{collector:?}"
     );
 }
 

@@ -30,6 +30,7 @@ fn console(home: &Home, machine: &str) -> (Embedded, EmbeddedRoles) {
         variables,
         ..Sources::default()
     })
+    .finish()
     .unwrap();
     let collector = CollectorRole::local(&settings, &table::TUI_INTERVAL).unwrap();
     let embedded = Embedded::new(collector, places(home), Sharing::Shared);

@@ -1,4 +1,5 @@
 //! The real programs, each in a process of its own, with folders of its own: nothing of the user's is touched.
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 #[cfg(unix)]
 mod cluster;
