@@ -15,6 +15,8 @@ pub struct Options {
     pub no_color: bool,
     /// What is watched, for the title: `this machine`, or host and port.
     pub source_name: String,
+    /// Whether the collector of this machine runs in this process: then its machine is opened at once.
+    pub is_local: bool,
     /// A filter to start with.
     pub filter: Option<String>,
 }

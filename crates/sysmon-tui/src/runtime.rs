@@ -58,8 +58,13 @@ pub async fn run(
     let (events_in, events) = mpsc::channel(EVENT_QUEUE);
     let (commands, commands_out) = mpsc::channel(COMMAND_QUEUE);
     let link = tokio::spawn(keep_connected(connect, commands_out, events_in));
+    let state = State::new(&options.source_name, options.filter.as_deref());
     let mut client = Client {
-        state: State::new(&options.source_name, options.filter.as_deref()),
+        state: if options.is_local {
+            state.opening_only_machine()
+        } else {
+            state
+        },
         theme,
         events,
         commands,

@@ -98,6 +98,8 @@ pub struct State {
     pub(crate) notice: Option<Notice>,
     /// Whether the person has pressed anything: then the view is theirs to choose.
     pub(crate) touched: bool,
+    /// Whether a fleet of one is opened by itself: it is the machine that the person sits at.
+    pub(crate) opens_only_machine: bool,
     dirty: bool,
 }
 
@@ -127,8 +129,16 @@ impl State {
             choosing_sort: false,
             notice: None,
             touched: false,
+            opens_only_machine: false,
             dirty: true,
         }
+    }
+
+    /// The same, but a fleet of one opens its machine by itself.
+    #[must_use]
+    pub fn opening_only_machine(mut self) -> Self {
+        self.opens_only_machine = true;
+        self
     }
 
     /// Notes that the screen no longer shows the state.

@@ -11,6 +11,7 @@ use crossterm::terminal::{
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal};
 
 type Backend = CrosstermBackend<BufWriter<Stdout>>;
@@ -65,7 +66,10 @@ impl Screen {
     /// # Errors
     /// When the terminal is gone.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // `Terminal::clear` would ask the terminal where its cursor is, and wait for an answer that a slow link delays
+        // or the next key press garbles; taking the same size over again clears without asking.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 
     /// Gives the terminal back, stops this process until it is continued, and takes the terminal again.

@@ -90,6 +90,9 @@ impl Bench {
             "sysmon-tui --connect, machine view",
             &format!("{client} --connect http://127.0.0.1:{watched}"),
         )?;
+        // Of a fleet of one it shows the table; the machine is what is measured.
+        let session = format!("s{}", self.subjects.len() - 1);
+        self.tmux(&["send-keys", "-t", &session, "Enter"])?;
         self.terminal("sysmon-tui, everything embedded", &client)?;
         self.terminal_peer("btop", "btop")?;
         self.terminal_peer("htop", "htop -d 10")?;

@@ -197,7 +197,10 @@ impl Screen<'_> {
         }
         .draw(pen, area);
         if area.height >= 6 {
-            let span = format!("{} ago", format_duration((axis.window_ms() + 30_000) / 60_000 * 60));
+            let span = format!(
+                "{} ago",
+                format_duration((axis.window_ms() + 30_000) / 60_000 * 60)
+            );
             let faint = pen.theme.faint();
             pen.text(
                 area.x + SCALE_WIDTH + 1,

@@ -73,9 +73,10 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
     effects
 }
 
-/// A fleet of one needs no table: its machine is opened, unless the person has chosen otherwise.
+/// Somebody who starts the console of this machine wants to see it: it is opened, unless the person has chosen otherwise.
 fn open_only_machine(state: &mut State) -> Vec<Effect> {
-    if state.touched
+    if !state.opens_only_machine
+        || state.touched
         || state.view != View::Fleet
         || !state.fleet.is_complete()
         || state.fleet.machines().len() != 1

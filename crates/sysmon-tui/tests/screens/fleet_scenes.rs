@@ -12,7 +12,10 @@ fn fleet(size: (u16, u16)) -> World {
 
 fn at_every_size(name: &str, scene: impl Fn((u16, u16)) -> World) {
     for (width, height) in SIZES {
-        insta::assert_snapshot!(format!("{name}_{width}x{height}"), scene((width, height)).screen());
+        insta::assert_snapshot!(
+            format!("{name}_{width}x{height}"),
+            scene((width, height)).screen()
+        );
     }
 }
 
@@ -45,7 +48,9 @@ fn an_empty_fleet_tells_how_to_start_a_collector() {
 fn a_lost_connection_keeps_the_old_values_with_their_age() {
     at_every_size("disconnected", |size| {
         let mut world = fleet(size);
-        world.failed("cannot reach http://prod:50051: connection refused", false).at(NOW + 12_000);
+        world
+            .failed("cannot reach http://prod:50051: connection refused", false)
+            .at(NOW + 12_000);
         world
     });
 }
@@ -54,7 +59,12 @@ fn a_lost_connection_keeps_the_old_values_with_their_age() {
 fn somebody_who_is_not_allowed_is_told_what_to_do() {
     at_every_size("refused", |size| {
         let mut world = World::new(size);
-        world.failed("no token was given; ask for one made with `sysmon tokens create`", true).at(NOW + 5_000);
+        world
+            .failed(
+                "no token was given; ask for one made with `sysmon tokens create`",
+                true,
+            )
+            .at(NOW + 5_000);
         world
     });
 }
@@ -83,10 +93,21 @@ fn choosing_a_sort_names_the_columns() {
     let mut world = fleet((80, 24));
     world.keys("sn");
     let screen = world.screen();
-    let rows: Vec<usize> = ["batch-node", "db-002", "edge-31", "web-004", "web-9", "web-10", "web-017"]
-        .map(|name| screen.find(name).unwrap())
-        .into();
-    assert!(rows.is_sorted(), "names in the order that people count:\n{screen}");
+    let rows: Vec<usize> = [
+        "batch-node",
+        "db-002",
+        "edge-31",
+        "web-004",
+        "web-9",
+        "web-10",
+        "web-017",
+    ]
+    .map(|name| screen.find(name).unwrap())
+    .into();
+    assert!(
+        rows.is_sorted(),
+        "names in the order that people count:\n{screen}"
+    );
 }
 
 #[test]

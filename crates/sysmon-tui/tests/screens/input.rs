@@ -21,9 +21,17 @@ fn subscriptions(world: &World) -> Vec<u32> {
 
 fn click(world: &mut World, needle: &str) {
     let screen = world.screen();
-    let (row, line) = screen.lines().enumerate().find(|(_, line)| line.contains(needle)).unwrap();
+    let (row, line) = screen
+        .lines()
+        .enumerate()
+        .find(|(_, line)| line.contains(needle))
+        .unwrap();
     let column = sysmon_core::display_width(&line[..line.find(needle).unwrap()]);
-    let mouse = Mouse { action: MouseAction::Press, column: u16::try_from(column).unwrap(), row: u16::try_from(row).unwrap() };
+    let mouse = Mouse {
+        action: MouseAction::Press,
+        column: u16::try_from(column).unwrap(),
+        row: u16::try_from(row).unwrap(),
+    };
     world.event(Event::Mouse(mouse));
 }
 
@@ -37,13 +45,20 @@ fn a_click_selects_a_second_one_opens_and_a_heading_sorts() {
     let mut world = fleet();
     click(&mut world, "MEM");
     let screen = world.screen();
-    assert!(screen.find("db-002").unwrap() < screen.find("web-017").unwrap(), "{screen}");
+    assert!(
+        screen.find("db-002").unwrap() < screen.find("web-017").unwrap(),
+        "{screen}"
+    );
 }
 
 #[test]
 fn the_wheel_moves_the_cursor() {
     let mut world = fleet();
-    world.event(Event::Mouse(Mouse { action: MouseAction::WheelDown, column: 5, row: 5 }));
+    world.event(Event::Mouse(Mouse {
+        action: MouseAction::WheelDown,
+        column: 5,
+        row: 5,
+    }));
     world.key(KeyCode::Enter);
     assert_eq!(subscriptions(&world), [2]);
 }
@@ -63,10 +78,27 @@ fn q_quits_but_is_a_letter_while_typing_and_control_c_always_quits() {
 #[test]
 fn every_update_is_acknowledged_and_a_gap_asks_for_a_snapshot() {
     let mut world = fleet();
-    let received = wire::UpdateReceived { subscription: 1, number: 1 };
-    assert_eq!(world.effects, [Effect::Send(wire::command::Body::UpdateReceived(received))]);
-    let gap = wire::MachineUpdate { machine: 1, sequence: 200, follows_sequence: 199, ..Default::default() };
-    world.update(wire::Update { subscription: 1, number: 2, now_unix_ms: NOW, machines: vec![gap], ..Default::default() });
+    let received = wire::UpdateReceived {
+        subscription: 1,
+        number: 1,
+    };
+    assert_eq!(
+        world.effects,
+        [Effect::Send(wire::command::Body::UpdateReceived(received))]
+    );
+    let gap = wire::MachineUpdate {
+        machine: 1,
+        sequence: 200,
+        follows_sequence: 199,
+        ..Default::default()
+    };
+    world.update(wire::Update {
+        subscription: 1,
+        number: 2,
+        now_unix_ms: NOW,
+        machines: vec![gap],
+        ..Default::default()
+    });
     assert_eq!(subscriptions(&world), [1]);
 }
 
@@ -74,7 +106,10 @@ fn every_update_is_acknowledged_and_a_gap_asks_for_a_snapshot() {
 fn after_a_lost_connection_everything_on_screen_is_asked_for_again() {
     let mut world = fleet();
     world.key(KeyCode::Enter);
-    world.event(Event::Link(LinkEvent::Failed { reason: "gone".into(), permanent: false }));
+    world.event(Event::Link(LinkEvent::Failed {
+        reason: "gone".into(),
+        permanent: false,
+    }));
     world.connected();
     assert_eq!(subscriptions(&world), [1, 2]);
 }

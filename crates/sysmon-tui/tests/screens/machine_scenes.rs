@@ -30,21 +30,39 @@ fn series() -> Vec<(SeriesKey, f64)> {
     .map(|(metric, value)| (SeriesKey::plain(metric), value))
     .into();
     for core in 0..16 {
-        series.push((SeriesKey::of(M::CpuCoreBusy, &core.to_string()), f64::from(core) * 6.6));
+        series.push((
+            SeriesKey::of(M::CpuCoreBusy, &core.to_string()),
+            f64::from(core) * 6.6,
+        ));
     }
     for (interface, receive, transmit) in [("eth0", 12_400_000.0, 3_100_000.0), ("lo", 88_000.0, 88_000.0)] {
         series.push((SeriesKey::of(M::NetworkReceive, interface), receive));
         series.push((SeriesKey::of(M::NetworkTransmit, interface), transmit));
         series.push((SeriesKey::of(M::NetworkReceiveErrors, interface), 0.0));
-        series.push((SeriesKey::of(M::NetworkReceiveDrops, interface), if interface == "eth0" { 2.5 } else { 0.0 }));
+        series.push((
+            SeriesKey::of(M::NetworkReceiveDrops, interface),
+            if interface == "eth0" { 2.5 } else { 0.0 },
+        ));
     }
-    for (metric, value) in [(M::DiskRead, 1_200_000.0), (M::DiskWrite, 88e6), (M::DiskUtilisation, 71.0), (M::DiskAwait, 9.08)] {
+    for (metric, value) in [
+        (M::DiskRead, 1_200_000.0),
+        (M::DiskWrite, 88e6),
+        (M::DiskUtilisation, 71.0),
+        (M::DiskAwait, 9.08),
+    ] {
         series.push((SeriesKey::of(metric, "nvme0n1"), value));
     }
-    for (mount, percent, free) in [("/", 91.0, 18e9), ("/srv/データ", 44.0, 2e12), ("/boot", 31.0, 3e8)] {
+    for (mount, percent, free) in [
+        ("/", 91.0, 18e9),
+        ("/srv/データ", 44.0, 2e12),
+        ("/boot", 31.0, 3e8),
+    ] {
         series.push((SeriesKey::of(M::MountUsedPercent, mount), percent));
         series.push((SeriesKey::of(M::MountAvailable, mount), free));
-        series.push((SeriesKey::of(M::MountTotal, mount), free * 100.0 / (100.0 - percent)));
+        series.push((
+            SeriesKey::of(M::MountTotal, mount),
+            free * 100.0 / (100.0 - percent),
+        ));
         series.push((SeriesKey::of(M::MountInodesUsedPercent, mount), 7.0));
     }
     series.push((SeriesKey::of(M::Temperature, "k10temp Tctl"), 71.2));
@@ -52,12 +70,29 @@ fn series() -> Vec<(SeriesKey, f64)> {
     series
 }
 
-fn process(pid: u32, user: &str, command: &str, cpu: Option<f32>, memory: u64, state: ProcessState) -> Process {
+fn process(
+    pid: u32,
+    user: &str,
+    command: &str,
+    cpu: Option<f32>,
+    memory: u64,
+    state: ProcessState,
+) -> Process {
     Process {
-        key: ProcessKey { pid, start_ms: u64::from(pid) },
+        key: ProcessKey {
+            pid,
+            start_ms: u64::from(pid),
+        },
         parent_pid: 1,
         user: user.into(),
-        name: command.split(' ').next().unwrap().rsplit('/').next().unwrap().into(),
+        name: command
+            .split(' ')
+            .next()
+            .unwrap()
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .into(),
         command: command.into(),
         state,
         cpu_percent: cpu,
@@ -70,29 +105,87 @@ fn process(pid: u32, user: &str, command: &str, cpu: Option<f32>, memory: u64, s
 
 fn processes() -> wire::ProcessUpdate {
     let mut changed = vec![
-        process(4_121, "app", "/usr/bin/java -jar checkout.jar", Some(640.0), 8_700_000_000, ProcessState::Running),
-        process(988, "root", "/usr/bin/containerd", Some(12.0), 125_000_000, ProcessState::Sleeping),
-        process(77, "postgres", "postgres: writer \u{1b}[31mred", Some(3.3), 64_000_000, ProcessState::Blocked),
+        process(
+            4_121,
+            "app",
+            "/usr/bin/java -jar checkout.jar",
+            Some(640.0),
+            8_700_000_000,
+            ProcessState::Running,
+        ),
+        process(
+            988,
+            "root",
+            "/usr/bin/containerd",
+            Some(12.0),
+            125_000_000,
+            ProcessState::Sleeping,
+        ),
+        process(
+            77,
+            "postgres",
+            "postgres: writer \u{1b}[31mred",
+            Some(3.3),
+            64_000_000,
+            ProcessState::Blocked,
+        ),
         process(9_001, "app", "defunct", None, 0, ProcessState::Zombie),
     ];
-    changed.extend((100..140).map(|pid| process(pid, "nobody", "sleep 3600", Some(0.0), 1 << 20, ProcessState::Sleeping)));
-    let totals = ProcessTotals { processes: 44, threads: 912, running: 1, blocked: 1, zombies: 1 };
-    let delta = ProcessDelta { replace: true, complete: true, changed, removed: Vec::new(), totals };
+    changed.extend((100..140).map(|pid| {
+        process(
+            pid,
+            "nobody",
+            "sleep 3600",
+            Some(0.0),
+            1 << 20,
+            ProcessState::Sleeping,
+        )
+    }));
+    let totals = ProcessTotals {
+        processes: 44,
+        threads: 912,
+        running: 1,
+        blocked: 1,
+        zombies: 1,
+    };
+    let delta = ProcessDelta {
+        replace: true,
+        complete: true,
+        changed,
+        removed: Vec::new(),
+        totals,
+    };
     processes_to_wire(&delta, &ProcessTable::default())
 }
 
 fn opened(size: (u16, u16)) -> World {
     let mut world = World::new(size);
-    world.connected().update(fleet_snapshot(&FLEET)).keys("sw").keys("gg").key(KeyCode::Down).key(KeyCode::Enter);
+    world
+        .connected()
+        .update(fleet_snapshot(&FLEET))
+        .keys("sw")
+        .keys("gg")
+        .key(KeyCode::Down)
+        .key(KeyCode::Enter);
     let mut machine = FLEET[0].enter(series());
     machine.processes = Some(processes());
-    world.update(wire::Update { subscription: 2, number: 1, snapshot: true, now_unix_ms: NOW, machines: vec![machine], ..Default::default() });
+    world.update(wire::Update {
+        subscription: 2,
+        number: 1,
+        snapshot: true,
+        now_unix_ms: NOW,
+        machines: vec![machine],
+        ..Default::default()
+    });
     world
 }
 
 fn at_every_size(name: &str, scene: impl Fn((u16, u16)) -> World) {
     for (width, height) in SIZES {
-        insta::assert_snapshot!(format!("{name}_{width}x{height}"), scene((width, height)).screen());
+        insta::assert_snapshot!(
+            format!("{name}_{width}x{height}"),
+            scene((width, height)).screen()
+        );
     }
 }
 
@@ -106,7 +199,10 @@ fn everything_of_a_machine_has_its_place() {
 fn a_machine_in_ascii() {
     at_every_size("machine_ascii", |size| opened(size).ascii());
     let screen = opened((200, 60)).ascii().screen();
-    let ours: String = screen.lines().filter(|line| !line.contains("データ") && !line.contains('\u{fffd}')).collect();
+    let ours: String = screen
+        .lines()
+        .filter(|line| !line.contains("データ") && !line.contains('\u{fffd}'))
+        .collect();
     assert!(ours.is_ascii(), "{ours}");
 }
 
@@ -114,7 +210,9 @@ fn a_machine_in_ascii() {
 fn a_machine_that_fell_silent_is_grey_with_its_age() {
     at_every_size("machine_disconnected", |size| {
         let mut world = opened(size);
-        world.failed("the aggregator closed the connection", false).at(NOW + 75_000);
+        world
+            .failed("the aggregator closed the connection", false)
+            .at(NOW + 75_000);
         world
     });
 }
@@ -133,23 +231,37 @@ fn the_process_cursor_stays_on_its_process() {
 fn escape_peels_filter_cursor_and_view_one_by_one() {
     let mut world = opened((80, 24));
     world.keys("/sleep").key(KeyCode::Enter).key(KeyCode::Down);
-    for (expected, why) in [(false, "the filter goes first"), (false, "then the cursor"), (true, "then the view")] {
+    for (expected, why) in [
+        (false, "the filter goes first"),
+        (false, "then the cursor"),
+        (true, "then the view"),
+    ] {
         world.key(KeyCode::Escape);
-        let left = world.effects.iter().any(|effect| matches!(effect, Effect::Send(wire::command::Body::Unsubscribe(_))));
+        let left = world
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Send(wire::command::Body::Unsubscribe(_))));
         assert_eq!(left, expected, "{why}");
     }
     assert!(world.screen().contains("web-004"), "the fleet is back");
 }
 
 #[test]
-fn a_fleet_of_one_opens_its_machine_by_itself() {
-    let mut world = World::new((80, 24));
-    world.connected().update(fleet_snapshot(&FLEET[..1]));
-    let asked = world.effects.iter().any(|effect| {
-        matches!(effect, Effect::Send(wire::command::Body::Subscribe(subscribe)) if subscribe.machine_ids == ["web-017"])
-    });
-    assert!(asked, "{:?}", world.effects);
-    let mut touched = World::new((80, 24));
+fn the_own_machine_opens_by_itself_but_one_of_a_fleet_does_not() {
+    let opens = |world: &World| {
+        let own = |effect: &Effect| matches!(effect, Effect::Send(wire::command::Body::Subscribe(subscribe)) if subscribe.machine_ids == ["web-017"]);
+        world.effects.iter().any(own)
+    };
+    let mut own = World::new((80, 24)).local();
+    own.connected().update(fleet_snapshot(&FLEET[..1]));
+    assert!(opens(&own), "{:?}", own.effects);
+    let mut touched = World::new((80, 24)).local();
     touched.connected().keys("j").update(fleet_snapshot(&FLEET[..1]));
-    assert!(touched.screen().contains("MACHINE"), "whoever pressed a key has chosen the view");
+    assert!(!opens(&touched), "whoever pressed a key has chosen the view");
+    let mut remote = World::new((80, 24));
+    remote.connected().update(fleet_snapshot(&FLEET[..1]));
+    assert!(
+        !opens(&remote),
+        "the first of many that report is not the only one"
+    );
 }

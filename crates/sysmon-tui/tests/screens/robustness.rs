@@ -19,23 +19,56 @@ fn any_key() -> impl Strategy<Value = Event> {
 }
 
 fn any_update() -> impl Strategy<Value = Event> {
-    let machine = (0u32..9, any::<bool>(), any::<bool>(), any::<i32>(), any::<u64>(), "\\PC{0,9}", any::<i64>());
-    let machine = machine.prop_map(|(machine, replace, left, liveness, sequence, text, at)| wire::MachineUpdate {
-        machine,
-        replace,
-        left,
-        liveness,
-        health: liveness,
-        last_seen_unix_ms: at,
-        sequence,
-        follows_sequence: 121,
-        header: replace.then(|| wire::MachineHeader { machine_id: text.clone(), problem: text, ..Default::default() }),
-        ticks: vec![wire::Tick { at_unix_ms: at, series_steps: vec![1, 1, 1], values: vec![at, 1, -5] }],
-        ..Default::default()
-    });
-    let update = (0u32..4, any::<bool>(), any::<bool>(), any::<i64>(), prop::collection::vec(machine, 0..4));
+    let machine = (
+        0u32..9,
+        any::<bool>(),
+        any::<bool>(),
+        any::<i32>(),
+        any::<u64>(),
+        "\\PC{0,9}",
+        any::<i64>(),
+    );
+    let machine =
+        machine.prop_map(
+            |(machine, replace, left, liveness, sequence, text, at)| wire::MachineUpdate {
+                machine,
+                replace,
+                left,
+                liveness,
+                health: liveness,
+                last_seen_unix_ms: at,
+                sequence,
+                follows_sequence: 121,
+                header: replace.then(|| wire::MachineHeader {
+                    machine_id: text.clone(),
+                    problem: text,
+                    ..Default::default()
+                }),
+                ticks: vec![wire::Tick {
+                    at_unix_ms: at,
+                    series_steps: vec![1, 1, 1],
+                    values: vec![at, 1, -5],
+                }],
+                ..Default::default()
+            },
+        );
+    let update = (
+        0u32..4,
+        any::<bool>(),
+        any::<bool>(),
+        any::<i64>(),
+        prop::collection::vec(machine, 0..4),
+    );
     update.prop_map(|(subscription, snapshot, more, now_unix_ms, machines)| {
-        let update = wire::Update { subscription, number: 1, snapshot, more, now_unix_ms, machines, totals: None };
+        let update = wire::Update {
+            subscription,
+            number: 1,
+            snapshot,
+            more,
+            now_unix_ms,
+            machines,
+            totals: None,
+        };
         Event::Link(LinkEvent::Update(Box::new(update)))
     })
 }

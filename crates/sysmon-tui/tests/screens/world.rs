@@ -26,13 +26,23 @@ impl World {
             theme: Theme::load("", &[], ColourDepth::True).unwrap(),
             size,
         };
-        world.event(Event::Resize { width: size.0, height: size.1 });
+        world.event(Event::Resize {
+            width: size.0,
+            height: size.1,
+        });
         world.at(NOW);
         world
     }
 
     pub(crate) fn ascii(mut self) -> Self {
-        self.theme = Theme::load("", &[], ColourDepth::None).unwrap().with_glyphs(Glyphs::Ascii);
+        self.theme = Theme::load("", &[], ColourDepth::None)
+            .unwrap()
+            .with_glyphs(Glyphs::Ascii);
+        self
+    }
+
+    pub(crate) fn local(mut self) -> Self {
+        self.state = self.state.opening_only_machine();
         self
     }
 
@@ -42,7 +52,10 @@ impl World {
     }
 
     pub(crate) fn at(&mut self, now: i64) -> &mut Self {
-        self.event(Event::Tick { now: UnixMillis(now), utc_offset_seconds: 0 })
+        self.event(Event::Tick {
+            now: UnixMillis(now),
+            utc_offset_seconds: 0,
+        })
     }
 
     pub(crate) fn connected(&mut self) -> &mut Self {
@@ -50,7 +63,10 @@ impl World {
     }
 
     pub(crate) fn failed(&mut self, reason: &str, permanent: bool) -> &mut Self {
-        self.event(Event::Link(LinkEvent::Failed { reason: reason.into(), permanent }))
+        self.event(Event::Link(LinkEvent::Failed {
+            reason: reason.into(),
+            permanent,
+        }))
     }
 
     pub(crate) fn update(&mut self, update: wire::Update) -> &mut Self {
@@ -71,7 +87,9 @@ impl World {
     /// The screen as text, one line per row.
     pub(crate) fn screen(&self) -> String {
         let mut terminal = Terminal::new(TestBackend::new(self.size.0, self.size.1)).unwrap();
-        terminal.draw(|frame| render(&self.state, &self.theme, frame)).unwrap();
+        terminal
+            .draw(|frame| render(&self.state, &self.theme, frame))
+            .unwrap();
         let buffer = terminal.backend().buffer();
         let mut text = String::new();
         for y in 0..buffer.area.height {
@@ -107,7 +125,16 @@ pub(crate) struct Made {
 
 impl Made {
     pub(crate) const fn new(number: u32, id: &'static str, cpu: [f64; 2], memory: f64, disk: f64) -> Self {
-        Self { number, id, liveness: Liveness::Live, health: Health::Healthy, silence_ms: 300, cpu, memory, disk }
+        Self {
+            number,
+            id,
+            liveness: Liveness::Live,
+            health: Health::Healthy,
+            silence_ms: 300,
+            cpu,
+            memory,
+            disk,
+        }
     }
 
     pub(crate) const fn health(mut self, health: Health) -> Self {
@@ -125,11 +152,16 @@ impl Made {
     pub(crate) fn enter(&self, extra: Vec<(SeriesKey, f64)>) -> wire::MachineUpdate {
         let base = [
             (MetricId::MountWorstPercent, self.disk),
-            (MetricId::NetworkReceiveTotal, 12_400_000.0 / f64::from(self.number)),
+            (
+                MetricId::NetworkReceiveTotal,
+                12_400_000.0 / f64::from(self.number),
+            ),
             (MetricId::NetworkTransmitTotal, 880_000.0 / f64::from(self.number)),
             (MetricId::Load1, self.cpu[1] / 25.0),
         ];
-        let mut values: Vec<(SeriesKey, f64)> = base.map(|(metric, value)| (SeriesKey::plain(metric), value)).into();
+        let mut values: Vec<(SeriesKey, f64)> = base
+            .map(|(metric, value)| (SeriesKey::plain(metric), value))
+            .into();
         values.extend(extra);
         let curve = |number: u32, metric: MetricId, from: f64, to: f64| {
             let mut before = 0;
@@ -142,7 +174,13 @@ impl Made {
                 before = scaled;
                 code
             });
-            (series_to_wire(number, &SeriesKey::plain(metric), 1), wire::SeriesHistory { series: number, codes: codes.collect() })
+            (
+                series_to_wire(number, &SeriesKey::plain(metric), 1),
+                wire::SeriesHistory {
+                    series: number,
+                    codes: codes.collect(),
+                },
+            )
         };
         let (cpu, cpu_past) = curve(1, MetricId::CpuBusy, self.cpu[0], self.cpu[1]);
         let (memory, memory_past) = curve(2, MetricId::MemoryUsedPercent, self.memory * 0.9, self.memory);
@@ -164,7 +202,10 @@ impl Made {
             health: health_to_wire(self.health),
             last_seen_unix_ms: last,
             announced,
-            history: Some(wire::History { at_unix_ms_steps: steps, series: vec![cpu_past, memory_past] }),
+            history: Some(wire::History {
+                at_unix_ms_steps: steps,
+                series: vec![cpu_past, memory_past],
+            }),
             ticks: vec![tick_to_wire(UnixMillis(last), &tick)],
             sequence: 121,
             ..Default::default()
@@ -193,7 +234,13 @@ pub(crate) const FLEET: [Made; 7] = [
     Made::new(2, "db-002", [60.0, 71.0], 96.4, 64.0).health(Health::Warning),
     Made::new(3, "web-004", [40.0, 41.0], 41.0, 44.0),
     Made::new(4, "edge-31", [5.0, 4.0], 20.0, 70.0).silent(Liveness::Lost, 360_000),
-    Made::new(5, "batch-node-with-a-name-of-forty-characters", [0.0, 0.0], 3.1, 12.0),
+    Made::new(
+        5,
+        "batch-node-with-a-name-of-forty-characters",
+        [0.0, 0.0],
+        3.1,
+        12.0,
+    ),
     Made::new(6, "web-10", [12.0, 8.0], 30.0, 38.0).silent(Liveness::Stale, 9_000),
     Made::new(7, "web-9", [12.0, 8.0], 30.0, 38.0),
 ];

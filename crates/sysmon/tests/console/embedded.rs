@@ -42,13 +42,9 @@ fn this_machine_appears_and_keys_lead_through_the_views() {
         !screen.contains("turn the order around")
     });
     terminal.press("/sysmon-tui\r");
-    terminal.wait_for("only matching processes", |screen| {
-        screen.contains("1 of ") || screen.contains("2 of ")
-    });
+    terminal.wait_for("only matching processes", |screen| screen.contains("Esc all"));
     terminal.press("\x1b");
-    terminal.wait_for("all processes", |screen| {
-        !screen.contains(" of ") || screen.contains("threads")
-    });
+    terminal.wait_for("all processes", |screen| !screen.contains("Esc all"));
     terminal.press("\x1b");
     terminal.wait_for("the fleet", |screen| {
         screen.contains("MACHINE") && screen.contains("1 machine")

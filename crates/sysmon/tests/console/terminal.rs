@@ -1,6 +1,7 @@
 //! A terminal that a test can type into and read.
 
 use std::io::{Read, Write};
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -68,7 +69,7 @@ impl Terminal {
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let seen = Arc::new(Mutex::new(Seen {
-            screen: vt100::Parser::new(rows, columns, 0),
+            screen: vt100::Parser::new(cells(rows), cells(columns), 0),
             bytes: Vec::new(),
         }));
         let mut reader = pair.master.try_clone_reader().unwrap();
@@ -118,7 +119,10 @@ impl Terminal {
     }
 
     pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
-        self.seen().screen.screen_mut().set_size(rows, columns);
+        self.seen()
+            .screen
+            .screen_mut()
+            .set_size(cells(rows), cells(columns));
         self.master
             .resize(PtySize {
                 rows,
@@ -177,6 +181,11 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A size of at least one.
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).unwrap()
 }
 
 /// Between two looks at the screen.
