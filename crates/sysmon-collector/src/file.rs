@@ -40,13 +40,26 @@ impl Default for Buffer {
 pub(crate) struct KeptFile {
     path: PathBuf,
     file: Option<File>,
+    /// The kernel gives it in one piece whenever there is room for it.
+    in_one_piece: bool,
 }
 
 impl KeptFile {
+    /// A file with a record per entity, which the kernel may give in portions.
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
             file: None,
+            in_one_piece: false,
+        }
+    }
+
+    /// A file that the kernel makes as a whole (`single_open` and sysctl files): a read that left room had all of it,
+    /// so the one that would find the end is spared. For `file-nr` that one costs as much as the first.
+    pub(crate) fn in_one_piece(path: impl Into<PathBuf>) -> Self {
+        Self {
+            in_one_piece: true,
+            ..Self::new(path)
         }
     }
 
@@ -75,10 +88,14 @@ impl KeptFile {
             if length == buffer.0.len() {
                 buffer.grow()?;
             }
-            // The kernel gives some of these files in portions, so only an empty one marks the end.
             match file.read_at(&mut buffer.0[length..], length as u64) {
                 Ok(0) => return Ok(length),
-                Ok(more) => length += more,
+                Ok(more) => {
+                    length += more;
+                    if self.in_one_piece && length < buffer.0.len() {
+                        return Ok(length);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -101,12 +118,15 @@ mod tests {
     fn a_kept_file_shows_new_content_and_grows_the_buffer() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("stat");
-        let mut file = KeptFile::new(&path);
-        let mut buffer = Buffer::default();
-        assert_eq!(file.read(&mut buffer), None);
-        for content in [vec![b'a'; 10], vec![b'b'; 50_000], Vec::new()] {
-            std::fs::write(&path, &content).unwrap();
-            assert_eq!(file.read(&mut buffer), Some(&content[..]));
+        for mut file in [KeptFile::new(&path), KeptFile::in_one_piece(&path)] {
+            let mut buffer = Buffer::default();
+            assert_eq!(file.read(&mut buffer), None);
+            for length in [10, Buffer::START - 1, Buffer::START, 50_000, 0] {
+                let content = vec![b'a'; length];
+                std::fs::write(&path, &content).unwrap();
+                assert_eq!(file.read(&mut buffer), Some(&content[..]));
+            }
+            std::fs::remove_file(&path).unwrap();
         }
     }
 

@@ -55,7 +55,7 @@ struct Shares {
 impl CpuProbe {
     pub(crate) fn new(roots: &Roots) -> Self {
         Self {
-            file: KeptFile::new(roots.proc.join("stat")),
+            file: KeptFile::in_one_piece(roots.proc.join("stat")),
             all: Times::default(),
             cores: Roster::default(),
             switches: Counter::default(),

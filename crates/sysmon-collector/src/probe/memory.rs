@@ -33,7 +33,7 @@ struct Levels {
 impl MemoryProbe {
     pub(crate) fn new(roots: &Roots, page_bytes: u64) -> Self {
         Self {
-            levels: KeptFile::new(roots.proc.join("meminfo")),
+            levels: KeptFile::in_one_piece(roots.proc.join("meminfo")),
             events: KeptFile::new(roots.proc.join("vmstat")),
             page_bytes,
             swapped_in: Counter::default(),

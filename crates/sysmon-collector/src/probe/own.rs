@@ -19,7 +19,7 @@ pub(crate) struct OwnProbe {
 impl OwnProbe {
     pub(crate) fn new(roots: &Roots, page_bytes: u64) -> Self {
         Self {
-            memory: KeptFile::new(roots.proc.join("self/statm")),
+            memory: KeptFile::in_one_piece(roots.proc.join("self/statm")),
             page_bytes,
             processor_ns: Counter::default(),
         }

@@ -25,7 +25,7 @@ struct Source {
 impl PressureProbe {
     pub(crate) fn new(roots: &Roots) -> Self {
         let source = |name: &str, some, full| Source {
-            file: KeptFile::new(roots.proc.join("pressure").join(name)),
+            file: KeptFile::in_one_piece(roots.proc.join("pressure").join(name)),
             some: (some, Counter::default()),
             full: (full, Counter::default()),
         };

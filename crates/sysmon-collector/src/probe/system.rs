@@ -18,9 +18,9 @@ pub(crate) struct SystemProbe {
 impl SystemProbe {
     pub(crate) fn new(roots: &Roots) -> Self {
         Self {
-            load: KeptFile::new(roots.proc.join("loadavg")),
-            uptime: KeptFile::new(roots.proc.join("uptime")),
-            handles: KeptFile::new(roots.proc.join("sys/fs/file-nr")),
+            load: KeptFile::in_one_piece(roots.proc.join("loadavg")),
+            uptime: KeptFile::in_one_piece(roots.proc.join("uptime")),
+            handles: KeptFile::in_one_piece(roots.proc.join("sys/fs/file-nr")),
         }
     }
 
