@@ -132,8 +132,12 @@ fn back(state: &mut State) -> Vec<Effect> {
 
 /// Opens the selected machine.
 pub(super) fn open(state: &mut State) -> Vec<Effect> {
+    // A selection that no row shows any more, because its machine is gone or filtered out, cannot be opened.
+    let is_visible = state.view == View::Fleet
+        && state.help_scroll.is_none()
+        && state.fleet_table.cursor(&state.fleet).is_some();
     let selected: Option<Arc<str>> = state.fleet_table.selected().cloned();
-    match selected.filter(|_| state.view == View::Fleet && state.help_scroll.is_none()) {
+    match selected.filter(|_| is_visible) {
         Some(id) => open_machine(state, &id),
         None => Vec::new(),
     }

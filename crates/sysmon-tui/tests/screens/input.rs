@@ -126,6 +126,13 @@ fn two_keys_lead_from_the_fleet_to_a_machine_and_back_to_the_same_row() {
 }
 
 #[test]
+fn a_machine_that_is_gone_cannot_be_opened() {
+    let mut world = fleet();
+    world.update(fleet_snapshot(&[])).key(KeyCode::Enter);
+    assert_eq!(subscriptions(&world), [] as [u32; 0]);
+}
+
+#[test]
 fn nothing_is_drawn_when_nothing_changed() {
     let mut world = fleet();
     assert!(world.state.take_dirty());

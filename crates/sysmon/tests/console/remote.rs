@@ -90,7 +90,11 @@ fn a_console_survives_its_aggregator_and_finds_it_again_by_itself() {
 
     terminal.press("/beta\r");
     terminal.wait_for("only beta", |screen| {
-        screen.contains("beta") && !screen.contains("alpha")
+        screen.contains("Esc all")
+            && ["● beta", "○ beta", "▲ beta", "■ beta"]
+                .iter()
+                .any(|row| screen.contains(row))
+            && !screen.contains("alpha")
     });
     terminal.press("\r");
     terminal.wait_for("the machine view", |screen| {
