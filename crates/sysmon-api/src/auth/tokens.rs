@@ -86,10 +86,10 @@ pub enum TokensError {
         name: String,
     },
     /// An agent's token without its machine.
-    #[error("a token for an agent is bound to one machine; name it with --machine")]
+    #[error("a token for an agent is bound to one machine; name it with --machine-id")]
     MachineMissing,
     /// A machine that means nothing.
-    #[error("only a token for an agent is bound to a machine; leave --machine out")]
+    #[error("only a token for an agent is bound to a machine; leave --machine-id out")]
     MachineUnused,
     /// A name that is not there.
     #[error("there is no token called {name}; `sysmon tokens list` shows all")]
