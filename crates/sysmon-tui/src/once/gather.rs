@@ -95,10 +95,6 @@ async fn follow(
     let mut fleet = Replica::default();
     let mut request_id = 2;
     send(outgoing, request_id, subscribe(is_own_machine)).await?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a deadline of the runtime, not of the state"
-    )]
     let deadline = Instant::now() + SETTLE_TIMEOUT;
     while !is_settled(&fleet, is_own_machine) {
         let body = match timeout_at(deadline, responses.next()).await {

@@ -1,4 +1,5 @@
 //! What a person sees, for every view and state at three sizes, built only from events.
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 mod fleet_scenes;
 mod input;

@@ -1,4 +1,5 @@
 //! The real `sysmon-tui` in a real pseudo-terminal: keys go in, the screen comes out.
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 #[cfg(unix)]
 mod embedded;
