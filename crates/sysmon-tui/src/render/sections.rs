@@ -173,7 +173,18 @@ impl<'a> List<'a> {
                     |v| format_value(v, metric.definition().unit),
                 )
             };
-            let (busy, wait) = (shown(MetricId::DiskUtilisation), shown(MetricId::DiskAwait));
+            let busy = shown(MetricId::DiskUtilisation);
+            // Without a request there is no waiting time: an older one must not pass for the present.
+            let sampled = |metric| {
+                self.series(metric, name)
+                    .and_then(|series| series.column.last())
+                    .map(|(tick, _)| tick)
+            };
+            let wait = if sampled(MetricId::DiskAwait) == sampled(MetricId::DiskUtilisation) {
+                shown(MetricId::DiskAwait)
+            } else {
+                pen.pick("–", "-").to_owned()
+            };
             x = pen.pieces(
                 x,
                 y,
