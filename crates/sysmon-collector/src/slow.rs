@@ -304,6 +304,8 @@ pub(crate) fn spawn(
         blocking.spawn(spec("mounts", 10, 60), crate::portable::MountProbe);
         blocking.spawn(spec("sensors", 5, 5), crate::portable::SensorProbe);
     }
+    #[cfg(not(unix))]
+    let _ = config;
     #[cfg(unix)]
     if !config.container_sockets.is_empty() {
         let containers = containers::ContainerProbe::new(config.container_sockets.clone());

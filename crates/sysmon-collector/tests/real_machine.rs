@@ -1,5 +1,6 @@
 //! The sampler against the machine that the tests run on.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};

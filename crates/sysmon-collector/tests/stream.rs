@@ -1,5 +1,6 @@
 //! The whole collector over a real connection: this machine as an aggregator sees it.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
