@@ -1,6 +1,7 @@
 //! The one task that owns the fleet.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sysmon_api::{ApiError, wire};
@@ -12,7 +13,6 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::fleet::{ClientId, Fleet, Moment, StreamId};
 use crate::message::{Command, Message, StreamTicket};
-use std::sync::Arc;
 
 /// At most this many messages are taken before subscribers get what has changed.
 const BURST: usize = 256;
@@ -74,9 +74,10 @@ impl Owner {
                 self.handle(message, now);
             }
             self.fleet.sweep(now);
-            self.direct();
             self.deliver(now);
             self.reap(now);
+            // Last, because whoever was let go above may have been the one who looked closely.
+            self.direct();
         }
         tracing::debug!(figures = ?self.counters.read(), "the aggregator stops");
     }

@@ -165,7 +165,12 @@ impl Teller<'_> {
             }
         }
         columns.finish().for_each(|history| parts.history(history));
-        parts.tick(newest_tick(newest, *newest_at, series.iter().copied()));
+        parts.tick(newest_tick(
+            newest,
+            *newest_at,
+            series.len(),
+            series.iter().copied(),
+        ));
     }
 
     /// The first tick of the past that is wanted; the newest one is told by itself.
@@ -234,7 +239,8 @@ impl Teller<'_> {
         let mut any = false;
         if missed == 1 {
             let at = recent.time_of(from).unwrap_or_default();
-            let tick = newest_tick(from, at, self.subscribed(0));
+            let expected = self.wish.metrics.count_of(recent.series().len());
+            let tick = newest_tick(from, at, expected, self.subscribed(0));
             if !tick.values.is_empty() {
                 parts.tick(tick);
                 any = true;
@@ -332,12 +338,18 @@ impl Teller<'_> {
     }
 }
 
-/// The values of the newest tick.
-fn newest_tick<'a>(tick: u64, at: UnixMillis, series: impl Iterator<Item = (u32, &'a Series)>) -> wire::Tick {
+/// The values of the newest tick; `expected` is about how many there are.
+fn newest_tick<'a>(
+    tick: u64,
+    at: UnixMillis,
+    expected: usize,
+    series: impl Iterator<Item = (u32, &'a Series)>,
+) -> wire::Tick {
     let mut last = 0;
     let mut newest = wire::Tick {
         at_unix_ms: at.0,
-        ..wire::Tick::default()
+        series_steps: Vec::with_capacity(expected),
+        values: Vec::with_capacity(expected),
     };
     for (number, series) in series {
         if let Some((_, value)) = series.column.last().filter(|(last, _)| *last == tick) {

@@ -63,6 +63,16 @@ impl MetricSet {
         set
     }
 
+    /// About how many of a machine's series are in the set: exact for all, a guess for some.
+    pub(super) fn count_of(&self, series_count: usize) -> usize {
+        const SOME: usize = 16;
+        if self.all {
+            series_count
+        } else {
+            series_count.min(SOME)
+        }
+    }
+
     pub(super) fn contains(&self, key: &SeriesKey) -> bool {
         self.all
             || match &key.metric {

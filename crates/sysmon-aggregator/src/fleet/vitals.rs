@@ -2,13 +2,14 @@
 
 use sysmon_core::{Health, MetricId, SeriesKey, assess};
 
-/// A series that counts for health.
+/// A series that counts for health, by its place in one of the lists below. Small, because every series of a fleet has
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Vital {
     /// Short-lived by nature: judged by the mean of the last minute.
-    Mean(usize),
+    Mean(u8),
     /// A level: judged by its newest value.
-    Level(usize),
+    Level(u8),
 }
 
 const MEANS: [MetricId; 3] = [MetricId::CpuBusy, MetricId::CpuIoWait, MetricId::CpuSteal];
@@ -22,7 +23,10 @@ impl Vital {
     /// What a series is for health; `None` for most.
     pub(super) fn of(key: &SeriesKey) -> Option<Self> {
         let id = key.id().filter(|_| key.labels.is_empty())?;
-        let place = |ids: &[MetricId]| ids.iter().position(|known| *known == id);
+        let place = |ids: &[MetricId]| {
+            let place = ids.iter().position(|known| *known == id)?;
+            u8::try_from(place).ok()
+        };
         place(&MEANS)
             .map(Self::Mean)
             .or_else(|| place(&LEVELS).map(Self::Level))
@@ -90,16 +94,16 @@ impl Vitals {
     /// Takes the value of a vital series at `at_ms`, in Unix milliseconds of its machine.
     pub(super) fn add(&mut self, vital: Vital, at_ms: i64, value: f64) {
         match vital {
-            Vital::Mean(index) => self.means[index].add(at_ms, value),
-            Vital::Level(index) => self.levels[index] = Some(value),
+            Vital::Mean(index) => self.means[usize::from(index)].add(at_ms, value),
+            Vital::Level(index) => self.levels[usize::from(index)] = Some(value),
         }
     }
 
     /// Forgets a series that is no more.
     pub(super) fn forget(&mut self, vital: Vital) {
         match vital {
-            Vital::Mean(index) => self.means[index] = Mean::default(),
-            Vital::Level(index) => self.levels[index] = None,
+            Vital::Mean(index) => self.means[usize::from(index)] = Mean::default(),
+            Vital::Level(index) => self.levels[usize::from(index)] = None,
         }
     }
 
