@@ -493,7 +493,7 @@ mod tests {
             ][..],
             &["sshd: root@pts/0"],
             &["nginx: master process /usr/sbin/nginx -g daemon on; master_process on;"],
-            &["ssh", "-p", "2222", "-i", "/root/.ssh/id_ed25519", "git@host"],
+            &["ssh", "-p", "2222", "-i", "/home/me/.ssh/id_ed25519", "git@host"],
             &["docker", "run", "-p", "8080:80", "--author=me", "nginx"],
             &[
                 "cc",
