@@ -2,7 +2,7 @@
 //!
 //! Aggregator and clients keep the same record, fed by the same ticks, so that they show the same numbers.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::catalogue::MetricId;
@@ -25,7 +25,8 @@ pub struct Series {
 /// Series and ticks of one machine. Series go by numbers that whoever feeds the record assigns.
 #[derive(Clone, Debug)]
 pub struct Recent {
-    series: BTreeMap<u32, Series>,
+    /// By number, ascending.
+    series: Vec<(u32, Series)>,
     by_key: HashMap<Arc<SeriesKey>, u32>,
     times: VecDeque<UnixMillis>,
     /// Number of the oldest kept tick.
@@ -39,11 +40,14 @@ impl Recent {
     /// The most ticks kept, whatever the window: five minutes at 100 ms.
     pub const TICK_LIMIT: usize = 3_000;
 
+    /// Columns are cut when this many ticks are too old, rather than at every tick.
+    const EVICTED_AT_ONCE: u64 = 32;
+
     /// An empty record that keeps `window_ms` of the past.
     #[must_use]
     pub fn new(window_ms: u64) -> Self {
         Self {
-            series: BTreeMap::new(),
+            series: Vec::new(),
             by_key: HashMap::new(),
             times: VecDeque::new(),
             first_tick: 0,
@@ -64,22 +68,30 @@ impl Recent {
             return false;
         }
         self.by_key.insert(Arc::clone(&key), number);
-        self.series.insert(
-            number,
-            Series {
-                key,
-                decimals: decimals.min(MAX_DECIMALS),
-                column: Column::default(),
-            },
-        );
+        let series = Series {
+            key,
+            decimals: decimals.min(MAX_DECIMALS),
+            column: Column::default(),
+        };
+        let (Ok(index) | Err(index)) = self.index_of(number);
+        if self.series.len() == self.series.capacity() {
+            // An eighth at a time: most machines announce all of their series once and no more.
+            self.series.reserve_exact(8 + self.series.len() / 8);
+        }
+        self.series.insert(index, (number, series));
         true
     }
 
     /// Forgets a series.
     pub fn retire(&mut self, number: u32) {
-        if let Some(series) = self.series.remove(&number) {
+        if let Ok(index) = self.index_of(number) {
+            let (_, series) = self.series.remove(index);
             self.by_key.remove(&series.key);
         }
+    }
+
+    fn index_of(&self, number: u32) -> Result<usize, usize> {
+        self.series.binary_search_by_key(&number, |(known, _)| *known)
     }
 
     /// Adds one tick with scaled values by series number; numbers that were not announced are ignored. A tick that is
@@ -97,10 +109,21 @@ impl Recent {
             self.first_tick += 1;
         }
         let tick = self.next_tick() - 1;
+        // Values mostly come in the order of their numbers, so that the next one is looked for where it should be.
+        let mut next = 0;
         for (number, scaled) in values {
-            if let Some(series) = self.series.get_mut(&number) {
-                series.column.push(tick, scaled);
-                series.column.evict_before(self.first_tick);
+            let index = if self.series.get(next).is_some_and(|(known, _)| *known == number) {
+                next
+            } else if let Ok(index) = self.index_of(number) {
+                index
+            } else {
+                continue;
+            };
+            next = index + 1;
+            let column = &mut self.series[index].1.column;
+            column.push(tick, scaled);
+            if self.first_tick.saturating_sub(column.first_tick()) >= Self::EVICTED_AT_ONCE {
+                column.evict_before(self.first_tick);
             }
         }
     }
@@ -147,7 +170,7 @@ impl Recent {
     /// One series.
     #[must_use]
     pub fn get(&self, number: u32) -> Option<&Series> {
-        self.series.get(&number)
+        self.index_of(number).ok().map(|index| &self.series[index].1)
     }
 
     /// The number of a key.
@@ -159,7 +182,8 @@ impl Recent {
     /// All series of one metric with the entity of each (`""` for a plain one), by number.
     pub fn of_metric(&self, metric: MetricId) -> impl Iterator<Item = (&str, &Series)> {
         self.series
-            .values()
+            .iter()
+            .map(|(_, series)| series)
             .filter(move |series| series.key.id() == Some(metric))
             .map(|series| (series.key.entity().unwrap_or(""), series))
     }

@@ -3,19 +3,27 @@
 //! A column keeps, per tick of its machine, one variable-length code: 0 for no value, else one more than the
 //! zigzag-encoded difference to the value before. Calm series cost one byte a tick, busy ones two or three.
 
+/// Bytes that a column collects beside its other fields before they go to the heap: a dozen ticks. A push then touches
+/// memory elsewhere only now and then, which is most of what it would cost in a large fleet.
+const TAIL: usize = 19;
+/// The heap part grows by this, so that little of it is spare.
+const GROWTH: usize = 64;
+
 /// The recent values of one series, addressed by the tick numbers of its machine.
 #[derive(Clone, Debug, Default)]
 pub struct Column {
+    /// Codes, oldest first.
     bytes: Vec<u8>,
-    /// Bytes at the front that were evicted and not yet given back.
-    front: usize,
+    /// Newer codes; whole ones only.
+    tail: [u8; TAIL],
+    tail_length: u8,
     first_tick: u64,
+    /// One more than the tick of the newest value; 0 when there never was one.
     next_tick: u64,
     /// The value before the first code that is kept.
     base: i64,
     /// The newest value.
     last: i64,
-    last_value_tick: Option<u64>,
 }
 
 /// More missing ticks than this in a row start the column anew: filling them in would cost more than they tell.
@@ -28,7 +36,7 @@ impl Column {
         if self.next_tick > tick {
             return;
         }
-        if self.bytes.is_empty() || tick - self.next_tick > LONGEST_HOLE {
+        if self.first_tick == self.next_tick || tick - self.next_tick > LONGEST_HOLE {
             *self = Self {
                 first_tick: tick,
                 next_tick: tick,
@@ -36,43 +44,52 @@ impl Column {
             };
         }
         for _ in self.next_tick..tick {
-            self.bytes.push(0);
+            self.write(0);
         }
-        write_code(&mut self.bytes, code(self.last, scaled));
+        self.write(code(self.last, scaled));
         self.last = scaled;
-        self.last_value_tick = Some(tick);
         self.next_tick = tick + 1;
     }
 
-    /// Drops what is older than tick `first`.
+    /// Drops what is older than tick `first`. Costs a move of what is left, so it is done for many ticks at once.
     pub fn evict_before(&mut self, first: u64) {
+        if self.first_tick >= first.min(self.next_tick) {
+            return;
+        }
+        self.flush();
+        let mut front = 0;
         while self.first_tick < first.min(self.next_tick) {
-            let (read, length) = read_code(&self.bytes[self.front..]);
+            let (read, length) = read_code(&self.bytes[front..]);
             if let Some(value) = decode(self.base, read) {
                 self.base = value;
             }
-            self.front += length;
+            front += length;
             self.first_tick += 1;
         }
-        // Given back in steps, so that an eviction costs no move of the whole column.
-        if self.front >= 128 || self.front == self.bytes.len() {
-            self.bytes.drain(..self.front);
-            self.front = 0;
-        }
+        self.bytes.drain(..front);
+    }
+
+    /// The oldest tick that is kept.
+    #[must_use]
+    pub fn first_tick(&self) -> u64 {
+        self.first_tick
     }
 
     /// The newest value and the tick it belongs to.
     #[must_use]
     pub fn last(&self) -> Option<(u64, i64)> {
-        self.last_value_tick.map(|tick| (tick, self.last))
+        self.next_tick.checked_sub(1).map(|tick| (tick, self.last))
     }
 
     /// Every kept tick from `from` on with its value, oldest first; `None` where there was none.
     pub fn iter_from(&self, from: u64) -> impl Iterator<Item = (u64, Option<i64>)> + '_ {
-        let mut rest = &self.bytes[self.front..];
+        let mut rest = &self.bytes[..];
         let mut value = self.base;
         (self.first_tick..self.next_tick)
             .map(move |tick| {
+                if rest.is_empty() {
+                    rest = &self.tail[..usize::from(self.tail_length)];
+                }
                 let (read, length) = read_code(rest);
                 rest = &rest[length..];
                 let decoded = decode(value, read);
@@ -86,6 +103,33 @@ impl Column {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.bytes.capacity()
+    }
+
+    fn write(&mut self, mut code: u64) {
+        // The length of a code in groups of seven bits.
+        let length = (64 - (code | 1).leading_zeros()).div_ceil(7) as usize;
+        if usize::from(self.tail_length) + length > TAIL {
+            self.flush();
+        }
+        for _ in 1..length {
+            self.put(u8::try_from(code & 0x7f).unwrap_or(0) | 0x80);
+            code >>= 7;
+        }
+        self.put(u8::try_from(code).unwrap_or(0));
+    }
+
+    fn put(&mut self, byte: u8) {
+        self.tail[usize::from(self.tail_length)] = byte;
+        self.tail_length += 1;
+    }
+
+    fn flush(&mut self) {
+        let tail = &self.tail[..usize::from(self.tail_length)];
+        if self.bytes.capacity() - self.bytes.len() < tail.len() {
+            self.bytes.reserve_exact(tail.len() + GROWTH);
+        }
+        self.bytes.extend_from_slice(tail);
+        self.tail_length = 0;
     }
 }
 
@@ -103,14 +147,6 @@ pub fn decode(before: i64, code: u64) -> Option<i64> {
     let zigzag = code.checked_sub(1)?;
     let difference = (zigzag >> 1).cast_signed() ^ -((zigzag & 1).cast_signed());
     Some(before.wrapping_add(difference))
-}
-
-fn write_code(bytes: &mut Vec<u8>, mut code: u64) {
-    while code >= 0x80 {
-        bytes.push(u8::try_from(code & 0x7f).unwrap_or(0) | 0x80);
-        code >>= 7;
-    }
-    bytes.push(u8::try_from(code).unwrap_or(0));
 }
 
 fn read_code(bytes: &[u8]) -> (u64, usize) {

@@ -52,8 +52,8 @@ pub(crate) struct ProcessTableState {
 }
 
 impl ProcessTableState {
-    /// The order changes by itself at most this often while a row is selected: then it is being read.
-    const REORDER_MS: u64 = 2_000;
+    /// The order changes by itself at most this often, so that rows can be read and a slow link is not spent on them.
+    const REORDER_MS: u64 = 3_000;
 
     /// The filter as typed.
     pub(crate) fn filter_text(&self) -> &str {
@@ -135,8 +135,10 @@ impl ProcessTableState {
         if self.selected.is_some_and(|key| table.get(key).is_none()) {
             self.selected = None;
         }
-        let is_due = self.selected.is_none() || now.since_ms(self.ordered_at) >= Self::REORDER_MS;
-        if self.stale_order || is_due {
+        // A table that has just been opened fills at once.
+        let is_new = self.order.len() * 2 < table.iter().len() && self.filter.is_empty();
+        let is_due = now.since_ms(self.ordered_at) >= Self::REORDER_MS;
+        if self.stale_order || is_due || is_new {
             self.reorder(table);
             self.ordered_at = now;
             self.stale_order = false;

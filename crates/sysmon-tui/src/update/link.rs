@@ -10,7 +10,13 @@ use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 use super::{fleet_subscription, machine_subscription, notify, open_machine};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
-    state.mark_dirty();
+    // In the view of a machine nothing of the fleet's table is on screen: no frame for what nobody sees.
+    let is_hidden = matches!(&event, LinkEvent::Update(update) if update.subscription == FLEET_SUBSCRIPTION)
+        && state.machine.is_complete()
+        && matches!(state.view, View::Machine(_));
+    if !is_hidden {
+        state.mark_dirty();
+    }
     match event {
         LinkEvent::Connected => {
             state.link = Link::Live;
