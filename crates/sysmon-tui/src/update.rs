@@ -17,6 +17,8 @@ const HISTORY_MS: u32 = 300_000;
 
 /// Takes an event and says what is to be done.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
+    // Rows change with data and with what the person does, not with time alone.
+    let may_move_rows = !matches!(event, Event::Tick { .. });
     let effects = match event {
         Event::Tick {
             now,
@@ -38,7 +40,9 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         }
         Event::Link(event) => link::link(state, event),
     };
-    refresh_tables(state);
+    if may_move_rows {
+        refresh_tables(state);
+    }
     effects
 }
 
