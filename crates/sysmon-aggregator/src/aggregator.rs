@@ -135,4 +135,15 @@ impl Backend for Aggregator {
         })
         .await
     }
+
+    async fn history(
+        &self,
+        _principal: Principal,
+        _request: wire::HistoryRequest,
+    ) -> Result<wire::HistoryReply, ApiError> {
+        Err(ApiError::new(
+            sysmon_api::Code::FailedPrecondition,
+            "no history is kept here; start the aggregator with --database",
+        ))
+    }
 }

@@ -42,6 +42,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call with a single answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a question about the past may take.
+const HISTORY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How to reach a server.
 #[derive(Clone, Debug)]
@@ -207,6 +209,20 @@ impl Client {
         self.authorise(&mut request);
         request.set_timeout(ANSWER_TIMEOUT);
         match self.metrics().get_current_state(request).await {
+            Ok(response) => Ok(response.into_inner()),
+            Err(status) => Err(self.inner.remote.explain_call(&status)),
+        }
+    }
+
+    /// The past of machines, all at once. What does not fit one message is asked for in parts.
+    ///
+    /// # Errors
+    /// [`Code::FailedPrecondition`] where no history is kept; [`ApiError`] when the server cannot be reached or refuses.
+    pub async fn history(&self, request: wire::HistoryRequest) -> Result<wire::HistoryReply, ApiError> {
+        let mut request = Request::new(request);
+        self.authorise(&mut request);
+        request.set_timeout(HISTORY_TIMEOUT);
+        match self.metrics().get_history(request).await {
             Ok(response) => Ok(response.into_inner()),
             Err(status) => Err(self.inner.remote.explain_call(&status)),
         }
@@ -394,6 +410,14 @@ mod tests {
                 machine_id: principal.name,
                 ..Default::default()
             })
+        }
+
+        async fn history(
+            &self,
+            _: Principal,
+            _: wire::HistoryRequest,
+        ) -> Result<wire::HistoryReply, ApiError> {
+            Ok(wire::HistoryReply::default())
         }
     }
 

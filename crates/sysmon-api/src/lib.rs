@@ -8,6 +8,7 @@ mod client;
 mod convert;
 mod error;
 mod handshake;
+mod history;
 mod private_path;
 mod replica;
 mod server;
@@ -24,6 +25,10 @@ pub use convert::{
 };
 pub use error::{ApiError, Code};
 pub use handshake::{PROTOCOL_VERSION, check_peer, hello};
+pub use history::{
+    gap_from_wire, gap_reason_from_wire, gap_reason_to_wire, gap_to_wire, history_from_wire, history_to_wire,
+    query_from_wire, query_to_wire,
+};
 pub use private_path::local_socket_path;
 pub use replica::{Machine, OutOfSync, Replica};
 pub use server::{Backend, Server, TlsIdentity};
@@ -39,10 +44,13 @@ mod generated {
 /// The messages of `proto/monitoring/v1`; the files there are their documentation.
 pub mod wire {
     pub use crate::generated::{
-        Accepted, Batch, CollectorHello, Command, Directive, Failure, FleetTotals, HealthStatus, Heartbeat,
-        History, HostInfo, Liveness, MachineHeader, MachineState, MachineUpdate, Metric, MetricsRequest,
-        PeerHello, Process, ProcessDetail, ProcessKey, ProcessState, ProcessUpdate, PushRequest,
-        PushResponse, Response, SeriesDefinition, SeriesHistory, SetInterval, StateRequest, Subscribe, Tick,
-        Unsubscribe, Update, UpdateReceived, command, push_request, push_response, response,
+        Accepted, Acknowledged, Backlog, BacklogWaiting, Batch, Cancel, CollectorHello, Command, Directive,
+        Failure, FleetTotals, Gap, GapReason, Grant, HealthStatus, Heartbeat, History, HistoryChunk,
+        HistoryReply, HistoryRequest, HistoryTier, HostInfo, Liveness, LostRange, MachineHeader,
+        MachineHistory, MachineState, MachineUpdate, Metric, MetricsRequest, NewEpoch, PeerHello, Process,
+        ProcessDetail, ProcessKey, ProcessState, ProcessUpdate, PushRequest, PushResponse, Resend, Response,
+        SeriesDefinition, SeriesHistory, SeriesPoints, SetInterval, StateRequest, StorageComponent,
+        StorageHealth, StorageRole, StorageStatus, Subscribe, Tick, Unsubscribe, Update, UpdateReceived,
+        backlog, command, push_request, push_response, response,
     };
 }

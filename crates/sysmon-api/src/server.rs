@@ -89,6 +89,13 @@ pub trait Backend: Send + Sync + 'static {
         principal: Principal,
         request: wire::StateRequest,
     ) -> Result<wire::MachineState, ApiError>;
+
+    /// The past of machines, all at once.
+    async fn history(
+        &self,
+        principal: Principal,
+        request: wire::HistoryRequest,
+    ) -> Result<wire::HistoryReply, ApiError>;
 }
 
 /// What a server proves its name with.

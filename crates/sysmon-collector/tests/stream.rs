@@ -86,6 +86,14 @@ impl Backend for Aggregator {
     ) -> Result<wire::MachineState, ApiError> {
         not_here()
     }
+
+    async fn history(
+        &self,
+        _: Principal,
+        _: wire::HistoryRequest,
+    ) -> Result<wire::HistoryReply, ApiError> {
+        not_here()
+    }
 }
 
 /// What is known of the machine from its batches.

@@ -225,6 +225,7 @@ catalogue! {
     SystemdFailedUnits "systemd.failed_units" Count Gauge None, 0 Last "Units in the failed state";
     SystemdUnitFailed "systemd.unit_failed" Flag Gauge SYSTEMD_UNIT, 0 Last "A unit that is in the failed state";
 
+    CollectorInterval "collector.interval_ms" Milliseconds Gauge None, 0 Maximum "Time between two samples as the collector was told";
     CollectorCpu "collector.cpu_percent" Percent Rate None, 2 Mean "Processor time of the collector itself, 100 per core";
     CollectorMemory "collector.memory_bytes" Bytes Gauge None, 0 Last "Resident memory of the collector itself";
     ProbeDuration "collector.probe_ms" Milliseconds Gauge PROBE, 2 Mean "How long a probe took";

@@ -64,7 +64,7 @@ impl fmt::Display for MachineId {
 }
 
 /// One life of a collector's numbering: a random 128-bit id, never ordered. Sequences inside it are dense.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub [u8; 16]);
 
 impl Epoch {
@@ -77,6 +77,13 @@ impl Epoch {
             .try_into()
             .map(Self)
             .map_err(|_| IdentityError::EpochLength(bytes.len()))
+    }
+}
+
+impl fmt::Display for Epoch {
+    /// 32 hexadecimal digits.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 

@@ -8,6 +8,7 @@ mod downsample;
 mod filter;
 mod format;
 mod health;
+mod history;
 mod identity;
 mod machine;
 mod process;
@@ -23,6 +24,9 @@ pub use downsample::{Bucket, downsample};
 pub use filter::TextFilter;
 pub use format::{format_age, format_duration, format_rate, format_value};
 pub use health::{Health, Thresholds, assess, thresholds};
+pub use history::{
+    Gap, GapReason, HistoryQuery, INTERVAL_METRIC, MachineHistory, Point, SeriesPoints, Tier, silent_gaps,
+};
 pub use identity::{Epoch, IdentityError, MachineId};
 pub use machine::{Recent, Series};
 pub use process::{Process, ProcessDelta, ProcessKey, ProcessState, ProcessTable, ProcessTotals};

@@ -146,6 +146,7 @@ mod tests {
             epoch: vec![2; 16],
             host: None,
             interval_ms: 1_000,
+            spool_is_new: false,
         }
     }
 

@@ -132,6 +132,12 @@ impl Session<'_> {
                 }
                 Command::SetInterval(set)
             }
+            Some(Body::QueryHistory(_) | Body::Cancel(_)) => {
+                return Err(ApiError::new(
+                    Code::FailedPrecondition,
+                    "no history is kept here; start the aggregator with --database",
+                ));
+            }
             Some(Body::Hello(_)) => {
                 return Err(ApiError::invalid("a second hello on one stream; leave it out"));
             }

@@ -83,6 +83,9 @@ async fn report(
                 "a second hello on one stream; open another stream",
             ));
         }
+        Some(Request::NewEpoch(_) | Request::Backlog(_) | Request::BacklogWaiting(_)) => {
+            Message::Heartbeat { stream }
+        }
         // From a newer collector, which knows from our hello that it may be ignored; at least it is alive.
         None => Message::Heartbeat { stream },
     };

@@ -53,6 +53,7 @@ pub(crate) fn collector_hello(machine: &str, instance: u8) -> wire::PushRequest 
                 ..Default::default()
             }),
             interval_ms: 1_000,
+            spool_is_new: false,
         })),
     }
 }
@@ -132,7 +133,7 @@ impl Collector {
     pub(crate) async fn directive(&mut self) -> wire::Directive {
         match self.told().await {
             Told::Directive(directive) => directive,
-            Told::Hello(_) => panic!("a second hello"),
+            other => panic!("{other:?} instead of a directive"),
         }
     }
 

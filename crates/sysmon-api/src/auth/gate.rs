@@ -25,7 +25,7 @@ enum Need {
 }
 
 /// Every method there is. What is not in here is refused.
-const METHODS: [(&str, Need); 7] = [
+const METHODS: [(&str, Need); 8] = [
     ("/grpc.health.v1.Health/Check", Need::Nothing),
     ("/grpc.health.v1.Health/Watch", Need::Nothing),
     (
@@ -39,6 +39,10 @@ const METHODS: [(&str, Need); 7] = [
     ("/monitoring.v1.IngestService/Push", Need::Role(Role::Agent)),
     (
         "/monitoring.v1.MetricsService/GetCurrentState",
+        Need::Role(Role::Viewer),
+    ),
+    (
+        "/monitoring.v1.MetricsService/GetHistory",
         Need::Role(Role::Viewer),
     ),
     (

@@ -102,4 +102,13 @@ impl MetricsService for Adapter {
             .await?;
         Ok(Response::new(state))
     }
+
+    async fn get_history(
+        &self,
+        request: Request<wire::HistoryRequest>,
+    ) -> Result<Response<wire::HistoryReply>, Status> {
+        let principal = principal(&request)?;
+        let reply = self.backend.history(principal, request.into_inner()).await?;
+        Ok(Response::new(reply))
+    }
 }

@@ -163,6 +163,14 @@ impl Backend for Double {
             ..Default::default()
         })
     }
+
+    async fn history(
+        &self,
+        _: Principal,
+        _: wire::HistoryRequest,
+    ) -> Result<wire::HistoryReply, ApiError> {
+        Ok(wire::HistoryReply::default())
+    }
 }
 
 fn directive(interval_ms: u32) -> wire::PushResponse {

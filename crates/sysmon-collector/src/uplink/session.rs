@@ -45,6 +45,7 @@ impl Session {
             epoch: rand::random::<[u8; 16]>().to_vec(),
             host: Some(host_to_wire(link.mirror.host())),
             interval_ms,
+            spool_is_new: false,
         };
         // The channel is empty.
         let _ = sender.try_send(wire::PushRequest {
@@ -94,7 +95,7 @@ impl Session {
                 response = inbound.next() => match response?.ok_or_else(over)?.body {
                     Some(Response::Directive(directive)) => link.obey(&directive),
                     // A newer aggregator may say more than is understood here.
-                    Some(Response::Hello(_)) | None => {}
+                    Some(_) | None => {}
                 },
                 sample = link.samples.recv() => {
                     let sample = sample.ok_or(Ended::NoSamples)?;

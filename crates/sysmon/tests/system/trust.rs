@@ -54,6 +54,7 @@ async fn report(client: &Client, machine: &str) -> Result<(), ApiError> {
         epoch: vec![2; 16],
         host: Some(wire::HostInfo::default()),
         interval_ms: 1_000,
+        spool_is_new: false,
     };
     let body = Some(wire::push_request::Body::Hello(hello));
     outgoing.send(wire::PushRequest { body }).await.unwrap();

@@ -1,0 +1,23 @@
+//! Where state and history are kept: one trait per need, back ends chosen by URL.
+//!
+//! | trait | keeps | back ends |
+//! |---|---|---|
+//! | [`History`] | every sample, roll-ups, gaps, cursors, dead letters | memory, SQLite, PostgreSQL with or without TimescaleDB |
+//! | [`HotState`] | the newest state of every machine, for whoever starts or joins | memory, Redis |
+//! | [`EventBus`] | nothing for long: carries what happened to every aggregator | memory, Redis |
+//!
+//! sqlx and redis never leave this crate.
+
+mod bus;
+mod error;
+mod history;
+mod hot;
+
+pub use bus::{BusEvent, BusSubscription, Channel, EventBus};
+pub use error::{ErrorKind, StoreError};
+pub use history::{
+    Content, DeadLetter, DeadLetterFilter, DeadTick, DeadValue, FUTURE_LIMIT_MS, History, IngestBatch,
+    MACHINES_PER_QUERY, MachineRecord, Maintenance, Outcome, Retention, SeriesEntry, SeriesTable, StoreInfo,
+    dead_tick,
+};
+pub use hot::{HOT_TICKS_MAX, HOT_WINDOW_MS, HotMachine, HotState, HotUpdate};
