@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn roll_ups_keep_their_extremes_and_a_finer_mean() {
-        let history = answer(60_000, &[point(12.3, 4.5, 60), None, point(0.125, 0.125, 3)]);
+        let history = answer(60_000, &[point(12.5, 4.5, 60), None, point(0.125, 0.125, 3)]);
         let arrived = back(&history, 64 * 1024);
         assert_eq!(arrived.series[3].points, history.series[3].points);
         assert_eq!(arrived.series[3].decimals, 3);
