@@ -12,6 +12,7 @@ mod bus;
 mod error;
 mod history;
 mod hot;
+mod open;
 
 pub use bus::{BusEvent, BusSubscription, Channel, EventBus};
 pub use error::{ErrorKind, StoreError};
@@ -21,3 +22,4 @@ pub use history::{
     dead_tick,
 };
 pub use hot::{HOT_TICKS_MAX, HOT_WINDOW_MS, HotMachine, HotState, HotUpdate};
+pub use open::{HistoryOptions, check_history_url, open_history};
