@@ -18,7 +18,7 @@ use crate::link::{COMMAND_QUEUE, keep_connected, now};
 use crate::options::Options;
 use crate::render::render;
 use crate::state::State;
-use crate::terminal::Screen;
+use crate::terminal::{Screen, has_panicked};
 use crate::theme::{ColourDepth, Theme, ThemeError};
 use crate::update::update;
 
@@ -42,6 +42,9 @@ pub enum TuiError {
     /// The terminal cannot be used or is gone.
     #[error("cannot use the terminal: {0}; run sysmon-tui in a terminal, or use --once for plain output")]
     Terminal(#[from] io::Error),
+    /// A thread panicked; its report is on the terminal.
+    #[error("a part of sysmon-tui broke off, as reported above; this is a defect, please report it")]
+    Panicked,
 }
 
 /// Runs the client until the person quits or `shutdown` is cancelled, and gives the terminal back.
@@ -54,7 +57,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), TuiError> {
     let theme = theme(&options)?;
-    let mut screen = Screen::take()?;
+    let mut screen = Screen::take(&shutdown)?;
     let (events_in, events) = mpsc::channel(EVENT_QUEUE);
     let (commands, commands_out) = mpsc::channel(COMMAND_QUEUE);
     let link = tokio::spawn(keep_connected(connect, commands_out, events_in));
@@ -74,6 +77,9 @@ pub async fn run(
     let result = client.run(&mut screen, &shutdown).await;
     link.abort();
     drop(screen);
+    if has_panicked() {
+        return Err(TuiError::Panicked);
+    }
     Ok(result?)
 }
 

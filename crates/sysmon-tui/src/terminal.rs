@@ -1,6 +1,8 @@
 //! The terminal itself: taken over, and given back whatever happens.
 
 use std::io::{self, BufWriter, Stdout, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
@@ -13,6 +15,10 @@ use crossterm::{cursor, execute, queue};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal};
+use tokio_util::sync::CancellationToken;
+
+/// Some thread has panicked, and the terminal was given back for the report: nothing is drawn over it any more.
+static PANICKED: AtomicBool = AtomicBool::new(false);
 
 type Backend = CrosstermBackend<BufWriter<Stdout>>;
 
@@ -22,12 +28,13 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal over. From here on a panic gives it back before it is reported.
+    /// Takes the terminal over. From here on a panic of any thread gives it back before it is reported, and cancels
+    /// `shutdown`: a client whose parts have broken off must not go on drawing over the report.
     ///
     /// # Errors
     /// When standard output is no terminal, or it cannot be set up.
-    pub(crate) fn take() -> io::Result<Self> {
-        restore_on_panic();
+    pub(crate) fn take(shutdown: &CancellationToken) -> io::Result<Self> {
+        restore_on_panic(shutdown.clone());
         enter()?;
         // A frame fits the buffer, so that it reaches the terminal in one write.
         let writer = BufWriter::with_capacity(64 * 1024, io::stdout());
@@ -55,6 +62,9 @@ impl Screen {
     /// # Errors
     /// When the terminal is gone.
     pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if has_panicked() {
+            return Ok(());
+        }
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(draw)?;
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
@@ -91,8 +101,16 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        leave();
+        // Left already, and the report stands where the cursor was.
+        if !has_panicked() {
+            leave();
+        }
     }
+}
+
+/// Whether some thread has panicked since the terminal was taken.
+pub(crate) fn has_panicked() -> bool {
+    PANICKED.load(Ordering::Acquire)
 }
 
 fn enter() -> io::Result<()> {
@@ -125,13 +143,19 @@ fn leave() {
     let _ = stdout.flush();
 }
 
-fn restore_on_panic() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
+fn restore_on_panic(shutdown: CancellationToken) {
+    static SHUTDOWN: OnceLock<CancellationToken> = OnceLock::new();
+    if SHUTDOWN.set(shutdown).is_err() {
+        return;
+    }
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !PANICKED.swap(true, Ordering::AcqRel) {
             leave();
-            before(panic);
-        }));
-    });
+        }
+        before(panic);
+        if let Some(shutdown) = SHUTDOWN.get() {
+            shutdown.cancel();
+        }
+    }));
 }

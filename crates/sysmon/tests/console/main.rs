@@ -4,6 +4,8 @@
 #[cfg(unix)]
 mod embedded;
 #[cfg(unix)]
+mod panic;
+#[cfg(unix)]
 mod remote;
 #[cfg(unix)]
 mod terminal;
