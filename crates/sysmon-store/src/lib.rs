@@ -13,13 +13,15 @@ mod error;
 mod history;
 mod hot;
 mod open;
+mod redis;
 
-pub use bus::{BusEvent, BusSubscription, Channel, EventBus};
+pub use bus::{BusEvent, BusSubscription, Channel, EventBus, open_bus};
 pub use error::{ErrorKind, StoreError};
 pub use history::{
     Content, DeadLetter, DeadLetterFilter, DeadTick, DeadValue, FUTURE_LIMIT_MS, History, IngestBatch,
     MACHINES_PER_QUERY, MachineRecord, Maintenance, Outcome, Retention, SeriesEntry, SeriesTable, StoreInfo,
     dead_tick,
 };
-pub use hot::{HOT_TICKS_MAX, HOT_WINDOW_MS, HotMachine, HotState, HotUpdate};
+pub use hot::{HOT_TICKS_MAX, HOT_WINDOW_MS, HotMachine, HotState, HotUpdate, open_hot_state};
 pub use open::{HistoryOptions, check_history_url, open_history};
+pub use redis::check_redis_url;
