@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use sysmon_core::{MachineId, is_clean};
 use thiserror::Error;
@@ -15,6 +16,10 @@ const LABELS_MAX: usize = 32;
 const LABEL_NAME_LENGTH_MAX: usize = 64;
 const LABEL_VALUE_LENGTH_MAX: usize = 256;
 const TOP_PROCESSES_MAX: usize = 1_000;
+const SPOOL_BYTES_MIN: u64 = 1 << 20;
+const SPOOL_AGE_MIN: Duration = Duration::from_secs(60);
+const SPOOL_SYNC_INTERVAL_MIN: Duration = Duration::from_millis(100);
+const SPOOL_SYNC_INTERVAL_MAX: Duration = Duration::from_secs(600);
 
 /// Where the machine's own files are found. In a container that watches its host these are bind mounts of the host's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +109,53 @@ pub enum ProcessDetail {
     All,
 }
 
+/// Where and how much of what is measured is kept until an aggregator has it in history.
+///
+/// The spool is `DIRECTORY/MACHINE-ID/`, made for its owner only. It survives the death of the process, and after a
+/// power failure at most the last [`SpoolConfig::sync_interval`] is missing. When it is full or too old the oldest goes,
+/// and the aggregator is told exactly what. A folder that cannot be written does not stop the collector: it goes on
+/// in memory and comes back to the folder by itself. Only a folder that another running collector uses is an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolConfig {
+    /// The folder that has a folder per machine; both are made when they are not there.
+    pub directory: PathBuf,
+    /// The most bytes on disk, at least 1 MiB; 512 MiB by default.
+    pub bytes_max: u64,
+    /// How old what is kept may become, at least a minute; 24 h by default. Aggregators know an epoch for twice as
+    /// long as the default, so more than 48 h is of no use.
+    pub age_max: Duration,
+    /// How often what was written is forced to the disk, 100 ms to 10 min; 5 s by default.
+    pub sync_interval: Duration,
+}
+
+impl SpoolConfig {
+    /// The defaults in a folder: 512 MiB, 24 h, 5 s.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            bytes_max: 512 << 20,
+            age_max: Duration::from_secs(24 * 3_600),
+            sync_interval: Duration::from_secs(5),
+        }
+    }
+
+    fn check(&self, errors: &mut Vec<ConfigError>) {
+        if self.directory.as_os_str().is_empty() {
+            errors.push(ConfigError::SpoolDirectory);
+        }
+        if self.bytes_max < SPOOL_BYTES_MIN {
+            errors.push(ConfigError::SpoolBytes(self.bytes_max));
+        }
+        if self.age_max < SPOOL_AGE_MIN {
+            errors.push(ConfigError::SpoolAge(self.age_max));
+        }
+        if !(SPOOL_SYNC_INTERVAL_MIN..=SPOOL_SYNC_INTERVAL_MAX).contains(&self.sync_interval) {
+            errors.push(ConfigError::SpoolSyncInterval(self.sync_interval));
+        }
+    }
+}
+
 /// Settings of one collector.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -125,10 +177,13 @@ pub struct Config {
     pub roots: Roots,
     /// Sockets of container engines, the first that exists is asked. Empty: none is.
     pub container_sockets: Vec<PathBuf>,
+    /// Where samples are kept until they are in history. `None` keeps them in memory, at most 8 MiB and only as long
+    /// as the process lives: right where the aggregator is in the same process.
+    pub spool: Option<SpoolConfig>,
 }
 
 impl Config {
-    /// The default settings for a machine: 5 s, redacted arguments, the twenty top processes every 10 s.
+    /// The default settings for a machine: 5 s, redacted arguments, the twenty top processes every 10 s, no spool on disk.
     #[must_use]
     pub fn new(machine_id: MachineId) -> Self {
         Self {
@@ -141,6 +196,7 @@ impl Config {
             top_processes: 20,
             roots: Roots::default(),
             container_sockets: default_container_sockets(),
+            spool: None,
         }
     }
 
@@ -175,6 +231,9 @@ impl Config {
             if self.labels[..index].iter().any(|(before, _)| before == name) {
                 errors.push(ConfigError::LabelTwice(name.clone()));
             }
+        }
+        if let Some(spool) = &self.spool {
+            spool.check(&mut errors);
         }
         if cfg!(target_os = "linux") && !self.roots.proc.join("stat").exists() {
             errors.push(ConfigError::NoProc(self.roots.proc.clone()));
@@ -234,6 +293,20 @@ pub enum ConfigError {
     /// No proc file system where it should be.
     #[error("there is no stat in {0:?}; mount the proc file system there or name its place")]
     NoProc(PathBuf),
+    /// No name of a folder.
+    #[error("the spool has no folder; name one")]
+    SpoolDirectory,
+    /// A spool that holds next to nothing.
+    #[error("a spool of {0} bytes; give at least {SPOOL_BYTES_MIN}")]
+    SpoolBytes(u64),
+    /// A spool that forgets at once.
+    #[error("a spool that keeps {0:?}; give at least {SPOOL_AGE_MIN:?}")]
+    SpoolAge(Duration),
+    /// A sync interval outside its bounds.
+    #[error(
+        "the spool is forced to disk every {0:?}; give {SPOOL_SYNC_INTERVAL_MIN:?} to {SPOOL_SYNC_INTERVAL_MAX:?}"
+    )]
+    SpoolSyncInterval(Duration),
     /// A word that stands for no choice.
     #[error("process arguments {0:?}; use none, redacted or full")]
     ProcessArguments(String),
@@ -264,7 +337,9 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid() {
+        let spool = Some(SpoolConfig::new("/var/lib/sysmon/spool"));
         assert_eq!(config().validate(), Ok(()));
+        assert_eq!(Config { spool, ..config() }.validate(), Ok(()));
     }
 
     #[test]
@@ -278,9 +353,15 @@ mod tests {
             ("role".into(), "2".into()),
         ];
         config.roots.proc = "/nonexistent".into();
+        config.spool = Some(SpoolConfig {
+            bytes_max: 5,
+            age_max: Duration::ZERO,
+            sync_interval: Duration::ZERO,
+            ..SpoolConfig::new("")
+        });
         let errors = config.validate().unwrap_err().0;
         if cfg!(target_os = "linux") {
-            assert_eq!(errors.len(), 6, "{errors:?}");
+            assert_eq!(errors.len(), 10, "{errors:?}");
         }
         assert!(errors.contains(&ConfigError::LabelTwice("role".into())));
         assert!(errors.contains(&ConfigError::Interval {

@@ -35,7 +35,7 @@ mod sampler;
 pub use clock::{Clock, Moment};
 pub use config::{
     Config, ConfigError, INTERVAL_MS_MAX, INTERVAL_MS_MIN, InvalidConfig, ProcessArguments, ProcessDetail,
-    Roots, default_container_sockets,
+    Roots, SpoolConfig, default_container_sockets,
 };
 pub use recorder::Announcement;
 pub use run::{CollectorError, run};
