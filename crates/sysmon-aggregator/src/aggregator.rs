@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::counters::{Counters, Figures};
+use crate::durable::StatusBoard;
 use crate::fleet::Fleet;
 use crate::message::Message;
 use crate::sessions;
+use crate::stores::Stores;
 use crate::task::Owner;
 
 /// A running aggregator. Serve it with `sysmon_api`; every stream becomes a session that talks to the one task that
@@ -23,19 +25,21 @@ pub struct Aggregator {
     pub(crate) owner: mpsc::Sender<Message>,
     pub(crate) clock: Clock,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) status: StatusBoard,
     counters: Arc<Counters>,
 }
 
 impl Aggregator {
     /// An aggregator and the future that does its work, for whoever wants to decide where that runs. The future ends
     /// when `shutdown` is cancelled or the aggregator is dropped; streams then end with `UNAVAILABLE`, so that
-    /// collectors and clients come back by themselves.
+    /// collectors and clients come back by themselves. What waits to be stored then is stored first, for up to a second.
     ///
     /// # Errors
     /// [`ConfigError`] with everything that is wrong with the configuration.
     pub fn new(
         config: Config,
         clock: Clock,
+        stores: Stores,
         shutdown: CancellationToken,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), ConfigError> {
         config.validate()?;
@@ -47,8 +51,10 @@ impl Aggregator {
             owner,
             clock,
             shutdown,
+            status: StatusBoard::new(clock),
             counters,
         };
+        drop(stores);
         Ok((aggregator, task.run()))
     }
 
@@ -56,8 +62,12 @@ impl Aggregator {
     ///
     /// # Errors
     /// [`ConfigError`] with everything that is wrong with the configuration.
-    pub fn spawn(config: Config, shutdown: CancellationToken) -> Result<Arc<Self>, ConfigError> {
-        let (aggregator, task) = Self::new(config, Clock::system(), shutdown)?;
+    pub fn spawn(
+        config: Config,
+        stores: Stores,
+        shutdown: CancellationToken,
+    ) -> Result<Arc<Self>, ConfigError> {
+        let (aggregator, task) = Self::new(config, Clock::system(), stores, shutdown)?;
         tokio::spawn(task);
         Ok(Arc::new(aggregator))
     }

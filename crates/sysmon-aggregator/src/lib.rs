@@ -15,12 +15,15 @@ mod aggregator;
 mod clock;
 mod config;
 mod counters;
+mod durable;
 pub mod fleet;
 mod message;
 mod sessions;
+mod stores;
 mod task;
 
 pub use aggregator::Aggregator;
 pub use clock::Clock;
 pub use config::{Config, ConfigError};
 pub use counters::{Counters, Figures};
+pub use stores::Stores;

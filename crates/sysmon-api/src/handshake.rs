@@ -8,12 +8,22 @@ use crate::wire;
 /// The protocol that this release speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+/// Said by an aggregator that keeps history: it acknowledges what is durable, takes backlog and answers questions about
+/// the past. Without it a collector that keeps what is not acknowledged would keep it for nothing.
+pub const CAPABILITY_HISTORY: &str = "history";
+
 /// What this release says of itself at `now`.
 #[must_use]
 pub fn hello(now: UnixMillis) -> wire::PeerHello {
+    hello_with(now, &[])
+}
+
+/// The same with what the sender understands beyond the base protocol.
+#[must_use]
+pub fn hello_with(now: UnixMillis, capabilities: &[&str]) -> wire::PeerHello {
     wire::PeerHello {
         protocol_version: PROTOCOL_VERSION,
-        capabilities: Vec::new(),
+        capabilities: capabilities.iter().map(ToString::to_string).collect(),
         software_version: env!("CARGO_PKG_VERSION").into(),
         now_unix_ms: now.0,
     }

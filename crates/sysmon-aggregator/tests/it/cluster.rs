@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sysmon_aggregator::{Aggregator, Config};
+use sysmon_aggregator::{Aggregator, Config, Stores};
 use sysmon_api::{Access, ApiError, Client, ClientConfig, Endpoint, Inbound, Replica, Server, wire};
 use sysmon_core::UnixMillis;
 use tokio::sync::mpsc;
@@ -89,7 +89,7 @@ impl Viewer {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_collectors_and_two_clients_agree_over_grpc() {
     let shutdown = CancellationToken::new();
-    let aggregator = Aggregator::spawn(Config::default(), shutdown.clone()).unwrap();
+    let aggregator = Aggregator::spawn(Config::default(), Stores::default(), shutdown.clone()).unwrap();
     let mut server = Server::new(
         Arc::clone(&aggregator) as Arc<dyn sysmon_api::Backend>,
         Arc::new(Access::local_only()),

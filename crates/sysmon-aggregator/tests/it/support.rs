@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sysmon_aggregator::{Aggregator, Clock, Config};
+use sysmon_aggregator::{Aggregator, Clock, Config, Stores};
 use sysmon_api::{
     ApiError, Backend, Inbound, Outbound, Principal, Replica, Role, series_to_wire, tick_to_wire, wire,
 };
@@ -21,7 +21,7 @@ pub(crate) const START: UnixMillis = UnixMillis(1_700_000_000_000);
 pub(crate) fn start(config: Config) -> (Arc<Aggregator>, CancellationToken) {
     let shutdown = CancellationToken::new();
     let clock = Clock::starting_at(START);
-    let (aggregator, task) = Aggregator::new(config, clock, shutdown.clone()).unwrap();
+    let (aggregator, task) = Aggregator::new(config, clock, Stores::default(), shutdown.clone()).unwrap();
     tokio::spawn(task);
     (Arc::new(aggregator), shutdown)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use eyre::Result;
-use sysmon_aggregator::{Aggregator, Clock};
+use sysmon_aggregator::{Aggregator, Clock, Stores};
 use sysmon_api::{Access, ApiError, Backend, Code, Server, TlsIdentity, local_socket_path};
 use tokio_util::sync::CancellationToken;
 
@@ -99,7 +99,8 @@ fn bind_local(server: &mut Server, path: &Path) {
 pub(crate) fn aggregator(
     shutdown: CancellationToken,
 ) -> Result<(Aggregator, impl Future<Output = ()> + Send + 'static), ApiError> {
-    Aggregator::new(sysmon_aggregator::Config::default(), Clock::system(), shutdown)
+    let config = sysmon_aggregator::Config::default();
+    Aggregator::new(config, Clock::system(), Stores::default(), shutdown)
         .map_err(|error| ApiError::new(Code::Internal, error.to_string()))
 }
 
