@@ -1,5 +1,10 @@
 //! Samples for as long as they are wanted.
 
+pub(crate) mod answer;
+pub(crate) mod letters;
+pub(crate) mod memory;
+pub(crate) mod plan;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -128,6 +133,28 @@ pub enum Content {
         /// The samples as far as they could be read.
         tick: Option<DeadTick>,
     },
+}
+
+/// Finds what no back end can ever store.
+///
+/// # Errors
+/// `Rejected`, with whose batch it is and why.
+pub(crate) fn check(batches: &[IngestBatch]) -> Result<(), StoreError> {
+    for batch in batches {
+        let is_time = |at: UnixMillis| (-plan::TIME_LIMIT_MS..=plan::TIME_LIMIT_MS).contains(&at.0);
+        let problem = match &batch.content {
+            _ if batch.sequence == 0 || batch.last_sequence() > i64::MAX.cast_unsigned() => "sequence",
+            Content::Tick { at, .. } if !is_time(*at) => "time",
+            Content::Lost { from, to, .. } if !is_time(*from) || !is_time(*to) || from > to => "time",
+            Content::Lost { last_sequence, .. } if *last_sequence < batch.sequence => "last sequence",
+            _ => continue,
+        };
+        return Err(StoreError::rejected(format!(
+            "batch {} of {} has an impossible {problem}; restart its collector, and report this if it comes back",
+            batch.sequence, batch.machine
+        )));
+    }
+    Ok(())
 }
 
 /// What became of a batch.
