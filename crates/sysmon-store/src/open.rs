@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::StoreError;
 use crate::history::memory::MemoryHistory;
+use crate::history::sqlite::SqliteHistory;
 use crate::history::{History, Retention};
 
 /// What a history is opened with, beside its URL.
@@ -40,7 +41,7 @@ impl Default for HistoryOptions {
 pub async fn open_history(url: &str, options: HistoryOptions) -> Result<Arc<dyn History>, StoreError> {
     match Place::of(url)? {
         Place::Memory => Ok(Arc::new(MemoryHistory::default())),
-        Place::Sqlite(_) => Err(StoreError::misconfigured("history in SQLite is not built yet")),
+        Place::Sqlite(path) => Ok(Arc::new(SqliteHistory::open(&path, options).await?)),
         Place::Postgres => {
             let _ = options;
             Err(StoreError::misconfigured(

@@ -1,0 +1,92 @@
+//! Numbers of variable length, written and read. Reading never trusts: what is wrong is [`Corrupt`], never a panic.
+
+use thiserror::Error;
+
+/// Stored bytes that are not what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{0} of a stored block is damaged")]
+pub(crate) struct Corrupt(pub(crate) &'static str);
+
+/// Appends a number in groups of seven bits, lowest first.
+pub(crate) fn put(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+/// Appends a number that may be negative: small ones of either sign are short.
+pub(crate) fn put_signed(bytes: &mut Vec<u8>, value: i64) {
+    put(bytes, ((value << 1) ^ (value >> 63)).cast_unsigned());
+}
+
+/// Appends a length and so many bytes.
+pub(crate) fn put_part(bytes: &mut Vec<u8>, part: &[u8]) {
+    put(bytes, part.len() as u64);
+    bytes.extend_from_slice(part);
+}
+
+/// Appends a checksum of everything so far.
+pub(crate) fn seal(bytes: &mut Vec<u8>) {
+    let checksum = crc32fast::hash(bytes);
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+}
+
+/// Checks and takes off the checksum.
+pub(crate) fn unseal(bytes: &[u8]) -> Result<&[u8], Corrupt> {
+    let (content, checksum) = bytes.split_last_chunk::<4>().ok_or(Corrupt("the checksum"))?;
+    if crc32fast::hash(content) == u32::from_le_bytes(*checksum) {
+        Ok(content)
+    } else {
+        Err(Corrupt("the checksum"))
+    }
+}
+
+/// Reads from the front.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn byte(&mut self) -> Result<u8, Corrupt> {
+        let (first, rest) = self.0.split_first().ok_or(Corrupt("the end"))?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    pub(crate) fn number(&mut self) -> Result<u64, Corrupt> {
+        let mut value = 0u64;
+        for (index, byte) in self.0.iter().take(10).enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if byte & 0x80 == 0 {
+                self.0 = &self.0[index + 1..];
+                return Ok(value);
+            }
+        }
+        Err(Corrupt("a number"))
+    }
+
+    pub(crate) fn signed(&mut self) -> Result<i64, Corrupt> {
+        let value = self.number()?;
+        Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
+    }
+
+    /// A number that counts things, of which there are at most `most`.
+    pub(crate) fn count(&mut self, most: usize) -> Result<usize, Corrupt> {
+        usize::try_from(self.number()?)
+            .ok()
+            .filter(|count| *count <= most)
+            .ok_or(Corrupt("a count"))
+    }
+
+    pub(crate) fn part(&mut self) -> Result<&'a [u8], Corrupt> {
+        let length = self.count(self.0.len())?;
+        let (part, rest) = self.0.split_at_checked(length).ok_or(Corrupt("a length"))?;
+        self.0 = rest;
+        Ok(part)
+    }
+}

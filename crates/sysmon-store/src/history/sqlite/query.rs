@@ -1,0 +1,381 @@
+//! Answers out of recent rows and blocks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sqlx::sqlite::SqliteConnection;
+use sysmon_core::{Gap, GapReason, HistoryQuery, MachineHistory, MachineId, Tier, UnixMillis};
+use tokio::task::JoinSet;
+
+use super::block::{Head, decode_head, decode_segment};
+use super::bytes::Corrupt;
+use super::catalogue::Selection;
+use super::{Inner, error, tick};
+use crate::error::StoreError;
+use crate::history::answer::{Answer, Edges, nothing};
+use crate::history::plan::Plan;
+
+/// Machines whose past is read at the same time: one is decoded while the next is read.
+const AT_ONCE: usize = 3;
+
+/// Answers a question, one machine after the other.
+pub(super) async fn answer(
+    inner: &Arc<Inner>,
+    query: &HistoryQuery,
+) -> Result<Vec<MachineHistory>, StoreError> {
+    let failed = |error: sqlx::Error| inner.failed(&error);
+    let (machines, selection) = {
+        let mut connection = inner.pools.readers.acquire().await.map_err(failed)?;
+        inner.catalogue.refresh(&mut connection).await.map_err(failed)?;
+        let machines = known(&mut connection, &query.machines).await.map_err(failed)?;
+        (machines, Arc::new(inner.catalogue.selection(&query.metrics)))
+    };
+    let query = Arc::new(HistoryQuery {
+        machines: Vec::new(),
+        ..query.clone()
+    });
+    let mut waiting = machines.into_iter().enumerate();
+    let mut answers = BTreeMap::new();
+    // Dropping the set ends what is under way: a question that nobody waits for costs nothing more.
+    let mut working = JoinSet::new();
+    loop {
+        while working.len() < AT_ONCE
+            && let Some((index, machine)) = waiting.next()
+        {
+            let (inner, query, selection) = (inner.clone(), query.clone(), selection.clone());
+            working.spawn(async move { (index, answer_machine(inner, machine, query, selection).await) });
+        }
+        let Some(done) = working.join_next().await else {
+            return Ok(answers.into_values().collect());
+        };
+        let (index, answer) =
+            done.map_err(|_| StoreError::unavailable("answering was interrupted; ask again"))?;
+        answers.insert(index, answer?);
+    }
+}
+
+/// A machine that is known.
+struct Known {
+    id: i64,
+    machine: MachineId,
+    interval_ms: Option<i64>,
+}
+
+async fn known(connection: &mut SqliteConnection, machines: &[MachineId]) -> sqlx::Result<Vec<Known>> {
+    let names: Vec<&str> = machines.iter().map(MachineId::as_str).collect();
+    let rows: Vec<(i64, i64, Option<i64>)> = sqlx::query_as(
+        "SELECT asked.key, machine.id, machine.interval_ms FROM json_each(?1) AS asked \
+         CROSS JOIN machine ON machine.name = asked.value ORDER BY asked.key",
+    )
+    .bind(serde_json::to_string(&names).map_err(|error| sqlx::Error::Encode(error.into()))?)
+    .fetch_all(connection)
+    .await?;
+    let known = rows.into_iter().filter_map(|(index, id, interval_ms)| {
+        let machine = machines.get(usize::try_from(index).ok()?)?.clone();
+        Some(Known {
+            id,
+            machine,
+            interval_ms,
+        })
+    });
+    Ok(known.collect())
+}
+
+async fn answer_machine(
+    inner: Arc<Inner>,
+    machine: Known,
+    query: Arc<HistoryQuery>,
+    selection: Arc<Selection>,
+) -> Result<MachineHistory, StoreError> {
+    let material = read(&inner, &machine, &query, &selection).await?;
+    let Some(material) = material else {
+        return Ok(nothing(machine.machine));
+    };
+    let path = inner.path.clone();
+    // Millions of numbers may have to be decoded: not on a thread that others wait for.
+    tokio::task::spawn_blocking(move || material.answer(machine.machine, &selection))
+        .await
+        .map_err(|_| StoreError::unavailable("answering was interrupted; ask again"))?
+        .map_err(|corrupt| error::damaged(&path, corrupt))
+}
+
+/// A block as it was read.
+struct Block {
+    id: i64,
+    head: Head,
+    segments: Vec<(usize, Vec<u8>)>,
+}
+
+/// All that an answer for one machine is made of, as of one moment.
+struct Material {
+    plan: Plan,
+    blocks: Vec<Block>,
+    recent: Vec<(i64, Vec<u8>)>,
+    edges: Edges,
+    gaps: Vec<Gap>,
+}
+
+async fn read(
+    inner: &Inner,
+    machine: &Known,
+    query: &HistoryQuery,
+    selection: &Selection,
+) -> Result<Option<Material>, StoreError> {
+    let failed = |error: sqlx::Error| inner.failed(&error);
+    let damaged = |corrupt: Corrupt| error::damaged(&inner.path, corrupt);
+    // In one transaction: maintenance moves samples from one place to another meanwhile.
+    let mut transaction = inner.pools.readers.begin().await.map_err(failed)?;
+    let connection = &mut *transaction;
+    let Some(plan) = choose(connection, machine.id, query).await.map_err(failed)? else {
+        return Ok(None);
+    };
+    let (from, to) = plan.reach();
+    let mut blocks = Vec::new();
+    for (id, head) in read_heads(connection, machine.id, &plan).await.map_err(failed)? {
+        let head = decode_head(&head).map_err(damaged)?;
+        blocks.push(Block {
+            id,
+            head,
+            segments: Vec::new(),
+        });
+    }
+    read_segments(connection, &mut blocks, selection)
+        .await
+        .map_err(failed)?;
+    let recent: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT at_unix_ms, samples FROM recent WHERE machine = ?1 AND at_unix_ms >= ?2 AND at_unix_ms < ?3 \
+         ORDER BY at_unix_ms",
+    )
+    .bind(machine.id)
+    .bind(from)
+    .bind(to)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let mut edges = read_edges(connection, machine, &plan).await.map_err(failed)?;
+    let times = || blocks.iter().flat_map(|block| &block.head.times).copied();
+    edges.before = edges.before.max(times().filter(|time| *time < from).max());
+    edges.after = edges
+        .after
+        .into_iter()
+        .chain(times().filter(|time| *time >= to).min())
+        .min();
+    edges.intervals.clone_from(&selection.intervals);
+    let gaps = read_gaps(connection, machine.id, &plan).await.map_err(failed)?;
+    // Nothing was written; giving the connection back ends the transaction as well, only later.
+    transaction.commit().await.map_err(failed)?;
+    Ok(Some(Material {
+        plan,
+        blocks,
+        recent,
+        edges,
+        gaps,
+    }))
+}
+
+/// The plan: that of the question, unless the range begins before what the tier still has and a coarser one reaches
+/// further back.
+async fn choose(
+    connection: &mut SqliteConnection,
+    machine: i64,
+    query: &HistoryQuery,
+) -> sqlx::Result<Option<Plan>> {
+    let Some(mut plan) = Plan::of(query) else {
+        return Ok(None);
+    };
+    let starts: (Option<i64>, Option<i64>, Option<i64>, Option<i64>) = sqlx::query_as(
+        "SELECT (SELECT min(from_unix_ms) FROM block WHERE machine = ?1 AND tier = 0), \
+         (SELECT min(from_unix_ms) FROM block WHERE machine = ?1 AND tier = 1), \
+         (SELECT min(from_unix_ms) FROM block WHERE machine = ?1 AND tier = 2), \
+         (SELECT min(at_unix_ms) FROM recent WHERE machine = ?1)",
+    )
+    .bind(machine)
+    .fetch_one(connection)
+    .await?;
+    let (raw, minute, hour, recent) = starts;
+    let raw = raw.into_iter().chain(recent).min();
+    for (tier, coarser, finer, coarse) in [
+        (Tier::Raw, Tier::Minute, raw, minute),
+        (Tier::Minute, Tier::Hour, minute, hour),
+    ] {
+        if plan.tier != tier {
+            continue;
+        }
+        let (Some(coarse), Some(width)) = (coarse, coarser.width_ms()) else {
+            continue;
+        };
+        let width = i64::try_from(width).unwrap_or(i64::MAX);
+        // A roll-up begins before its first sample, so only a whole one counts as reaching further.
+        let reaches = finer.is_none_or(|finer| coarse.saturating_add(width) <= finer && plan.from < finer);
+        if reaches && plan.to > coarse {
+            plan = match Plan::at(query, coarser) {
+                Some(plan) => plan,
+                None => return Ok(None),
+            };
+        }
+    }
+    Ok(Some(plan))
+}
+
+fn tier_number(tier: Tier) -> i64 {
+    match tier {
+        Tier::Raw => 0,
+        Tier::Minute => 1,
+        Tier::Hour => 2,
+    }
+}
+
+/// Blocks of the plan's tier, and samples that are not rolled up yet.
+async fn read_heads(
+    connection: &mut SqliteConnection,
+    machine: i64,
+    plan: &Plan,
+) -> sqlx::Result<Vec<(i64, Vec<u8>)>> {
+    let (from, to) = plan.reach();
+    sqlx::query_as(
+        "SELECT id, head FROM block \
+         WHERE machine = ?1 AND tier = ?2 AND from_unix_ms < ?4 AND to_unix_ms >= ?3 \
+         UNION ALL SELECT id, head FROM block \
+         WHERE ?2 <> 0 AND machine = ?1 AND tier = 0 AND level = 1 AND from_unix_ms < ?4 AND to_unix_ms >= ?3",
+    )
+    .bind(machine)
+    .bind(tier_number(plan.tier))
+    .bind(from)
+    .bind(to)
+    .fetch_all(connection)
+    .await
+}
+
+/// The segments that have a wanted series.
+async fn read_segments(
+    connection: &mut SqliteConnection,
+    blocks: &mut [Block],
+    selection: &Selection,
+) -> sqlx::Result<()> {
+    let mut wanted: Vec<(i64, usize)> = Vec::new();
+    for block in blocks.iter() {
+        for (number, series) in block.head.segments.iter().enumerate() {
+            if series.iter().any(|series| selection.needs(*series)) {
+                wanted.push((block.id, number));
+            }
+        }
+    }
+    let rows: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT segment.block, segment.number, segment.columns FROM json_each(?1) AS wanted \
+         CROSS JOIN segment ON segment.block = wanted.value ->> 0 AND segment.number = wanted.value ->> 1",
+    )
+    .bind(serde_json::to_string(&wanted).map_err(|error| sqlx::Error::Encode(error.into()))?)
+    .fetch_all(connection)
+    .await?;
+    // The rows come in the order in which they are asked for, so the search begins where the last one ended.
+    let mut at = 0;
+    for (id, number, columns) in rows {
+        while blocks.get(at).is_some_and(|block| block.id != id) {
+            at += 1;
+        }
+        if let (Some(block), Ok(number)) = (blocks.get_mut(at), usize::try_from(number)) {
+            block.segments.push((number, columns));
+        }
+    }
+    Ok(())
+}
+
+/// The nearest samples outside the range, of blocks and rows that lie wholly outside.
+async fn read_edges(connection: &mut SqliteConnection, machine: &Known, plan: &Plan) -> sqlx::Result<Edges> {
+    let (from, to) = plan.reach();
+    let (before, before_recent, after, after_recent): (Option<i64>, Option<i64>, Option<i64>, Option<i64>) =
+        sqlx::query_as(
+            "SELECT (SELECT max(to_unix_ms) FROM block \
+                     WHERE machine = ?1 AND (tier = ?2 OR tier = 0 AND level = 1) AND to_unix_ms < ?3), \
+             (SELECT max(at_unix_ms) FROM recent WHERE machine = ?1 AND at_unix_ms < ?3), \
+             (SELECT min(from_unix_ms) FROM block \
+              WHERE machine = ?1 AND (tier = ?2 OR tier = 0 AND level = 1) AND from_unix_ms >= ?4), \
+             (SELECT min(at_unix_ms) FROM recent WHERE machine = ?1 AND at_unix_ms >= ?4)",
+        )
+        .bind(machine.id)
+        .bind(tier_number(plan.tier))
+        .bind(from)
+        .bind(to)
+        .fetch_one(connection)
+        .await?;
+    Ok(Edges {
+        before: before.max(before_recent),
+        after: after.into_iter().chain(after_recent).min(),
+        intervals: Vec::new(),
+        usual_ms: machine
+            .interval_ms
+            .and_then(|interval| u64::try_from(interval).ok()),
+    })
+}
+
+async fn read_gaps(connection: &mut SqliteConnection, machine: i64, plan: &Plan) -> sqlx::Result<Vec<Gap>> {
+    let rows: Vec<(i64, i64, i64, String)> = sqlx::query_as(
+        "SELECT from_unix_ms, to_unix_ms, samples, reason FROM gap \
+         WHERE machine = ?1 AND from_unix_ms < ?3 AND to_unix_ms >= ?2 ORDER BY from_unix_ms",
+    )
+    .bind(machine)
+    .bind(plan.from)
+    .bind(plan.to)
+    .fetch_all(connection)
+    .await?;
+    let gap = |(from, to, samples, reason): (i64, i64, i64, String)| Gap {
+        from: UnixMillis(from),
+        to: UnixMillis(to),
+        samples: u64::try_from(samples).unwrap_or(0),
+        // A reason of a newer version is still a gap.
+        reason: GapReason::from_name(&reason).unwrap_or(GapReason::Silent),
+    };
+    Ok(rows.into_iter().map(gap).collect())
+}
+
+impl Material {
+    fn answer(self, machine: MachineId, selection: &Selection) -> Result<MachineHistory, Corrupt> {
+        let mut times: Vec<i64> = self.recent.iter().map(|(at, _)| *at).collect();
+        if self.plan.tier == Tier::Raw {
+            times.extend(self.blocks.iter().flat_map(|block| &block.head.times));
+        }
+        let mut answer = Answer::of(self.plan, &times);
+        for block in &self.blocks {
+            let places = answer.place(&block.head.times);
+            for (number, columns) in &block.segments {
+                let columns =
+                    decode_segment(&block.head, *number, columns, |series| selection.needs(series))?;
+                for (series, column) in columns {
+                    let place = |index: usize| match &column.rows {
+                        None => places.get(index).copied(),
+                        Some(rows) => places.get(*rows.get(index)? as usize).copied(),
+                    };
+                    let outside = crate::history::answer::OUTSIDE;
+                    let count = column.lanes.first().map_or(0, Vec::len);
+                    if column.lanes.len() == super::block::ROLL_UP_LANES {
+                        let roll_ups =
+                            (0..count).map(|index| (place(index).unwrap_or(outside), column.sum(index)));
+                        answer.merge(series, roll_ups);
+                    } else if let (None, [values]) = (&column.rows, &column.lanes[..]) {
+                        answer.add(series, places.iter().copied().zip(values.iter().copied()));
+                    } else if let [values] = &column.lanes[..] {
+                        let samples = values.iter().enumerate();
+                        answer.add(
+                            series,
+                            samples.map(|(index, value)| (place(index).unwrap_or(outside), *value)),
+                        );
+                    }
+                }
+            }
+        }
+        let places = answer.place(&self.recent.iter().map(|(at, _)| *at).collect::<Vec<_>>());
+        let mut columns: BTreeMap<u32, Vec<(u32, i64)>> = BTreeMap::new();
+        for (place, (_, samples)) in places.iter().zip(&self.recent) {
+            tick::decode(samples, |series, value| {
+                if selection.needs(series) {
+                    columns.entry(series).or_default().push((*place, value));
+                }
+            })?;
+        }
+        for (series, samples) in columns {
+            answer.add(series, samples.into_iter());
+        }
+        let describe = |series: u32| selection.series.get(&series).cloned();
+        Ok(answer.finish(machine, &self.edges, self.gaps, describe))
+    }
+}
