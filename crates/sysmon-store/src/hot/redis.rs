@@ -216,8 +216,10 @@ impl RedisHotState {
                     .arg(ticks_key(&update.machine));
                 kept.restart();
             }
+            // A list that begins has no time to live yet.
+            let begins = kept.length == 0 && update.tick.is_some();
             plan.push_tick(index, update, kept);
-            if kept.is_due(now) || update.head.is_some() {
+            if begins || kept.is_due(now) || update.head.is_some() {
                 let worth = kept.renew(now, update.tick.as_ref().map(|(at, _)| *at));
                 plan.renew(index, &update.machine, worth);
                 renewed = true;
