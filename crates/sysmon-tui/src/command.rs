@@ -39,6 +39,12 @@ pub enum Command {
     Sort,
     /// Turn the sort order around.
     Invert,
+    /// Charts show more time.
+    LongerRange,
+    /// Charts show less time.
+    ShorterRange,
+    /// Show or hide how the stores are and what the charts show.
+    Details,
     /// The machine after this one, in the order of the fleet.
     NextMachine,
     /// The machine before this one.
@@ -110,6 +116,20 @@ pub const COMMANDS: &[CommandDefinition] = &[
         keys: keys!([plain(KeyCode::Escape)], [char('h')], [plain(KeyCode::Left)]),
         hint: "fleet",
         help: "back to the fleet, exactly where you were",
+    },
+    CommandDefinition {
+        command: Command::LongerRange,
+        context: Context::Machine,
+        keys: keys!([char('+')], [char('=')]),
+        hint: "longer",
+        help: "charts show more time: 5 min, 1 h, 6 h, 24 h, 7 d, 30 d",
+    },
+    CommandDefinition {
+        command: Command::ShorterRange,
+        context: Context::Machine,
+        keys: keys!([char('-')]),
+        hint: "shorter",
+        help: "charts show less time",
     },
     CommandDefinition {
         command: Command::NextMachine,
@@ -208,6 +228,13 @@ pub const COMMANDS: &[CommandDefinition] = &[
         keys: keys!([char('?')], [plain(KeyCode::Function(1))]),
         hint: "help",
         help: "this help",
+    },
+    CommandDefinition {
+        command: Command::Details,
+        context: Context::Anywhere,
+        keys: keys!([char('D')]),
+        hint: "",
+        help: "details: how the stores are, what the charts show, their gaps",
     },
     CommandDefinition {
         command: Command::Back,

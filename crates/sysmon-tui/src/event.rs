@@ -31,7 +31,10 @@ pub struct Mouse {
 #[derive(Clone, Debug, PartialEq)]
 pub enum LinkEvent {
     /// A connection stands, and the hello was answered.
-    Connected,
+    Connected {
+        /// What the aggregator understands beyond the base protocol.
+        capabilities: Vec<String>,
+    },
     /// There is none; another attempt follows.
     Failed {
         /// Why, for people.
@@ -41,8 +44,24 @@ pub enum LinkEvent {
     },
     /// What a subscription brings.
     Update(Box<wire::Update>),
+    /// Part of the answer to a question about the past.
+    History {
+        /// The question's number.
+        request_id: u64,
+        /// The part.
+        chunk: Box<wire::HistoryChunk>,
+    },
+    /// How the stores behind the aggregator are.
+    Storage(Box<wire::StorageStatus>),
     /// The server refused a command.
-    Refused(String),
+    Refused {
+        /// The command's number.
+        request_id: u64,
+        /// gRPC status code.
+        code: u32,
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 /// Everything that can change the state.
@@ -83,4 +102,11 @@ pub enum Effect {
     Redraw,
     /// Send a command; when there is no connection it is dropped, for subscriptions are sent again on connecting.
     Send(wire::command::Body),
+    /// Send a command under this number, by which its answer is known. Dropped like the others, and then never answered.
+    Ask {
+        /// Chosen by the state.
+        request_id: u64,
+        /// What is asked.
+        body: wire::command::Body,
+    },
 }

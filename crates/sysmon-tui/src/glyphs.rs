@@ -14,6 +14,17 @@ pub enum Glyphs {
     Ascii,
 }
 
+/// What stands in one column of a cell, in levels from its bottom; 0 for nothing in this cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Layers {
+    /// Filled up to here: every sample was at least so large.
+    pub(crate) solid: u16,
+    /// The level of the mean, when it is in this cell and above what is solid.
+    pub(crate) mean: u16,
+    /// Samples were found up to here.
+    pub(crate) band: u16,
+}
+
 /// Dots of a braille cell, bottom up, left and right column (Unicode, block U+2800).
 const BRAILLE: [[u8; 4]; 2] = [[0x40, 0x04, 0x02, 0x01], [0x80, 0x20, 0x10, 0x08]];
 const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -63,6 +74,44 @@ impl Glyphs {
             }
             Self::Block => BLOCKS[usize::from(left.min(8))],
             Self::Ascii => ASCII[usize::from(left.min(8))],
+        }
+    }
+
+    /// A cell of a banded chart. The form alone tells solid ground, band and mean apart.
+    #[must_use]
+    pub(crate) fn layered(self, left: Layers, right: Layers) -> char {
+        match self {
+            Self::Braille => {
+                let dots = |side: u16, layers: Layers| {
+                    let is_set = |level: u16| {
+                        // The band is a chequerboard, so that it is lighter than what is solid.
+                        let is_band = level <= layers.band && (level + side).is_multiple_of(2);
+                        level <= layers.solid || level == layers.mean || is_band
+                    };
+                    let column = BRAILLE[usize::from(side)].iter().zip(1u16..);
+                    column
+                        .filter(|(_, level)| is_set(*level))
+                        .fold(0, |all, (dot, _)| all | dot)
+                };
+                match u32::from(dots(0, left) | dots(1, right)) {
+                    0 => ' ',
+                    dots => char::from_u32(0x2800 + dots).unwrap_or(' '),
+                }
+            }
+            Self::Block | Self::Ascii => {
+                let (mean, band) = if self == Self::Ascii {
+                    ('o', '|')
+                } else {
+                    ('─', '░')
+                };
+                match left {
+                    Layers { mean: at, solid, .. } if at > solid => mean,
+                    Layers {
+                        solid: 0, band: 1.., ..
+                    } => band,
+                    Layers { solid, .. } => self.cell(solid, solid),
+                }
+            }
         }
     }
 
@@ -156,6 +205,20 @@ mod tests {
             .iter()
             .collect();
         assert_eq!(cells, " ⣀⣄⣿⢰");
+    }
+
+    #[test]
+    fn a_band_looks_unlike_what_is_solid_in_every_set() {
+        let all = |glyphs: Glyphs| {
+            let full = glyphs.levels_per_cell();
+            let layers = |solid, mean, band| Layers { solid, mean, band };
+            [layers(full, 0, full), layers(0, 0, full), layers(0, 2, full)]
+                .map(|layers| glyphs.layered(layers, layers))
+        };
+        assert_eq!(all(Glyphs::Braille), ['⣿', '⢕', '⢵']);
+        assert_eq!(all(Glyphs::Block), ['█', '░', '─']);
+        assert_eq!(all(Glyphs::Ascii), ['#', '|', 'o']);
+        assert_eq!(Glyphs::Braille.layered(Layers::default(), Layers::default()), ' ');
     }
 
     #[test]

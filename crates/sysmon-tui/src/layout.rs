@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use sysmon_api::Machine;
 use sysmon_core::MetricId;
 
+use crate::axis::Axis;
 use crate::state::fleet::FleetColumn;
 use crate::state::processes::ProcessColumn;
 use crate::state::{State, View};
@@ -24,11 +25,13 @@ pub(crate) struct TableRegions<C> {
     pub(crate) columns: Vec<ColumnRegion<C>>,
 }
 
-/// A chart with its title above and details below; any of them may be empty.
+/// A chart with its title above, then its time axis and details below; any of them may be empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChartRegions {
     pub(crate) title: Rect,
     pub(crate) chart: Rect,
+    /// The line under the chart with its times; charts that stand one over the other share the lowest one.
+    pub(crate) axis: Rect,
     pub(crate) details: Rect,
 }
 
@@ -76,6 +79,10 @@ pub struct Regions {
 const SMALLEST: (u16, u16) = (24, 5);
 /// From this width on, a machine is shown in two columns.
 const TWO_COLUMNS_FROM: u16 = 100;
+/// Cells at the left of a chart that its scale takes.
+pub(crate) const SCALE_WIDTH: u16 = 5;
+/// Beside fewer rows than this, a chart has no line for times of its own.
+const AXIS_FROM_ROWS: u16 = 4;
 
 /// Divides `area` for what `state` shows.
 #[must_use]
@@ -235,10 +242,10 @@ fn two_columns(area: Rect, wanted: &[(Section, u16)]) -> (MachineRegions, Rect) 
         width: area.width - left_width,
         ..upper
     };
-    let cpu = chart_regions(left, height.saturating_sub(1), 2);
+    let cpu = with_axis(chart_regions(left, height.saturating_sub(1), 2));
     let memory_height = (height / 3).clamp(3, 9);
     let (memory_area, lists) = split(right, memory_height);
-    let memory = chart_regions(memory_area, memory_height, 1);
+    let memory = with_axis(chart_regions(memory_area, memory_height, 1));
     let sections = stack(lists, wanted);
     (
         MachineRegions {
@@ -254,6 +261,9 @@ fn two_columns(area: Rect, wanted: &[(Section, u16)]) -> (MachineRegions, Rect) 
 fn one_column(area: Rect, wanted: &[(Section, u16)]) -> (MachineRegions, Rect) {
     // Eight processes and their heading always have room first; then the lists, then the charts grow.
     let spare = area.height.saturating_sub(9);
+    // One line of times for both charts, as soon as everything else has its least.
+    let axis_rows = u16::from(spare >= 12);
+    let spare = spare - axis_rows;
     let (cpu_rows, memory_rows, list_rows) = match spare {
         0..2 => (1, 0, 0),
         2..5 => (1, 1, spare - 2),
@@ -272,10 +282,14 @@ fn one_column(area: Rect, wanted: &[(Section, u16)]) -> (MachineRegions, Rect) {
     let list_rows = list_rows.min(lists);
     let (cpu_area, rest) = split(area, cpu_rows);
     let (memory_area, rest) = split(rest, memory_rows);
+    let (axis, rest) = split(rest, axis_rows);
     let (list_area, lower) = split(rest, list_rows);
     let regions = MachineRegions {
         cpu: chart_regions(cpu_area, cpu_rows, u16::from(cpu_rows >= 2)),
-        memory: chart_regions(memory_area, memory_rows, 0),
+        memory: ChartRegions {
+            axis,
+            ..chart_regions(memory_area, memory_rows, 0)
+        },
         sections: stack(list_area, wanted),
         processes: table(lower, Vec::new()),
     };
@@ -299,7 +313,50 @@ fn chart_regions(area: Rect, height: u16, details: u16) -> ChartRegions {
     ChartRegions {
         title,
         chart,
+        axis: Rect { height: 0, ..details },
         details,
+    }
+}
+
+/// Gives the lowest line of a chart to its times when the chart can spare it.
+fn with_axis(regions: ChartRegions) -> ChartRegions {
+    if regions.chart.height <= AXIS_FROM_ROWS {
+        return regions;
+    }
+    let (chart, axis) = split(regions.chart, regions.chart.height - 1);
+    ChartRegions {
+        chart,
+        axis,
+        ..regions
+    }
+}
+
+/// The one axis of all charts on screen, as wide as the widest of them; `None` when there is no chart.
+#[must_use]
+pub(crate) fn charts_axis(regions: &Regions, state: &State, points_per_cell: usize) -> Option<Axis> {
+    let Body::Machine(regions) = &regions.body else {
+        return None;
+    };
+    let machine = state.shown_machine()?;
+    let width = regions.chart_width()?;
+    let points = usize::from(width) * points_per_cell;
+    Some(Axis::of_range(
+        machine,
+        state.age_ms(machine),
+        state.aggregator_now(),
+        points,
+        state.past.range(),
+    ))
+}
+
+impl MachineRegions {
+    /// Cells of the widest plot; `None` when no chart has room.
+    fn chart_width(&self) -> Option<u16> {
+        [self.cpu.chart, self.memory.chart]
+            .into_iter()
+            .filter(|chart| chart.height > 0 && chart.width > SCALE_WIDTH)
+            .map(|chart| chart.width - SCALE_WIDTH)
+            .max()
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`update`] takes one [`Event`] and returns what is to be done outside; [`render`] draws the state and changes
 //! nothing. Neither does I/O or reads a clock, so every screen can be rebuilt from the events that led to it.
 
+mod axis;
 mod command;
 mod connect;
 mod event;
@@ -18,7 +19,9 @@ mod state;
 mod terminal;
 mod text_field;
 mod theme;
+mod track;
 mod update;
+mod words;
 
 pub use command::{COMMANDS, Command, CommandDefinition, Context};
 pub use connect::Connect;

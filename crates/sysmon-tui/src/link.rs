@@ -16,10 +16,11 @@ pub(crate) const COMMAND_QUEUE: usize = 64;
 /// How long an aggregator may take to answer the hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Keeps a connection up until the client ends, and reports everything as events.
+/// Keeps a connection up until the client ends, and reports everything as events. Commands without a number are given
+/// one; those that have one keep it, so that whoever sent them knows the answer.
 pub(crate) async fn keep_connected(
     mut connect: Box<dyn Connect>,
-    mut commands: mpsc::Receiver<wire::command::Body>,
+    mut commands: mpsc::Receiver<wire::Command>,
     events: mpsc::Sender<Event>,
 ) {
     let mut backoff = Backoff::default();
@@ -49,7 +50,7 @@ pub(crate) async fn keep_connected(
 /// One connection from beginning to end.
 async fn session(
     connect: &mut dyn Connect,
-    commands: &mut mpsc::Receiver<wire::command::Body>,
+    commands: &mut mpsc::Receiver<wire::Command>,
     events: &mpsc::Sender<Event>,
     backoff: &mut Backoff,
 ) -> Result<(), ApiError> {
@@ -64,15 +65,16 @@ async fn session(
     });
     let answered = async {
         let mut responses = client.manage(receiver).await?;
-        greet(&mut responses).await?;
-        Ok::<_, ApiError>(responses)
+        let capabilities = greet(&mut responses).await?;
+        Ok::<_, ApiError>((responses, capabilities))
     };
-    let mut responses = tokio::time::timeout(HELLO_TIMEOUT, answered)
+    let (mut responses, capabilities) = tokio::time::timeout(HELLO_TIMEOUT, answered)
         .await
         .map_err(|_| ApiError::unavailable("the aggregator does not answer"))??;
     while commands.try_recv().is_ok() {}
     backoff.reset();
-    if events.send(Event::Link(LinkEvent::Connected)).await.is_err() {
+    let connected = LinkEvent::Connected { capabilities };
+    if events.send(Event::Link(connected)).await.is_err() {
         return Ok(());
     }
     loop {
@@ -83,9 +85,12 @@ async fn session(
                 None => return Ok(()),
             },
             command = commands.recv() => {
-                let Some(body) = command else { return Ok(()) };
-                request_id += 1;
-                if outgoing.send(wire::Command { request_id, body: Some(body) }).await.is_err() {
+                let Some(mut command) = command else { return Ok(()) };
+                if command.request_id == 0 {
+                    request_id += 1;
+                    command.request_id = request_id;
+                }
+                if outgoing.send(command).await.is_err() {
                     return Ok(());
                 }
             }
@@ -94,9 +99,13 @@ async fn session(
     }
 }
 
-async fn greet(responses: &mut Inbound<wire::Response>) -> Result<(), ApiError> {
+/// Waits for the server's hello; returns what it understands beyond the base protocol.
+async fn greet(responses: &mut Inbound<wire::Response>) -> Result<Vec<String>, ApiError> {
     match responses.next().await?.and_then(|response| response.body) {
-        Some(wire::response::Body::Hello(peer)) => check_peer(Some(&peer)),
+        Some(wire::response::Body::Hello(peer)) => {
+            check_peer(Some(&peer))?;
+            Ok(peer.capabilities)
+        }
         Some(wire::response::Body::Failure(failure)) => {
             Err(ApiError::new(Code::FailedPrecondition, failure.message))
         }
@@ -106,12 +115,23 @@ async fn greet(responses: &mut Inbound<wire::Response>) -> Result<(), ApiError> 
     }
 }
 
-/// Waits for room: the client takes events as fast as it draws, and the aggregator coalesces what it cannot send.
+/// Waits for room: the client takes events as fast as it draws, and the aggregator coalesces what it cannot send. A
+/// response that this release does not know is passed over.
 async fn deliver(response: wire::Response, events: &mpsc::Sender<Event>) {
+    let request_id = response.request_id;
     let event = match response.body {
         Some(wire::response::Body::Update(update)) => LinkEvent::Update(Box::new(update)),
-        Some(wire::response::Body::Failure(failure)) => LinkEvent::Refused(failure.message),
-        _ => return,
+        Some(wire::response::Body::Failure(failure)) => LinkEvent::Refused {
+            request_id,
+            code: failure.code,
+            reason: failure.message,
+        },
+        Some(wire::response::Body::History(chunk)) => LinkEvent::History {
+            request_id,
+            chunk: Box::new(chunk),
+        },
+        Some(wire::response::Body::Storage(status)) => LinkEvent::Storage(Box::new(status)),
+        Some(wire::response::Body::Hello(_) | wire::response::Body::Accepted(_)) | None => return,
     };
     // When the client has ended, the task ends with it.
     let _ = events.send(Event::Link(event)).await;

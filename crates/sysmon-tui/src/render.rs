@@ -3,18 +3,21 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use crate::layout::{Body, layout};
-use crate::state::State;
+use crate::layout::{Body, charts_axis, layout};
+use crate::state::{OverlayKind, State};
 use crate::theme::Theme;
 
 mod bars;
 mod chart;
+mod details;
 mod fleet;
 mod help;
 mod machine;
+mod overlay;
 mod pen;
 mod processes;
 mod sections;
+mod time_axis;
 
 use pen::Pen;
 
@@ -33,11 +36,19 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
             bars::header(&mut pen, regions.header, state);
             match body {
                 Body::Fleet(table) => fleet::fleet(&mut pen, table, state),
-                Body::Machine(machine) => machine::machine(&mut pen, machine, state),
+                Body::Machine(machine) => {
+                    let axis = charts_axis(&regions, state, theme.glyphs.points_per_cell());
+                    machine::machine(&mut pen, machine, axis, state);
+                }
                 Body::TooSmall(_) => {}
             }
-            if let Some(scroll) = state.help_scroll {
-                help::help(&mut pen, area, scroll);
+            if let Some(overlay) = state.overlay {
+                match overlay.kind {
+                    OverlayKind::Help => help::help(&mut pen, area, overlay.scroll),
+                    OverlayKind::Details => {
+                        details::details(&mut pen, area, &regions, state, overlay.scroll);
+                    }
+                }
             }
             bars::footer(&mut pen, regions.footer, state)
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossterm::event::{Event as TerminalEvent, EventStream, MouseButton, MouseEventKind};
 use futures_util::StreamExt;
+use sysmon_core::UnixMillis;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -61,7 +62,8 @@ pub async fn run(
     let (events_in, events) = mpsc::channel(EVENT_QUEUE);
     let (commands, commands_out) = mpsc::channel(COMMAND_QUEUE);
     let link = tokio::spawn(keep_connected(connect, commands_out, events_in));
-    let state = State::new(&options.source_name, options.filter.as_deref());
+    let state = State::new(&options.source_name, options.filter.as_deref())
+        .drawing_points_per_cell(theme.glyphs.points_per_cell());
     let mut client = Client {
         state: if options.is_local {
             state.opening_only_machine()
@@ -103,7 +105,7 @@ struct Client {
     state: State,
     theme: Theme,
     events: mpsc::Receiver<Event>,
-    commands: mpsc::Sender<sysmon_api::wire::command::Body>,
+    commands: mpsc::Sender<sysmon_api::wire::Command>,
     drawn_at: Option<Instant>,
     /// When the connection last brought something.
     data_at: Option<Instant>,
@@ -156,14 +158,16 @@ impl Client {
         let Some(drawn_at) = self.drawn_at else {
             return Instant::now();
         };
-        if self.state.is_dirty() {
+        let wake = if self.state.is_dirty() {
             drawn_at + FRAME
         } else if self.data_at.is_some_and(|at| at.elapsed() < DATA_IS_REGULAR) {
             drawn_at + TICK_BESIDE_DATA
         } else {
             let into_second = u64::try_from(now().0.rem_euclid(1_000)).unwrap_or(0);
             Instant::now() + Duration::from_millis(1_000 - into_second)
-        }
+        };
+        let awaited = |at: UnixMillis| Instant::now() + Duration::from_millis(at.since_ms(now()));
+        self.state.wakes_at().map_or(wake, |at| wake.min(awaited(at)))
     }
 
     fn take_all_ready(
@@ -219,14 +223,22 @@ impl Client {
                     update(&mut self.state, Event::Resize { width, height });
                 }
                 Effect::Redraw => screen.clear()?,
-                Effect::Send(command) => {
-                    if self.commands.try_send(command).is_err() {
-                        tracing::warn!("a command was dropped: the connection does not take any");
-                    }
-                }
+                Effect::Send(body) => self.send(0, body),
+                Effect::Ask { request_id, body } => self.send(request_id, body),
             }
         }
         Ok(Flow::Continue)
+    }
+
+    /// Hands a command to the connection; one without a number gets it there.
+    fn send(&self, request_id: u64, body: sysmon_api::wire::command::Body) {
+        let command = sysmon_api::wire::Command {
+            request_id,
+            body: Some(body),
+        };
+        if self.commands.try_send(command).is_err() {
+            tracing::warn!("a command was dropped: the connection does not take any");
+        }
     }
 
     fn draw(&mut self, screen: &mut Screen) -> io::Result<()> {

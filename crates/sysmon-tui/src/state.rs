@@ -3,16 +3,22 @@
 use std::sync::Arc;
 
 use sysmon_api::{Machine, Replica};
-use sysmon_core::{ProcessKey, TextFilter, UnixMillis};
+use sysmon_core::{Gap, MetricId, ProcessKey, SeriesKey, TextFilter, UnixMillis};
 
+use crate::axis::interval_ms;
 use crate::key::Key;
 use crate::text_field::TextField;
+use crate::track::{Track, gaps};
 
 pub(crate) mod fleet;
+pub(crate) mod past;
 pub(crate) mod processes;
+pub(crate) mod storage;
 
 use fleet::FleetTable;
+use past::Past;
 use processes::ProcessTableState;
+use storage::{Storage, StorageHealth};
 
 /// The subscription that carries the fleet table.
 pub(crate) const FLEET_SUBSCRIPTION: u32 = 1;
@@ -64,6 +70,22 @@ pub(crate) struct Prompt {
     pub(crate) before: String,
 }
 
+/// What lies over the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OverlayKind {
+    /// The keys.
+    Help,
+    /// Stores, charts and their gaps.
+    Details,
+}
+
+/// Something over the view, scrolled down by some lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overlay {
+    pub(crate) kind: OverlayKind,
+    pub(crate) scroll: u16,
+}
+
 /// A short message at the bottom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Notice {
@@ -89,7 +111,13 @@ pub struct State {
     pub(crate) machine: Replica,
     pub(crate) fleet_table: FleetTable,
     pub(crate) process_table: ProcessTableState,
-    pub(crate) help_scroll: Option<u16>,
+    /// The past of the machine on screen.
+    pub(crate) past: Past,
+    /// The stores behind the aggregator.
+    pub(crate) storage: Storage,
+    /// How many points the terminal draws side by side in a cell.
+    pub(crate) points_per_cell: usize,
+    pub(crate) overlay: Option<Overlay>,
     pub(crate) prompt: Option<Prompt>,
     /// Keys of a sequence that is not finished.
     pub(crate) pending_keys: Vec<Key>,
@@ -123,7 +151,10 @@ impl State {
             machine: Replica::default(),
             fleet_table,
             process_table: ProcessTableState::default(),
-            help_scroll: None,
+            past: Past::default(),
+            storage: Storage::default(),
+            points_per_cell: 2,
+            overlay: None,
             prompt: None,
             pending_keys: Vec::new(),
             choosing_sort: false,
@@ -139,6 +170,19 @@ impl State {
     pub fn opening_only_machine(mut self) -> Self {
         self.opens_only_machine = true;
         self
+    }
+
+    /// The same, for a terminal that draws so many points side by side in a cell: two unless told.
+    #[must_use]
+    pub fn drawing_points_per_cell(mut self, points: usize) -> Self {
+        self.points_per_cell = points.max(1);
+        self
+    }
+
+    /// When the state wants to be told the time even if nothing else happens.
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<UnixMillis> {
+        crate::update::wakes_at(self)
     }
 
     /// Notes that the screen no longer shows the state.
@@ -183,6 +227,35 @@ impl State {
             View::Fleet => None,
             View::Machine(id) => self.machine.find(id).or_else(|| self.fleet.find(id)),
         }
+    }
+
+    /// All that is known of a plain metric of a machine: history as far as it was answered, then what came live.
+    #[must_use]
+    pub(crate) fn track<'a>(&'a self, machine: &'a Machine, metric: MetricId) -> Track<'a> {
+        let recent = &machine.recent;
+        let number = recent.number_of(&SeriesKey::plain(metric));
+        Track {
+            past: self
+                .past
+                .answer_for(&machine.id)
+                .and_then(|answer| answer.part(metric)),
+            live: number
+                .and_then(|number| recent.get(number))
+                .map(|series| (recent, series)),
+        }
+    }
+
+    /// The stretches of the charts that have no samples.
+    #[must_use]
+    pub(crate) fn chart_gaps(&self, machine: &Machine) -> Vec<Gap> {
+        let answer = self.past.answer_for(&machine.id);
+        let past = answer.and_then(|answer| Some((answer.history.as_ref()?, answer.seam)));
+        // A history that is not well may merely be late: then nothing is claimed about what it lacks.
+        let is_well = self
+            .storage
+            .history()
+            .is_none_or(|history| history.health < StorageHealth::Slow);
+        gaps(past, &machine.recent, interval_ms(machine), is_well)
     }
 }
 

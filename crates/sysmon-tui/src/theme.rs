@@ -98,6 +98,9 @@ struct Roles<T> {
     title: T,
     accent: T,
     chart: T,
+    /// The paler part of a chart; themes from before there was one leave it out.
+    #[serde(default)]
+    band: Option<T>,
     ok: T,
     warning: T,
     critical: T,
@@ -224,6 +227,13 @@ impl Theme {
         self.on_background(self.roles.chart)
     }
 
+    /// Between the smallest and the largest value of a chart's dot.
+    #[must_use]
+    pub fn band(&self) -> Style {
+        let colour = self.roles.band.unwrap_or(self.roles.faint);
+        self.with_modifier_without_colour(self.on_background(colour), Modifier::DIM)
+    }
+
     /// The bar at the top.
     #[must_use]
     pub fn bar(&self) -> Style {
@@ -306,6 +316,11 @@ impl Roles<String> {
             title: colour("title", &self.title)?,
             accent: colour("accent", &self.accent)?,
             chart: colour("chart", &self.chart)?,
+            band: self
+                .band
+                .as_ref()
+                .map(|value| colour("band", value))
+                .transpose()?,
             ok: colour("ok", &self.ok)?,
             warning: colour("warning", &self.warning)?,
             critical: colour("critical", &self.critical)?,

@@ -11,6 +11,7 @@ use crate::state::{FLEET_SUBSCRIPTION, MACHINE_SUBSCRIPTION, Notice, State, View
 mod keys;
 mod link;
 mod mouse;
+mod past;
 
 /// How much of the past is asked for.
 const HISTORY_MS: u32 = 300_000;
@@ -19,7 +20,8 @@ const HISTORY_MS: u32 = 300_000;
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     // Rows change with data and with what the person does, not with time alone.
     let may_move_rows = !matches!(event, Event::Tick { .. });
-    let effects = match event {
+    let second = state.now.0.div_euclid(1_000);
+    let mut effects = match event {
         Event::Tick {
             now,
             utc_offset_seconds,
@@ -43,7 +45,17 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     if may_move_rows {
         refresh_tables(state);
     }
+    // The loop tells the time before every event: once a second is often enough for what depends on time alone.
+    let is_awaited = wakes_at(state).is_some_and(|at| state.now >= at);
+    if may_move_rows || is_awaited || state.now.0.div_euclid(1_000) != second {
+        effects.extend(past::poll(state));
+    }
     effects
+}
+
+/// When the state wants to be told the time even if nothing else happens.
+pub(crate) fn wakes_at(state: &State) -> Option<UnixMillis> {
+    past::wakes_at(state)
 }
 
 fn tick(state: &mut State, now: UnixMillis, utc_offset_seconds: i32) {

@@ -10,6 +10,7 @@ use crate::command::{COMMANDS, Context, show_keys};
 use crate::state::fleet::FleetColumn;
 use crate::state::processes::ProcessColumn;
 use crate::state::{Link, PromptKind, State, View};
+use crate::words;
 
 /// Draws the line at the top.
 pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
@@ -144,7 +145,27 @@ fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
             (format!("{} {word} {age} ", pen.pick("✕", "x")), critical)
         }
     };
-    vec![live, (format!(" {} ", clock(state)), bar)]
+    let mut pieces: Vec<_> = storage(pen, state).into_iter().collect();
+    pieces.extend([live, (format!(" {} ", clock(state)), bar)]);
+    pieces
+}
+
+/// How the stores are: a mark when all are well, else the worst of them in words.
+fn storage(pen: &Pen<'_>, state: &State) -> Option<(String, Style)> {
+    if !state.is_live() || state.storage.components.is_empty() {
+        return None;
+    }
+    Some(match state.storage.worst() {
+        None => {
+            let quiet = pen.theme.on_bar(pen.theme.quiet());
+            (format!("{} ", pen.pick("≡", "=")), quiet)
+        }
+        Some(component) => {
+            let words = words::storage(component, state.aggregator_now());
+            let warning = pen.theme.on_bar(pen.theme.warning());
+            (format!("{} {words}  ", pen.pick("▲", "^")), warning)
+        }
+    })
 }
 
 /// Local time of day.

@@ -1,88 +1,27 @@
-//! Sparklines and charts: points on one time axis, whose slices are aligned to the clock, so that a chart moves only
-//! when a slice is full and a slow link is not flooded.
+//! Sparklines and charts.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use sysmon_api::Machine;
-use sysmon_core::{Health, Series, Thresholds, UnixMillis, downsample};
+use sysmon_core::{Health, Thresholds};
 
 use super::pen::Pen;
+use crate::axis::Slice;
+use crate::glyphs::Layers;
+use crate::layout::SCALE_WIDTH;
 
-/// Slices of time are multiples of this, so that a tick a second falls evenly into them.
-const STEP_MS: u64 = 500;
-
-/// Slices of time that end with the newest tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Axis {
-    from: UnixMillis,
-    to: UnixMillis,
-    step_ms: u64,
-    points: usize,
-    /// A value stands for this long before it was taken.
-    hold_ms: u64,
-}
-
-impl Axis {
-    /// An axis of `points` slices that covers `window_ms`, or a little less: all of it is filled once that much is known. It ends at the machine's newest tick, moved on by
-    /// however long the machine has been silent (`silence_ms`): the machine's own clock may be wrong, and then still
-    /// the picture is right.
-    pub(super) fn new(machine: &Machine, silence_ms: u64, points: usize, window_ms: u64) -> Self {
-        let interval_ms = u64::from(machine.interval_ms.max(100));
-        let silence_ms = if silence_ms > interval_ms * 5 / 2 {
-            silence_ms
-        } else {
-            0
-        };
-        let newest = machine.recent.times().back().copied().unwrap_or_default();
-        let end = newest.plus_ms(i64::try_from(silence_ms).unwrap_or(0));
-        let step_ms = (window_ms / (points as u64).max(1) / STEP_MS * STEP_MS).max(STEP_MS);
-        let step = i64::try_from(step_ms).unwrap_or(1_000);
-        let to = UnixMillis(end.0.div_euclid(step).saturating_add(1).saturating_mul(step));
-        let length = step.saturating_mul(i64::try_from(points).unwrap_or(0));
-        Self {
-            from: to.plus_ms(-length),
-            to,
-            step_ms,
-            points,
-            hold_ms: interval_ms * 3 / 2,
-        }
-    }
-
-    /// The largest value of each slice; `None` where the machine gave none.
-    pub(super) fn values(&self, machine: &Machine, series: &Series) -> Vec<Option<f64>> {
-        let points = machine
-            .recent
-            .points(series, 0)
-            .filter_map(|(at, value)| Some((at, value?)));
-        let buckets = downsample(points, self.from, self.to, self.points);
-        let mut values: Vec<Option<f64>> = buckets
-            .iter()
-            .map(|bucket| bucket.map(|bucket| bucket.maximum))
-            .collect();
-        // A sample tells of the interval before it: slices shorter than that are filled from the next one.
-        let reach = usize::try_from(self.hold_ms / self.step_ms).unwrap_or(0);
-        let mut next: Option<(usize, f64)> = None;
-        for index in (0..values.len()).rev() {
-            match (values[index], next) {
-                (Some(value), _) => next = Some((index, value)),
-                (None, Some((at, value))) if at - index <= reach => values[index] = Some(value),
-                _ => {}
-            }
-        }
-        values
-    }
-
-    /// How much time the axis shows.
-    pub(super) fn window_ms(&self) -> u64 {
-        self.step_ms * self.points as u64
-    }
-}
-
-/// A line of one row.
-pub(super) fn sparkline(pen: &mut Pen<'_>, x: u16, y: u16, values: &[Option<f64>], full: f64, style: Style) {
+/// A line of one row: the largest value of each slice.
+pub(super) fn sparkline(
+    pen: &mut Pen<'_>,
+    x: u16,
+    y: u16,
+    slices: &[Option<Slice>],
+    full: f64,
+    style: Style,
+) {
     let glyphs = pen.theme.glyphs;
-    let level = |value: Option<f64>| level_of(value, full, glyphs.levels_per_cell());
-    for (x, cell) in (x..).zip(values.chunks(glyphs.points_per_cell())) {
+    let level =
+        |slice: Option<Slice>| level_of(slice.map(|slice| slice.maximum), full, glyphs.levels_per_cell());
+    for (x, cell) in (x..).zip(slices.chunks(glyphs.points_per_cell())) {
         let left = level(cell.first().copied().flatten());
         let right = level(cell.get(1).copied().flatten());
         pen.put(x, y, glyphs.cell(left, right), style);
@@ -94,19 +33,39 @@ pub(super) fn points_in(pen: &Pen<'_>, width: u16) -> usize {
     usize::from(width) * pen.theme.glyphs.points_per_cell()
 }
 
-/// A filled chart of several rows with its scale at the left and threshold lines through it. What rises above a
-/// threshold has the colour of its state.
+/// A chart of several rows with its scale at the left and threshold lines through it. It is filled up to the largest
+/// value; or, banded, up to the smallest, with a lighter band up to the largest and a line at the mean. What rises above
+/// a threshold has the colour of its state.
 pub(super) struct Chart<'a> {
-    pub(super) values: &'a [Option<f64>],
+    pub(super) slices: &'a [Option<Slice>],
     /// Value at the upper edge.
     pub(super) full: f64,
     pub(super) thresholds: Option<Thresholds>,
     /// What the upper edge is called.
     pub(super) top_label: &'a str,
+    pub(super) is_banded: bool,
 }
 
-/// Cells at the left that the scale takes.
-pub(super) const SCALE_WIDTH: u16 = 5;
+/// Heights of one slice in levels from the bottom of the plot; 0 where there is nothing.
+#[derive(Clone, Copy, Default)]
+struct Heights {
+    solid: u16,
+    mean: u16,
+    band: u16,
+}
+
+impl Heights {
+    /// What of it is in the row that begins above `below` levels.
+    fn in_row(self, below: u16, levels: u16) -> Layers {
+        let filled = |height: u16| height.saturating_sub(below).min(levels);
+        let has_mean = self.mean > self.solid && self.mean > below && self.mean <= below + levels;
+        Layers {
+            solid: filled(self.solid),
+            mean: if has_mean { self.mean - below } else { 0 },
+            band: filled(self.band),
+        }
+    }
+}
 
 impl Chart<'_> {
     /// Draws the chart with its scale.
@@ -126,29 +85,53 @@ impl Chart<'_> {
         let glyphs = pen.theme.glyphs;
         let levels = glyphs.levels_per_cell();
         let total = plot.height * levels;
-        let heights: Vec<u16> = self
-            .values
+        let heights: Vec<Heights> = self
+            .slices
             .iter()
-            .map(|value| level_of(*value, self.full, total))
+            .map(|slice| self.heights(*slice, total))
             .collect();
         for (x, cell) in (plot.x..plot.right()).zip(heights.chunks(glyphs.points_per_cell())) {
-            let (left, right) = (
-                cell.first().copied().unwrap_or(0),
-                cell.get(1).copied().unwrap_or(0),
-            );
+            let left = cell.first().copied().unwrap_or_default();
+            let right = cell.get(1).copied().unwrap_or_default();
+            let top = [left.solid, left.band, right.solid, right.band].into_iter().max();
             for row in 0..plot.height {
                 let below = row * levels;
-                let in_row = |height: u16| height.saturating_sub(below).min(levels);
-                if in_row(left) == 0 && in_row(right) == 0 {
+                if top.is_none_or(|top| top <= below) {
                     break;
                 }
-                let style = self.style_at(pen, f64::from(below + 1) / f64::from(total) * self.full);
-                pen.put(
-                    x,
-                    plot.bottom() - 1 - row,
-                    glyphs.cell(in_row(left), in_row(right)),
-                    style,
-                );
+                let (left, right) = (left.in_row(below, levels), right.in_row(below, levels));
+                let glyph = glyphs.layered(left, right);
+                if glyph == ' ' {
+                    continue;
+                }
+                let is_pale = [left, right]
+                    .iter()
+                    .all(|layers| layers.solid == 0 && layers.mean == 0);
+                let style = if is_pale {
+                    pen.theme.band()
+                } else {
+                    self.style_at(pen, f64::from(below + 1) / f64::from(total) * self.full)
+                };
+                pen.put(x, plot.bottom() - 1 - row, glyph, style);
+            }
+        }
+    }
+
+    fn heights(&self, slice: Option<Slice>, total: u16) -> Heights {
+        let Some(slice) = slice else {
+            return Heights::default();
+        };
+        let level = |value| level_of(Some(value), self.full, total);
+        if self.is_banded {
+            Heights {
+                solid: level(slice.minimum),
+                mean: level(slice.mean),
+                band: level(slice.maximum),
+            }
+        } else {
+            Heights {
+                solid: level(slice.maximum),
+                ..Heights::default()
             }
         }
     }

@@ -4,12 +4,14 @@ use ratatui::layout::Rect;
 use sysmon_api::Machine;
 use sysmon_core::{Health, Liveness, MetricId, SeriesKey, Unit, format_age, format_value, thresholds};
 
-use super::chart::{Axis, points_in, sparkline};
+use super::chart::{points_in, sparkline};
 use super::pen::Pen;
 use super::{lines_in_the_middle, note};
+use crate::axis::Axis;
 use crate::layout::{ColumnRegion, TableRegions};
 use crate::state::fleet::FleetColumn;
 use crate::state::{Link, State};
+use crate::track::Track;
 
 /// The sparklines of the fleet show at least this much.
 const WINDOW_MS: u64 = 120_000;
@@ -161,15 +163,15 @@ fn number(
     );
     pen.right(region.x, y, width, &text, style);
     if let Some(series) = series.filter(|_| has_spark) {
-        let axis = Axis::new(
+        let axis = Axis::live(
             machine,
             age_ms,
             points_in(pen, region.width - PERCENT_WIDTH - 1),
             WINDOW_MS,
         );
-        let values = axis.values(machine, series);
+        let slices = axis.slices(&Track::live(&machine.recent, series));
         let style = pen.theme.chart();
-        sparkline(pen, region.x + PERCENT_WIDTH + 1, y, &values, 100.0, style);
+        sparkline(pen, region.x + PERCENT_WIDTH + 1, y, &slices, 100.0, style);
     }
 }
 

@@ -3,30 +3,33 @@
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use sysmon_api::Machine;
-use sysmon_core::{
-    Health, Liveness, MetricId, SeriesKey, Unit, display_width, format_duration, format_value, thresholds,
-};
+use sysmon_core::{Gap, Health, Liveness, MetricId, Unit, display_width, format_value, thresholds};
 
-use super::chart::{Axis, Chart, SCALE_WIDTH, points_in};
+use super::chart::{Chart, points_in};
 use super::pen::Pen;
 use super::processes::processes;
 use super::sections::{gauge, section};
+use super::time_axis::{TimeAxis, legends};
 use super::{lines_in_the_middle, note};
-use crate::layout::{ChartRegions, MachineRegions};
+use crate::axis::{Axis, Range};
+use crate::layout::{ChartRegions, MachineRegions, SCALE_WIDTH};
 use crate::state::{Link, State, View};
+use crate::words;
 
-/// Charts show at least this much.
-const WINDOW_MS: u64 = 300_000;
-
-/// Draws the view.
-pub(super) fn machine(pen: &mut Pen<'_>, regions: &MachineRegions, state: &State) {
+/// Draws the view; `axis` is that of its charts, when it has any.
+pub(super) fn machine(pen: &mut Pen<'_>, regions: &MachineRegions, axis: Option<Axis>, state: &State) {
     let Some(machine) = state.shown_machine() else {
         missing(pen, regions, state);
         return;
     };
     pen.set_stale(!state.is_live() || machine.liveness != Liveness::Live);
     let age_ms = state.age_ms(machine);
-    let screen = Screen { machine, age_ms };
+    let screen = Screen {
+        machine,
+        state,
+        axis,
+        gaps: state.chart_gaps(machine),
+    };
     screen.cpu(pen, regions.cpu);
     screen.memory(pen, regions.memory);
     for (kind, area) in &regions.sections {
@@ -54,7 +57,9 @@ fn missing(pen: &mut Pen<'_>, regions: &MachineRegions, state: &State) {
 
 struct Screen<'a> {
     machine: &'a Machine,
-    age_ms: u64,
+    state: &'a State,
+    axis: Option<Axis>,
+    gaps: Vec<Gap>,
 }
 
 impl Screen<'_> {
@@ -85,9 +90,27 @@ impl Screen<'_> {
         let parts = parts
             .into_iter()
             .filter_map(|(name, metric)| Some(format!("{name} {:.0}", self.value(metric)?)));
-        let details = as_many_as_fit(parts, "  ", usize::from(regions.title.width.saturating_sub(12)));
+        // The range in its shortest form goes before the parts, and gets what they leave for more words.
+        let room = usize::from(regions.title.width.saturating_sub(12));
+        let range = self.range_wordings();
+        let least = range.last().map_or(0, |range| display_width(range) + 2);
+        let details = as_many_as_fit(parts, "  ", room.saturating_sub(least));
+        let left = room.saturating_sub(display_width(&details) + 2);
         self.title(pen, regions.title, "CPU", MetricId::CpuBusy, &details);
-        self.chart(pen, regions.chart, MetricId::CpuBusy);
+        if let Some(range) = range.iter().find(|range| display_width(range) <= left) {
+            let range = range
+                .replace(" · ", pen.pick(" · ", ", "))
+                .replace('–', pen.pick("–", "-"));
+            let quiet = pen.theme.quiet();
+            pen.right(
+                regions.title.x,
+                regions.title.y,
+                regions.title.width.saturating_sub(1),
+                &range,
+                quiet,
+            );
+        }
+        self.chart(pen, regions, MetricId::CpuBusy);
         let [cores, load] = rows(regions.details);
         match (cores, load) {
             (Some(cores), Some(load)) => {
@@ -134,7 +157,7 @@ impl Screen<'_> {
             MetricId::MemoryUsedPercent,
             &details,
         );
-        self.chart(pen, regions.chart, MetricId::MemoryUsedPercent);
+        self.chart(pen, regions, MetricId::MemoryUsedPercent);
         if let [Some(line), _] = rows(regions.details) {
             let quiet = pen.theme.quiet();
             pen.text(line.x + 1, line.y, line.width.saturating_sub(1), &swap, quiet);
@@ -171,45 +194,51 @@ impl Screen<'_> {
         );
     }
 
-    fn chart(&self, pen: &mut Pen<'_>, area: Rect, metric: MetricId) {
-        let recent = &self.machine.recent;
-        let Some(series) = recent
-            .number_of(&SeriesKey::plain(metric))
-            .and_then(|number| recent.get(number))
-        else {
+    fn range_wordings(&self) -> Vec<String> {
+        self.axis
+            .map(|axis| words::range(self.state, &axis, &self.machine.id))
+            .unwrap_or_default()
+    }
+
+    fn chart(&self, pen: &mut Pen<'_>, regions: ChartRegions, metric: MetricId) {
+        let area = regions.chart;
+        let Some(axis) = self.axis.filter(|_| area.width > SCALE_WIDTH) else {
             return;
         };
-        if area.height == 0 || area.width <= SCALE_WIDTH {
-            return;
-        }
-        let axis = Axis::new(
-            self.machine,
-            self.age_ms,
-            points_in(pen, area.width - SCALE_WIDTH),
-            WINDOW_MS,
-        );
-        let values = axis.values(self.machine, series);
+        let axis = axis.last(points_in(pen, area.width - SCALE_WIDTH));
+        let range = self.state.past.range();
+        let slices = axis.slices(&self.state.track(self.machine, metric));
         Chart {
-            values: &values,
+            slices: &slices,
             full: 100.0,
             thresholds: thresholds(metric),
             top_label: "100",
+            is_banded: range != Range::FiveMinutes,
         }
         .draw(pen, area);
-        if area.height >= 6 {
-            let span = format!(
-                "{} ago",
-                format_duration((axis.window_ms() + 30_000) / 60_000 * 60)
-            );
-            let faint = pen.theme.faint();
+        legends(pen, area, &axis, &self.gaps);
+        if metric == MetricId::CpuBusy
+            && let Some(text) = words::absence(self.state, &self.machine.id)
+        {
+            // Where the past would be there is room for why it is not.
+            let known = slices.iter().position(Option::is_some).unwrap_or(slices.len());
+            let cells = u16::try_from(known / pen.theme.glyphs.points_per_cell()).unwrap_or(u16::MAX);
+            let faint = pen.theme.quiet();
             pen.text(
                 area.x + SCALE_WIDTH + 1,
-                area.y,
-                area.width - SCALE_WIDTH - 1,
-                &span,
+                area.y + area.height / 2,
+                cells.min(area.width - SCALE_WIDTH).saturating_sub(2),
+                &text,
                 faint,
             );
         }
+        TimeAxis {
+            axis,
+            range,
+            gaps: &self.gaps,
+            utc_offset_seconds: self.state.utc_offset_seconds,
+        }
+        .draw(pen, regions.axis);
     }
 
     /// One bar per core; with more cores than cells, each bar is the busiest of its group.

@@ -7,10 +7,12 @@ use sysmon_core::{
     Health, Label, MetricId, Series, SeriesKey, Unit, display_width, format_rate, format_value, thresholds,
 };
 
-use super::chart::{Axis, points_in, round_up, sparkline};
+use super::chart::{points_in, round_up, sparkline};
 use super::pen::Pen;
+use crate::axis::Axis;
 use crate::layout::Section;
 use crate::state::fleet::natural;
+use crate::track::Track;
 
 /// Sparklines beside a line show at least this much.
 const WINDOW_MS: u64 = 120_000;
@@ -85,11 +87,12 @@ impl<'a> List<'a> {
         let Some(series) = series.filter(|_| width > 0) else {
             return;
         };
-        let axis = Axis::new(self.machine, self.age_ms, points_in(pen, width), WINDOW_MS);
-        let values = axis.values(self.machine, series);
-        let full = round_up(values.iter().flatten().copied().fold(0.0, f64::max), least);
+        let axis = Axis::live(self.machine, self.age_ms, points_in(pen, width), WINDOW_MS);
+        let slices = axis.slices(&Track::live(&self.machine.recent, series));
+        let largest = slices.iter().flatten().map(|slice| slice.maximum);
+        let full = round_up(largest.fold(0.0, f64::max), least);
         let style = pen.theme.chart();
-        sparkline(pen, x, y, &values, full, style);
+        sparkline(pen, x, y, &slices, full, style);
     }
 
     fn network(&self, pen: &mut Pen<'_>, area: Rect) {

@@ -8,10 +8,13 @@ use crate::key::{Key, KeyCode};
 use crate::layout::layout;
 use crate::state::fleet::FleetColumn;
 use crate::state::processes::ProcessColumn;
-use crate::state::{Movement, Prompt, PromptKind, State, View};
+use crate::state::{Movement, Overlay, OverlayKind, Prompt, PromptKind, State, View};
 use crate::text_field::TextField;
 
-use super::{notify, open_fleet, open_machine};
+use super::{notify, open_fleet, open_machine, past};
+
+/// Details are not scrolled further than this.
+const DETAIL_LINES_MAX: usize = 48;
 
 pub(super) fn press(state: &mut State, key: Key) -> Vec<Effect> {
     state.touched = true;
@@ -53,7 +56,7 @@ pub(super) fn paste(state: &mut State, text: &str) {
 
 fn contexts(state: &State) -> &'static [Context] {
     match state.view {
-        _ if state.help_scroll.is_some() => &[Context::List, Context::Anywhere],
+        _ if state.overlay.is_some() => &[Context::List, Context::Anywhere],
         View::Fleet => &[Context::Fleet, Context::List, Context::Anywhere],
         View::Machine(_) => &[Context::Machine, Context::List, Context::Anywhere],
     }
@@ -67,13 +70,10 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Quit => return vec![Effect::Quit],
         Command::Suspend => return vec![Effect::Suspend],
         Command::Redraw => return vec![Effect::Redraw],
-        Command::Help => {
-            state.help_scroll = if state.help_scroll.is_some() {
-                None
-            } else {
-                Some(0)
-            }
-        }
+        Command::Help => toggle(state, OverlayKind::Help),
+        Command::Details => toggle(state, OverlayKind::Details),
+        Command::LongerRange => past::change_range(state, state.past.range().longer()),
+        Command::ShorterRange => past::change_range(state, state.past.range().shorter()),
         Command::Back => return back(state),
         Command::Open => return open(state),
         Command::Up => go(state, Movement::By(-1)),
@@ -85,7 +85,7 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Top => go(state, Movement::First),
         Command::Bottom => go(state, Movement::Last),
         Command::Filter => start_filter(state),
-        Command::Sort => state.choosing_sort = state.help_scroll.is_none(),
+        Command::Sort => state.choosing_sort = state.overlay.is_none(),
         Command::Invert => match state.view {
             View::Fleet => state.fleet_table.invert(),
             View::Machine(_) => state.process_table.invert(),
@@ -96,16 +96,29 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Opens what lies over the view, or closes it when it is there already.
+fn toggle(state: &mut State, kind: OverlayKind) {
+    let is_open = state.overlay.is_some_and(|overlay| overlay.kind == kind);
+    state.overlay = (!is_open).then_some(Overlay { kind, scroll: 0 });
+}
+
 fn visible_rows(state: &State) -> usize {
     layout(ratatui::layout::Rect::new(0, 0, state.width, state.height), state).table_rows()
 }
 
 /// Moves whatever list is on top.
 pub(super) fn go(state: &mut State, movement: Movement) {
-    if let Some(scroll) = state.help_scroll {
-        let last = COMMANDS.len() + Context::ALL.len() * 2;
-        let to = crate::state::moved(Some(scroll.into()), last, movement).unwrap_or(0);
-        state.help_scroll = Some(u16::try_from(to).unwrap_or(0));
+    if let Some(overlay) = state.overlay {
+        // About as many lines as there are: where they end on this screen is known to whoever draws them.
+        let lines = match overlay.kind {
+            OverlayKind::Help => COMMANDS.len() + Context::ALL.len() * 2,
+            OverlayKind::Details => DETAIL_LINES_MAX,
+        };
+        let to = crate::state::moved(Some(overlay.scroll.into()), lines, movement).unwrap_or(0);
+        state.overlay = Some(Overlay {
+            scroll: u16::try_from(to).unwrap_or(0),
+            ..overlay
+        });
         return;
     }
     match state.view {
@@ -116,7 +129,7 @@ pub(super) fn go(state: &mut State, movement: Movement) {
 
 /// Pops one layer: help, cursor among processes, filter, view.
 fn back(state: &mut State) -> Vec<Effect> {
-    if state.help_scroll.take().is_some() {
+    if state.overlay.take().is_some() {
         return Vec::new();
     }
     match state.view {
@@ -134,7 +147,7 @@ fn back(state: &mut State) -> Vec<Effect> {
 pub(super) fn open(state: &mut State) -> Vec<Effect> {
     // A selection that no row shows any more, because its machine is gone or filtered out, cannot be opened.
     let is_visible = state.view == View::Fleet
-        && state.help_scroll.is_none()
+        && state.overlay.is_none()
         && state.fleet_table.cursor(&state.fleet).is_some();
     let selected: Option<Arc<str>> = state.fleet_table.selected().cloned();
     match selected.filter(|_| is_visible) {
@@ -162,7 +175,7 @@ fn neighbour(state: &mut State, step: isize) -> Vec<Effect> {
 
 fn start_filter(state: &mut State) {
     let (kind, before) = match state.view {
-        _ if state.help_scroll.is_some() => return,
+        _ if state.overlay.is_some() => return,
         View::Fleet => (PromptKind::Machines, state.fleet_table.filter_text()),
         View::Machine(_) => (PromptKind::Processes, state.process_table.filter_text()),
     };

@@ -7,7 +7,7 @@ use sysmon_api::wire;
 use crate::event::{Effect, LinkEvent};
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{fleet_subscription, machine_subscription, notify, open_machine};
+use super::{fleet_subscription, machine_subscription, open_machine, past};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     // In the view of a machine nothing of the fleet's table is on screen: no frame for what nobody sees.
@@ -18,8 +18,9 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         state.mark_dirty();
     }
     match event {
-        LinkEvent::Connected => {
+        LinkEvent::Connected { capabilities } => {
             state.link = Link::Live;
+            past::connected(state, &capabilities);
             subscribe_all(state)
         }
         LinkEvent::Failed { reason, permanent } => {
@@ -28,6 +29,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
                 Link::Down { since, .. } => *since,
                 Link::Connecting | Link::Live => state.now,
             };
+            past::disconnected(state);
             state.link = Link::Down {
                 since,
                 reason,
@@ -35,9 +37,20 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             };
             Vec::new()
         }
-        LinkEvent::Refused(reason) => {
-            let reason = sysmon_core::sanitize(&reason).into_owned();
-            notify(state, reason);
+        LinkEvent::Refused {
+            request_id,
+            code,
+            reason,
+        } => {
+            past::refused(state, request_id, code, &reason);
+            Vec::new()
+        }
+        LinkEvent::History { request_id, chunk } => {
+            past::chunk(state, request_id, &chunk);
+            Vec::new()
+        }
+        LinkEvent::Storage(status) => {
+            past::storage(state, &status);
             Vec::new()
         }
         LinkEvent::Update(update) => take(state, &update),

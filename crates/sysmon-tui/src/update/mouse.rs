@@ -17,7 +17,7 @@ pub(super) fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
     match mouse.action {
         MouseAction::WheelUp => go(state, Movement::By(-WHEEL_ROWS)),
         MouseAction::WheelDown => go(state, Movement::By(WHEEL_ROWS)),
-        MouseAction::Press if state.help_scroll.is_some() => state.help_scroll = None,
+        MouseAction::Press if state.overlay.is_some() => state.overlay = None,
         MouseAction::Press => return click(state, Position::new(mouse.column, mouse.row)),
     }
     Vec::new()

@@ -160,13 +160,24 @@ fn processes() -> wire::ProcessUpdate {
 
 fn opened(size: (u16, u16)) -> World {
     let mut world = World::new(size);
+    world.connected();
+    opened_on(&mut world);
+    with_machine(&mut world);
     world
-        .connected()
+}
+
+/// Opens the worst machine of a client that is connected.
+pub(crate) fn opened_on(world: &mut World) {
+    world
         .update(fleet_snapshot(&FLEET))
         .keys("sw")
         .keys("gg")
         .key(KeyCode::Down)
         .key(KeyCode::Enter);
+}
+
+/// Everything of the machine that is open.
+pub(crate) fn with_machine(world: &mut World) {
     let mut machine = FLEET[0].enter(series());
     machine.processes = Some(processes());
     world.update(wire::Update {
@@ -177,7 +188,6 @@ fn opened(size: (u16, u16)) -> World {
         machines: vec![machine],
         ..Default::default()
     });
-    world
 }
 
 fn at_every_size(name: &str, scene: impl Fn((u16, u16)) -> World) {

@@ -4,5 +4,6 @@
 mod fleet_scenes;
 mod input;
 mod machine_scenes;
+mod past_scenes;
 mod robustness;
 mod world;

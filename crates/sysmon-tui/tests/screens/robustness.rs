@@ -1,10 +1,11 @@
 //! No size, no key and no message may break the client.
 
 use proptest::prelude::*;
-use sysmon_api::wire;
+use sysmon_api::{series_to_wire, wire};
+use sysmon_core::{MetricId, SeriesKey};
 use sysmon_tui::{Event, Key, KeyCode, LinkEvent, Mouse, MouseAction};
 
-use crate::world::{FLEET, World, fleet_snapshot};
+use crate::world::{FLEET, NOW, World, fleet_snapshot};
 
 fn any_key() -> impl Strategy<Value = Event> {
     let codes = prop_oneof![
@@ -73,6 +74,73 @@ fn any_update() -> impl Strategy<Value = Event> {
     })
 }
 
+/// Answers to questions that were asked or not, sound or not.
+fn any_history() -> impl Strategy<Value = Event> {
+    let numbers = || prop::collection::vec(any::<u64>(), 0..6);
+    let gap = (any::<i64>(), any::<i64>(), any::<u64>(), 0i32..9).prop_map(|(from, to, samples, reason)| {
+        wire::Gap {
+            from_unix_ms: from,
+            to_unix_ms: to,
+            samples,
+            reason,
+        }
+    });
+    let near = prop_oneof![NOW - 4_000_000..NOW, any::<i64>()];
+    let machine = (
+        prop::collection::vec(-1_000i64..100_000, 0..6),
+        near,
+        prop_oneof![Just(0u64), Just(60_000), any::<u64>()],
+        numbers(),
+        prop::collection::vec(gap, 0..4),
+        any::<bool>(),
+    );
+    let machine = machine.prop_map(|(mut steps, first, step_ms, codes, gaps, continued)| {
+        if let Some(step) = steps.first_mut() {
+            *step = first;
+        }
+        let definition = series_to_wire(0, &SeriesKey::plain(MetricId::CpuBusy), 1);
+        let points = wire::SeriesPoints {
+            definition: Some(definition),
+            mean_codes: if codes.len() == steps.len() {
+                codes
+            } else {
+                vec![3; steps.len()]
+            },
+            ..Default::default()
+        };
+        wire::MachineHistory {
+            machine_id: "web-017".into(),
+            tier: 2,
+            step_ms,
+            at_unix_ms_steps: steps,
+            series: vec![points],
+            gaps,
+            continued,
+        }
+    });
+    (0u64..4, prop::collection::vec(machine, 0..3), any::<bool>()).prop_map(|(number, machines, more)| {
+        Event::Link(LinkEvent::History {
+            request_id: (1 << 32) + number,
+            chunk: Box::new(wire::HistoryChunk { machines, more }),
+        })
+    })
+}
+
+fn any_storage() -> impl Strategy<Value = Event> {
+    let component = (0i32..6, 0i32..6, any::<i64>(), "\\PC{0,30}").prop_map(|(role, health, since, text)| {
+        wire::StorageComponent {
+            role,
+            engine: text.clone(),
+            health,
+            since_unix_ms: since,
+            detail: text.clone(),
+            notices: vec![text],
+        }
+    });
+    prop::collection::vec(component, 0..4)
+        .prop_map(|components| Event::Link(LinkEvent::Storage(Box::new(wire::StorageStatus { components }))))
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let mouse = (0u16..210, 0u16..70, 0u8..3).prop_map(|(column, row, action)| {
         let action = [MouseAction::Press, MouseAction::WheelUp, MouseAction::WheelDown][usize::from(action)];
@@ -85,7 +153,17 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => mouse,
         3 => any_update(),
         1 => failed,
-        1 => Just(Event::Link(LinkEvent::Connected)),
+        1 => any::<bool>().prop_map(|keeps| {
+            let capabilities = if keeps { vec!["history".to_owned()] } else { Vec::new() };
+            Event::Link(LinkEvent::Connected { capabilities })
+        }),
+        3 => any_history(),
+        1 => any_storage(),
+        1 => (any::<bool>(), 0u64..4, 0u32..17, any::<String>()).prop_map(|(asked, number, code, reason)| {
+            let request_id = if asked { (1 << 32) + number } else { number };
+            Event::Link(LinkEvent::Refused { request_id, code, reason })
+        }),
+        2 => prop::sample::select(vec!['+', '-', 'D']).prop_map(|key| Event::Key(Key::char(key))),
         1 => any::<i64>().prop_map(|now| Event::Tick { now: sysmon_core::UnixMillis(now), utc_offset_seconds: 3_600 }),
         1 => (0u16..400, 0u16..120).prop_map(|(width, height)| Event::Resize { width, height }),
         1 => any::<String>().prop_map(Event::Paste),
@@ -99,7 +177,7 @@ proptest! {
         width in 1u16..400, height in 1u16..120, events in prop::collection::vec(any_event(), 1..40), ascii in any::<bool>(),
     ) {
         let mut world = World::new((width, height));
-        world.connected().update(fleet_snapshot(&FLEET));
+        world.connected_with(&["history"]).update(fleet_snapshot(&FLEET));
         let mut world = if ascii { world.ascii() } else { world };
         for event in events {
             world.event(event);

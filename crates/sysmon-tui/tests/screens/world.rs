@@ -13,6 +13,8 @@ pub(crate) const SIZES: [(u16, u16); 3] = [(40, 10), (80, 24), (200, 60)];
 pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) effects: Vec<Effect>,
+    /// Every question for the past so far.
+    pub(crate) asked: Vec<Effect>,
     theme: Theme,
     size: (u16, u16),
 }
@@ -23,6 +25,7 @@ impl World {
         let mut world = Self {
             state: State::new("prod", None),
             effects: Vec::new(),
+            asked: Vec::new(),
             theme: Theme::load("", &[], ColourDepth::True).unwrap(),
             size,
         };
@@ -48,6 +51,11 @@ impl World {
 
     pub(crate) fn event(&mut self, event: Event) -> &mut Self {
         self.effects = update(&mut self.state, event);
+        let asked = self
+            .effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Ask { .. }));
+        self.asked.extend(asked.cloned());
         self
     }
 
@@ -59,7 +67,12 @@ impl World {
     }
 
     pub(crate) fn connected(&mut self) -> &mut Self {
-        self.event(Event::Link(LinkEvent::Connected))
+        self.connected_with(&[])
+    }
+
+    pub(crate) fn connected_with(&mut self, capabilities: &[&str]) -> &mut Self {
+        let capabilities = capabilities.iter().map(|word| (*word).to_owned()).collect();
+        self.event(Event::Link(LinkEvent::Connected { capabilities }))
     }
 
     pub(crate) fn failed(&mut self, reason: &str, permanent: bool) -> &mut Self {

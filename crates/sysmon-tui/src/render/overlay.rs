@@ -1,0 +1,109 @@
+//! A frame with lines over the view.
+
+use ratatui::layout::Rect;
+
+use super::pen::Pen;
+
+/// A heading, or a label and what it stands for.
+pub(super) struct Line {
+    label: Option<String>,
+    text: String,
+}
+
+impl Line {
+    /// A heading; empty for a line between two parts.
+    pub(super) fn heading(text: &str) -> Self {
+        Self {
+            label: None,
+            text: text.to_owned(),
+        }
+    }
+
+    /// A label and what it stands for.
+    pub(super) fn new(label: &str, text: &str) -> Self {
+        Self {
+            label: Some(label.to_owned()),
+            text: text.to_owned(),
+        }
+    }
+}
+
+/// Draws lines in a frame over the view, scrolled down by `scroll` lines.
+pub(super) fn overlay(pen: &mut Pen<'_>, screen: Rect, title: &str, lines: &[Line], scroll: u16) {
+    let width = screen.width.min(84);
+    let height = screen
+        .height
+        .saturating_sub(2)
+        .min(u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2));
+    let area = Rect {
+        x: (screen.width - width) / 2,
+        y: 1 + (screen.height.saturating_sub(2) - height) / 2,
+        width,
+        height,
+    };
+    pen.clear(area);
+    let inner_height = area.height.saturating_sub(2);
+    let most = u16::try_from(lines.len())
+        .unwrap_or(u16::MAX)
+        .saturating_sub(inner_height);
+    let skip = usize::from(scroll.min(most));
+    let hint = if most > 0 {
+        " j k scroll, Esc closes "
+    } else {
+        " Esc closes "
+    };
+    frame(pen, area, title, hint);
+    for (y, line) in (area.y + 1..area.bottom().saturating_sub(1)).zip(lines.iter().skip(skip)) {
+        let (x, room) = (area.x + 2, area.width.saturating_sub(4));
+        let (title, accent, plain) = (pen.theme.title(), pen.theme.accent(), pen.theme.text());
+        match &line.label {
+            None => {
+                pen.text(x, y, room, &line.text, title);
+            }
+            Some(label) => {
+                pen.text(x, y, room.min(18), label, accent);
+                pen.text(x + 19, y, room.saturating_sub(19), &line.text, plain);
+            }
+        }
+    }
+}
+
+fn frame(pen: &mut Pen<'_>, area: Rect, title: &str, hint: &str) {
+    if area.width < 2 || area.height < 2 {
+        return;
+    }
+    let rule = pen.theme.rule();
+    let glyph = |unicode: &'static str, ascii: &'static str| {
+        move |pen: &Pen<'_>| pen.pick(unicode, ascii).chars().next().unwrap_or(' ')
+    };
+    let horizontal = glyph("─", "-")(pen);
+    let vertical = glyph("│", "|")(pen);
+    for x in area.x..area.right() {
+        pen.put(x, area.y, horizontal, rule);
+        pen.put(x, area.bottom() - 1, horizontal, rule);
+    }
+    for y in area.y..area.bottom() {
+        pen.put(area.x, y, vertical, rule);
+        pen.put(area.right() - 1, y, vertical, rule);
+    }
+    let corners = [
+        (area.x, area.y, "┌"),
+        (area.right() - 1, area.y, "┐"),
+        (area.x, area.bottom() - 1, "└"),
+        (area.right() - 1, area.bottom() - 1, "┘"),
+    ];
+    for (x, y, corner) in corners {
+        let corner = glyph(corner, "+")(pen);
+        pen.put(x, y, corner, rule);
+    }
+    let style = pen.theme.title();
+    pen.text(area.x + 2, area.y, area.width.saturating_sub(4), title, style);
+    let faint = pen.theme.faint();
+    pen.right(
+        area.x,
+        area.bottom() - 1,
+        area.width.saturating_sub(2),
+        hint,
+        faint,
+    );
+}
