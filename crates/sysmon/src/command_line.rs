@@ -2,11 +2,18 @@
 //! through it, so that a mistake in a flag is reported together with those in files and variables.
 
 mod collect;
+mod history;
+mod moment;
 mod reference;
 mod server;
 mod terminal;
 
 pub use collect::Flags;
+pub use history::{
+    AnswerFormat, DeadLettersCommand, LetterArguments, ListFormat, MachinesCommand, QueryArguments,
+    SourceArguments,
+};
+pub use moment::Moment;
 pub use reference::cli_reference;
 pub use server::{
     AggregatorArguments, CollectorArguments, ConfigCommand, HealthArguments, ServerCommand,

@@ -2,6 +2,7 @@
 
 mod config;
 mod health;
+mod history;
 mod serve;
 mod tokens;
 
@@ -26,7 +27,10 @@ pub fn run(command_line: ServerCommandLine) -> Result<ExitCode, Failure> {
         ServerCommand::Config { command } => config::run(command, load(), &paths),
         ServerCommand::Tokens { command } => tokens::run(command, &load().finish()?, &paths),
         ServerCommand::Health(arguments) => single_threaded()?.block_on(health::run(arguments)),
-        ServerCommand::Collector(_) => serve::collector(load()),
+        ServerCommand::Query(arguments) => history::query(arguments, load(), &paths),
+        ServerCommand::DeadLetters { command } => history::dead_letters(command, load(), &paths),
+        ServerCommand::Machines { command } => history::machines(command, load(), &paths),
+        ServerCommand::Collector(_) => serve::collector(load(), &paths),
         ServerCommand::Aggregator(_) => serve::aggregator(load(), &paths),
         ServerCommand::Up(_) => serve::up(load(), &paths),
     }

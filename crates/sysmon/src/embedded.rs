@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use eyre::Report;
-use sysmon_api::{Access, ApiError, Client, ClientConfig, Endpoint, Server, local_socket_path};
+use sysmon_aggregator::Stores;
+use sysmon_api::{Access, ApiError, Client, ClientConfig, Code, Endpoint, Server, local_socket_path};
 use sysmon_tui::Connect;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::paths::Paths;
 use crate::roles::{self, CollectorRole};
+use crate::storage::Storage;
 use lock::{Attempt, Lock};
 
 /// How long to look for either the lock or somebody behind the socket: as long as a holder needs between the two.
@@ -61,6 +63,7 @@ impl Places {
 #[derive(Debug)]
 pub struct Embedded {
     collector: CollectorRole,
+    storage: Storage,
     sharing: Sharing,
     places: Places,
     shutdown: CancellationToken,
@@ -95,9 +98,10 @@ impl EmbeddedRoles {
 impl Embedded {
     /// Nothing is started before the first connection.
     #[must_use]
-    pub fn new(collector: CollectorRole, places: Places, sharing: Sharing) -> Self {
+    pub fn new(collector: CollectorRole, storage: Storage, places: Places, sharing: Sharing) -> Self {
         Self {
             collector,
+            storage,
             sharing,
             places,
             shutdown: CancellationToken::new(),
@@ -144,7 +148,8 @@ impl Embedded {
 
     fn start(&mut self, lock: Option<Lock>) -> Result<Client, ApiError> {
         let ended = self.shutdown.child_token();
-        let (aggregator, owner) = roles::aggregator(ended.clone())?;
+        let stores = self.open_stores(lock.is_some(), &ended)?;
+        let (aggregator, owner) = roles::aggregator(stores, ended.clone())?;
         let mut server = Server::new(Arc::new(aggregator), Access::local_only().into());
         let client = Client::new(ClientConfig::new(Endpoint::in_process(server.in_process())))?;
         // A private one only wanted to know that nobody holds the lock.
@@ -173,6 +178,19 @@ impl Embedded {
             ended,
         });
         Ok(client)
+    }
+
+    /// What history is kept in, opened while the first picture is already drawn. Only the holder of the lock may write to
+    /// the file; whoever could not get it remembers an hour. A run of a second or two needs none.
+    fn open_stores(&self, holds_lock: bool, ended: &CancellationToken) -> Result<Stores, ApiError> {
+        let storage = match (self.sharing, holds_lock) {
+            (Sharing::Private, _) => return Ok(Stores::default()),
+            (Sharing::Shared, true) => self.storage.clone(),
+            (Sharing::Shared, false) => self.storage.clone().in_memory(),
+        };
+        storage
+            .open_in_background(ended)
+            .map_err(|error| ApiError::new(Code::FailedPrecondition, error.message))
     }
 
     /// Runs a role; when it ends, whyever, the others end too, and the next connection starts them all anew.

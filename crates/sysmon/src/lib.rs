@@ -11,5 +11,6 @@ pub mod output;
 pub mod paths;
 pub mod roles;
 pub mod settings;
+pub mod storage;
 pub mod telemetry;
 pub mod terminal;

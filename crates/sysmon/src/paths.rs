@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use directories::ProjectDirs;
 
-use crate::settings::{FileSource, Settings, table};
+use crate::settings::{FileSource, Folder, Settings, table};
 
 /// Folders of this user. `None` for a user without a home.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +60,15 @@ impl Paths {
         settings
             .get(&table::AUTH_TOKENS_FILE)
             .or_else(|| Some(self.data_folder()?.join("tokens.toml")))
+    }
+
+    /// Where a collector keeps what is not in history yet: the setting, else `spool` in the state folder.
+    #[must_use]
+    pub fn spool_folder(&self, settings: &Settings) -> Option<PathBuf> {
+        settings
+            .get(&table::COLLECTOR_SPOOL_DIR)
+            .map(|Folder(path)| path)
+            .or_else(|| Some(self.state_folder()?.join("spool")))
     }
 
     /// The log of the terminal client: the setting, else `sysmon-tui.log` in the state folder.

@@ -3,14 +3,18 @@
 mod aggregator;
 mod collector;
 mod connection;
+mod pulse;
 
 pub use aggregator::AggregatorRole;
 pub(crate) use aggregator::aggregator;
 pub use collector::CollectorRole;
+pub(crate) use connection::asking;
 pub use connection::of_terminal;
+pub use pulse::collector_health;
 
 use crate::paths::Paths;
 use crate::settings::{Problem, Settings, table};
+use crate::storage::Storage;
 
 /// Checks what every role would make of the settings, beyond what each setting by itself shows.
 ///
@@ -19,7 +23,10 @@ use crate::settings::{Problem, Settings, table};
 pub fn check(settings: &Settings, paths: &Paths) -> Result<(), Vec<Problem>> {
     let servers = both(
         AggregatorRole::from_settings(settings, paths),
-        CollectorRole::remote(settings),
+        both(
+            CollectorRole::remote(settings, paths),
+            Storage::from_settings(settings, paths),
+        ),
     );
     let terminal = of_terminal(settings).and_then(|remote| match remote {
         Some(_) => Ok(()),

@@ -10,6 +10,7 @@ mod print;
 mod problem;
 mod raw;
 mod setting;
+mod store_url;
 mod suggest;
 pub mod table;
 mod value;
@@ -17,15 +18,16 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use sysmon_api::Secret;
-
 pub use example::example_file;
 pub use print::PrintFormat;
 pub use problem::{ConfigError, Origin, Problem};
 pub use raw::Raw;
 pub use setting::{AnySetting, Setting};
+pub(crate) use suggest::nearest;
+pub(crate) use store_url::without_password;
+pub use store_url::{DatabaseUrl, RedisUrl};
 pub(crate) use value::parse_duration;
-pub use value::{Interval, Labels, LogFilter, LogFormat, SettingValue};
+pub use value::{Folder, Interval, Labels, LogFilter, LogFormat, Period, SettingValue, Space};
 
 use table::TABLE;
 
@@ -152,7 +154,7 @@ impl Settings {
     ///
     /// # Errors
     /// When its file cannot be read or holds something else.
-    pub fn secret(&self, setting: &Setting<Secret>) -> Result<Option<Secret>, Problem> {
+    pub fn secret<T: SettingValue>(&self, setting: &Setting<T>) -> Result<Option<T>, Problem> {
         let Some(Effective { raw, .. }) = self.values.get(setting.name) else {
             return Ok(None);
         };
@@ -161,7 +163,7 @@ impl Settings {
         };
         let content = std::fs::read_to_string(path)
             .map_err(|error| self.problem(setting, format!("cannot read {}: {error}", path.display())))?;
-        Secret::parse(&Raw::Text(content.trim().into()))
+        T::parse(&Raw::Text(content.trim().into()))
             .map(Some)
             .map_err(|reason| self.problem(setting, format!("{}: {reason}", path.display())))
     }

@@ -17,6 +17,7 @@ use crate::lifecycle::Signals;
 use crate::paths::Paths;
 use crate::roles::{self, CollectorRole};
 use crate::settings::{Problem, Settings, table};
+use crate::storage::Storage;
 use crate::{output, telemetry};
 
 /// How long the roles of an embedded console may take to end.
@@ -77,8 +78,11 @@ impl Source {
         } else {
             Sharing::Shared
         };
-        let collector = CollectorRole::local(settings, &table::TUI_INTERVAL)?;
-        let embedded = Embedded::new(collector, Places::of_user(paths), sharing);
+        let (collector, storage) = roles::both(
+            CollectorRole::local(settings, &table::TUI_INTERVAL),
+            Storage::embedded(settings, paths),
+        )?;
+        let embedded = Embedded::new(collector, storage, Places::of_user(paths), sharing);
         Ok(Self {
             name: "this machine".into(),
             roles: Some(embedded.roles()),

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use sysmon_api::Role;
 
 use super::Flags;
+use super::history::{DeadLettersCommand, MachinesCommand, QueryArguments};
 use crate::settings::{PrintFormat, table};
 
 /// Watches a fleet of machines.
@@ -46,9 +47,32 @@ pub enum ServerCommand {
         after_help = "Example: sysmon aggregator --listen 0.0.0.0:50051 --tls-cert cert.pem --tls-key key.pem"
     )]
     Aggregator(AggregatorArguments),
-    /// Ask whether a server serves: exit code 0 if so, 1 if not
-    #[command(after_help = "Example: sysmon health http://127.0.0.1:50051")]
+    /// Ask whether a server serves, or the collector reports: exit code 0 if so, 1 if not
+    #[command(
+        after_help = "Examples: sysmon health http://127.0.0.1:50051\n          sysmon health collector"
+    )]
     Health(HealthArguments),
+    /// Print what history has of machines
+    #[command(
+        after_help = "Examples: sysmon query --machine web-1 --metric cpu.busy_percent --from -6h\n          sysmon query --from 14:05 --to 14:35 --format csv > incident.csv\n          sysmon query --aggregator https://hub:50051 --token-file ~/.sysmon-token\n\nWithout --aggregator and --database it reads storage.database, by default what `sysmon-tui` and `sysmon up` keep.\nTimes: 2026-03-01T14:05:00Z, \"2026-03-01 14:05\", 2026-03-01, 14:05, -90s, -1h, \"1h ago\", now."
+    )]
+    Query(QueryArguments),
+    /// Look after batches that could not be stored
+    #[command(
+        after_help = "Example: sysmon dead-letters list --machine web-1\n\nWithout --database it works on storage.database."
+    )]
+    DeadLetters {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: DeadLettersCommand,
+    },
+    /// Look after the machines that ever reported
+    #[command(after_help = "Example: sysmon machines list")]
+    Machines {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: MachinesCommand,
+    },
     /// Check or show the configuration
     #[command(after_help = "Example: sysmon config check")]
     Config {
@@ -78,6 +102,10 @@ pub struct AggregatorArguments {
     tls_key: Option<PathBuf>,
     #[arg(long, help = table::AGGREGATOR_INSECURE.flag_help())]
     insecure: bool,
+    #[arg(long, value_name = "URL", help = table::STORAGE_DATABASE.flag_help())]
+    database: Option<String>,
+    #[arg(long, value_name = "URL", help = table::STORAGE_REDIS.flag_help())]
+    redis: Option<String>,
 }
 
 /// Options of what is measured.
@@ -119,12 +147,17 @@ pub struct CollectorArguments {
     tls_ca: Option<PathBuf>,
     #[arg(long, help = table::COLLECTOR_INSECURE.flag_help())]
     insecure: bool,
+    #[arg(long, value_name = "FOLDER", help = table::COLLECTOR_SPOOL_DIR.flag_help())]
+    spool_dir: Option<PathBuf>,
+    #[arg(long, value_name = "FOLDER", help = table::COLLECTOR_HOST_ROOT.flag_help())]
+    host_root: Option<PathBuf>,
 }
 
 /// Options of `sysmon health`.
 #[derive(Clone, Debug, Args)]
 pub struct HealthArguments {
-    /// Server to ask: http://HOST:PORT, https://HOST:PORT or unix:PATH
+    /// Server to ask: http://HOST:PORT, https://HOST:PORT or unix:PATH; `collector` for the one that this user runs
+    /// here, `collector:MACHINE_ID` where there are several
     #[arg(value_name = "ROLE_URL")]
     pub url: String,
     /// How long to wait for the answer
@@ -199,6 +232,8 @@ impl AggregatorArguments {
             .path(&table::AGGREGATOR_TLS_CERT, "--tls-cert", self.tls_cert.as_ref())
             .path(&table::AGGREGATOR_TLS_KEY, "--tls-key", self.tls_key.as_ref())
             .switch(&table::AGGREGATOR_INSECURE, "--insecure", self.insecure)
+            .text(&table::STORAGE_DATABASE, "--database", self.database.as_ref())
+            .text(&table::STORAGE_REDIS, "--redis", self.redis.as_ref())
     }
 }
 
@@ -242,7 +277,22 @@ impl ServerCommand {
                     collector.token_file.as_ref(),
                 )
                 .path(&table::COLLECTOR_TLS_CA, "--tls-ca", collector.tls_ca.as_ref())
-                .switch(&table::COLLECTOR_INSECURE, "--insecure", collector.insecure),
+                .switch(&table::COLLECTOR_INSECURE, "--insecure", collector.insecure)
+                .path(
+                    &table::COLLECTOR_SPOOL_DIR,
+                    "--spool-dir",
+                    collector.spool_dir.as_ref(),
+                )
+                .path(
+                    &table::COLLECTOR_HOST_ROOT,
+                    "--host-root",
+                    collector.host_root.as_ref(),
+                ),
+            Self::Query(query) => query.source.flags(flags),
+            Self::DeadLetters { command } => command.flags(flags),
+            Self::Machines {
+                command: MachinesCommand::List { source, .. },
+            } => source.flags(flags),
             Self::Health(_) | Self::Config { .. } | Self::Tokens { .. } => flags,
         }
     }

@@ -4,15 +4,23 @@ use std::process::ExitCode;
 
 use eyre::{Report, eyre};
 use sysmon_api::{Client, ClientConfig, Endpoint};
+use sysmon_core::MachineId;
 
 use crate::command_line::HealthArguments;
 use crate::exit::Failure;
+use crate::roles::collector_health;
 
 /// The name by which a server's health service knows the server as a whole.
 const WHOLE_SERVER: &str = "";
 
 /// Succeeds when the server says that it serves; fails when it says otherwise, or nothing in time.
 pub(super) async fn run(arguments: &HealthArguments) -> Result<ExitCode, Failure> {
+    if let Some(machine) = collector(&arguments.url)? {
+        return match collector_health(machine.as_ref()) {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(reason) => Err(Failure::runtime(eyre!("{reason}"))),
+        };
+    }
     let endpoint: Endpoint = arguments
         .url
         .parse()
@@ -33,5 +41,17 @@ pub(super) async fn run(arguments: &HealthArguments) -> Result<ExitCode, Failure
         Err(_) => Err(Failure::runtime(eyre!(
             "{url} did not answer in time; check that it runs"
         ))),
+    }
+}
+
+/// `collector`, or `collector:MACHINE_ID` where there are several: nobody listens there, it tells by a file.
+fn collector(url: &str) -> Result<Option<Option<MachineId>>, Failure> {
+    match url.strip_prefix("collector") {
+        Some("") => Ok(Some(None)),
+        Some(rest) if rest.starts_with(':') => {
+            let machine = MachineId::parse(&rest[1..]).map_err(|error| Failure::usage(Report::new(error)))?;
+            Ok(Some(Some(machine)))
+        }
+        _ => Ok(None),
     }
 }

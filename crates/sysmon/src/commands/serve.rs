@@ -13,36 +13,44 @@ use crate::lifecycle::{Running, Signals};
 use crate::paths::Paths;
 use crate::roles::{self, AggregatorRole, CollectorRole};
 use crate::settings::{Loaded, Settings, table};
+use crate::storage::Storage;
 use crate::telemetry;
 
 /// More threads than this only take turns at the one owner of the state.
 const WORKERS_MAX: usize = 4;
 
-pub(super) fn collector(loaded: Loaded) -> Result<ExitCode, Failure> {
-    let (settings, (collector, client)) = loaded.with(CollectorRole::remote)?;
+pub(super) fn collector(loaded: Loaded, paths: &Paths) -> Result<ExitCode, Failure> {
+    let (settings, (collector, client)) = loaded.with(|settings| CollectorRole::remote(settings, paths))?;
     run(&settings, single_threaded()?, async |running| {
-        running.spawn("the collector", collector.run(client, running.shutdown.clone()));
+        let work = collector.run_alone(client, running.shutdown.clone());
+        running.spawn("the collector", work);
         Ok(())
     })
 }
 
 pub(super) fn aggregator(loaded: Loaded, paths: &Paths) -> Result<ExitCode, Failure> {
-    let (settings, role) = loaded.with(|settings| AggregatorRole::from_settings(settings, paths))?;
+    let (settings, (role, storage)) = loaded.with(|settings| {
+        roles::both(
+            AggregatorRole::from_settings(settings, paths),
+            Storage::from_settings(settings, paths),
+        )
+    })?;
     run(&settings, multi_threaded()?, async |running| {
-        serve(running, role).await?;
+        serve(running, role, &storage).await?;
         Ok(())
     })
 }
 
 pub(super) fn up(loaded: Loaded, paths: &Paths) -> Result<ExitCode, Failure> {
-    let (settings, (role, collector)) = loaded.with(|settings| {
-        roles::both(
+    let (settings, ((role, storage), collector)) = loaded.with(|settings| {
+        let server = roles::both(
             AggregatorRole::from_settings(settings, paths),
-            CollectorRole::local(settings, &table::COLLECTOR_INTERVAL),
-        )
+            Storage::from_settings(settings, paths),
+        );
+        roles::both(server, CollectorRole::local(settings, &table::COLLECTOR_INTERVAL))
     })?;
     run(&settings, multi_threaded()?, async |running| {
-        let in_process = serve(running, role).await?;
+        let in_process = serve(running, role, &storage).await?;
         let client = Client::new(ClientConfig::new(Endpoint::in_process(in_process)));
         let client = client.map_err(Failure::runtime)?;
         running.spawn("the collector", collector.run(client, running.shutdown.clone()));
@@ -51,8 +59,11 @@ pub(super) fn up(loaded: Loaded, paths: &Paths) -> Result<ExitCode, Failure> {
 }
 
 /// Starts the server, and what is behind it; returns the way to it that stays in the process.
-async fn serve(running: &mut Running, role: AggregatorRole) -> Result<InProcess, Failure> {
-    let (aggregator, owner) = roles::aggregator(running.shutdown.clone()).map_err(Failure::runtime)?;
+async fn serve(running: &mut Running, role: AggregatorRole, storage: &Storage) -> Result<InProcess, Failure> {
+    // Only what somebody has to change keeps it from starting: a database that is down is waited for while it serves.
+    let stores = storage.open(&running.shutdown).await.map_err(Failure::usage)?;
+    let (aggregator, owner) =
+        roles::aggregator(stores, running.shutdown.clone()).map_err(Failure::runtime)?;
     let mut server = role.bind(Arc::new(aggregator)).await?;
     let in_process = server.in_process();
     running.spawn("the aggregator", ending(owner));

@@ -97,10 +97,11 @@ fn bind_local(server: &mut Server, path: &Path) {
 /// # Errors
 /// None that is known: its own defaults are valid.
 pub(crate) fn aggregator(
+    stores: Stores,
     shutdown: CancellationToken,
 ) -> Result<(Aggregator, impl Future<Output = ()> + Send + 'static), ApiError> {
     let config = sysmon_aggregator::Config::default();
-    Aggregator::new(config, Clock::system(), Stores::default(), shutdown)
+    Aggregator::new(config, Clock::system(), stores, shutdown)
         .map_err(|error| ApiError::new(Code::Internal, error.to_string()))
 }
 

@@ -38,6 +38,14 @@ pub fn of_terminal(settings: &Settings) -> Result<Option<(Endpoint, Client)>, Ve
     connection(settings, TERMINAL)
 }
 
+/// A connection to an aggregator of which something is asked, with the terminal client's token.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub(crate) fn asking(settings: &Settings, endpoint: &Endpoint) -> Result<Client, Vec<Problem>> {
+    connect(settings, TERMINAL, endpoint.clone())
+}
+
 /// A connection as the settings say; `None` without an address.
 ///
 /// # Errors
@@ -49,12 +57,16 @@ pub(super) fn connection(
     let Some(endpoint) = settings.get(of.endpoint) else {
         return Ok(None);
     };
+    let client = connect(settings, of, endpoint.clone())?;
+    Ok(Some((endpoint, client)))
+}
+
+fn connect(settings: &Settings, of: ConnectionSettings, endpoint: Endpoint) -> Result<Client, Vec<Problem>> {
     let config = ClientConfig {
         token: settings.secret(of.token).map_err(|problem| vec![problem])?,
         tls_ca: settings.get(of.tls_ca),
         insecure: settings.get(of.insecure).unwrap_or(false),
-        ..ClientConfig::new(endpoint.clone())
+        ..ClientConfig::new(endpoint)
     };
-    let client = Client::new(config).map_err(|error| vec![settings.problem(of.endpoint, error.message)])?;
-    Ok(Some((endpoint, client)))
+    Client::new(config).map_err(|error| vec![settings.problem(of.endpoint, error.message)])
 }

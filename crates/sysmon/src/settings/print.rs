@@ -17,8 +17,6 @@ pub enum PrintFormat {
     Json,
 }
 
-const REDACTED: &str = "***";
-
 impl Settings {
     /// All settings with their values and where these came from. Secrets show as `***`.
     #[must_use]
@@ -53,8 +51,9 @@ impl Settings {
                 format!("{key}_file = {path}  # {origin}")
             }
             // As a comment, so that the output used as a file does not set the secret to stars.
-            Some(Effective { origin, .. }) if setting.is_secret() => {
-                format!("# {key} = \"{REDACTED}\"  # {origin}")
+            Some(Effective { raw, origin }) if is_hidden(setting, raw) => {
+                let shown = toml::Value::from(setting.redact(raw));
+                format!("# {key} = {shown}  # {origin}")
             }
             Some(Effective { raw, origin }) => format!("{key} = {}  # {origin}", to_toml(setting, raw)),
         }
@@ -76,6 +75,11 @@ impl Settings {
     }
 }
 
+/// Whether something of a value must not be shown.
+fn is_hidden(setting: &dyn AnySetting, raw: &Raw) -> bool {
+    setting.is_secret() && !matches!(raw, Raw::Text(text) if *text == setting.redact(raw))
+}
+
 /// A value as it is written in a file.
 pub(super) fn to_toml(setting: &dyn AnySetting, raw: &Raw) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
@@ -94,7 +98,7 @@ pub(super) fn to_toml(setting: &dyn AnySetting, raw: &Raw) -> String {
 fn to_json(setting: &dyn AnySetting, raw: &Raw) -> serde_json::Value {
     match (setting.shape(), raw) {
         (_, Raw::SecretFile(path)) => serde_json::json!({ "file": path.to_string_lossy() }),
-        _ if setting.is_secret() => REDACTED.into(),
+        _ if setting.is_secret() => setting.redact(raw).into(),
         (Shape::Switch, Raw::Text(text)) => (text == "true").into(),
         (Shape::Text, Raw::Text(text)) => text.clone().into(),
         (_, raw) => pairs(raw)

@@ -60,6 +60,8 @@ pub trait AnySetting: fmt::Debug + Sync {
     fn shape(&self) -> Shape;
     /// Whether the value must not be shown.
     fn is_secret(&self) -> bool;
+    /// What may be shown of a value of a setting that must not be shown.
+    fn redact(&self, raw: &Raw) -> String;
     /// Whether a relative value is relative to the file that says it.
     fn is_path(&self) -> bool;
     /// Whether a value is valid.
@@ -111,6 +113,10 @@ impl<T: SettingValue> AnySetting for Setting<T> {
 
     fn is_secret(&self) -> bool {
         T::IS_SECRET
+    }
+
+    fn redact(&self, raw: &Raw) -> String {
+        T::redact(raw)
     }
 
     fn is_path(&self) -> bool {

@@ -8,7 +8,8 @@ use sysmon_collector::ProcessArguments;
 use sysmon_core::MachineId;
 
 use super::setting::{AnySetting, Setting};
-use super::value::{Interval, Labels, LogFilter, LogFormat};
+use super::store_url::{DatabaseUrl, RedisUrl};
+use super::value::{Folder, Interval, Labels, LogFilter, LogFormat, Period, Space};
 
 macro_rules! settings {
     ($($id:ident: $type:ty = $name:literal, $default:expr, $help:literal;)*) => {
@@ -39,6 +40,17 @@ settings! {
     AUTH_TOKENS_FILE: PathBuf = "auth.tokens_file", None,
         "File with the hashes of the tokens; by default sysmon/tokens.toml in the user's data folder";
 
+    STORAGE_DATABASE: DatabaseUrl = "storage.database", None,
+        "Where history is kept; by default sysmon/history.db, an SQLite file in the user's data folder";
+    STORAGE_REDIS: RedisUrl = "storage.redis", Some("memory:"),
+        "Where aggregators share the present state of the fleet; memory: for one that is alone";
+    STORAGE_RETAIN_SAMPLES: Period = "storage.retain_samples", Some("7d"),
+        "How long every sample is kept";
+    STORAGE_RETAIN_MINUTES: Period = "storage.retain_minutes", Some("30d"),
+        "How long minimum, mean and maximum of each minute are kept";
+    STORAGE_RETAIN_HOURS: Period = "storage.retain_hours", Some("2y"),
+        "How long minimum, mean and maximum of each hour are kept";
+
     COLLECTOR_AGGREGATOR: Endpoint = "collector.aggregator", Some("http://127.0.0.1:50051"),
         "Aggregator to report to";
     COLLECTOR_INTERVAL: Interval = "collector.interval", Some("5s"),
@@ -49,6 +61,14 @@ settings! {
         "Labels of this machine, to filter and group by";
     COLLECTOR_PROCESS_ARGS: ProcessArguments = "collector.process_args", Some("redacted"),
         "What leaves this machine of the arguments of its processes";
+    COLLECTOR_SPOOL_DIR: Folder = "collector.spool_dir", None,
+        "Where samples wait until they are in history; by default sysmon/spool in the user's state folder";
+    COLLECTOR_SPOOL_MAX_BYTES: Space = "collector.spool_max_bytes", Some("512MiB"),
+        "The most that waits; beyond it the oldest samples are dropped and reported as a gap";
+    COLLECTOR_SPOOL_MAX_AGE: Period = "collector.spool_max_age", Some("24h"),
+        "How long a sample waits at most; an aggregator whose collectors keep more is told so here too";
+    COLLECTOR_HOST_ROOT: Folder = "collector.host_root", Some("/"),
+        "Where the files of the watched machine are, its proc and sys among them: for a collector in a container";
     COLLECTOR_TOKEN: Secret = "collector.token", None,
         "Token of role agent; not needed for an aggregator of the same user on this machine";
     COLLECTOR_TLS_CA: PathBuf = "collector.tls_ca", None,
@@ -85,6 +105,10 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("log", "What the programs tell about themselves."),
     ("aggregator", "The server: `sysmon aggregator` and `sysmon up`."),
     ("auth", "Who may connect to the aggregator; see `sysmon tokens`."),
+    (
+        "storage",
+        "Where the aggregator keeps what collectors report: `sysmon aggregator`, `sysmon up` and `sysmon-tui` on its own.",
+    ),
     (
         "collector",
         "The agent on each machine: `sysmon collector`, and the one inside `sysmon up` and `sysmon-tui`.",

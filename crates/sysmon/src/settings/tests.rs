@@ -68,7 +68,7 @@ fn a_flag_goes_before_a_variable_before_the_later_file_before_the_earlier_before
 fn every_mistake_of_every_source_is_reported_at_once_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let text = "interval = \"1s\"\n\n[colector]\na = 1\n\n[collector]\nintervall = \"1s\"\ninterval = \"5x\"\nlabels = { role = 1 }\n\
-                [aggregator]\nlisten = true\n[database]\nurl = \"x\"\n";
+                [aggregator]\nlisten = true\n[grafana]\nurl = \"x\"\n";
     let typed = "nowhere".to_owned();
     let sources = Sources {
         files: vec![
@@ -94,7 +94,7 @@ fn every_mistake_of_every_source_is_reported_at_once_with_its_place() {
         format!("{a}:7: there is no setting collector.intervall; did you mean collector.interval?"),
         format!("{a}:8: collector.interval: \"5x\" is no duration; give 100ms to 1h, such as 250ms, 5s or 1m"),
         format!("{a}:9: collector.labels: integer is no text; put it in quotes"),
-        format!("{a}:12: there is no section [database]; there are [log], [aggregator], [auth], [collector], [tui]"),
+        format!("{a}:12: there is no section [grafana]; there are [log], [aggregator], [auth], [storage], [collector], [tui]"),
         "SYSMON_COLLECTOR_INTERVAL: collector.interval: \"2 days\" is no duration; give 100ms to 1h, such as 250ms, 5s or 1m".into(),
         "SYSMON_LOG_LEVLE: no setting has this name; did you mean SYSMON_LOG_LEVEL?".into(),
     ] {

@@ -34,6 +34,12 @@ pub trait SettingValue: Sized + 'static {
     /// Whether it names a file.
     const IS_PATH: bool = false;
 
+    /// What may be shown of a value that must not be shown as it is.
+    #[must_use]
+    fn redact(_raw: &Raw) -> String {
+        "***".into()
+    }
+
     /// Reads a value.
     ///
     /// # Errors
@@ -69,7 +75,7 @@ impl SettingValue for Interval {
     }
 }
 
-/// A whole number with a unit: `250ms`, `5s`, `10m`, `1h`; `None` for anything else.
+/// A whole number with a unit: `250ms`, `5s`, `10m`, `1h`, `7d`, `2y` (of 365 days); `None` for anything else.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.find(|character: char| !character.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
@@ -78,6 +84,8 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
+        "y" => 365 * 86_400_000,
         _ => return None,
     };
     number
@@ -85,6 +93,75 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
         .ok()?
         .checked_mul(unit_ms)
         .map(Duration::from_millis)
+}
+
+/// How long something is kept: 1 h to 100 years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period(pub Duration);
+
+impl Period {
+    /// In milliseconds.
+    #[must_use]
+    pub fn ms(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl SettingValue for Period {
+    const ALLOWED: &'static str = "1h to 100y, such as 12h, 7d or 2y";
+    const EXAMPLE: &'static str = "7d";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let text = text(raw)?;
+        let duration = parse_duration(text).ok_or_else(|| format!("{text:?} is no duration"))?;
+        if (HOUR..=HOUR * 24 * 365 * 100).contains(&duration) {
+            Ok(Self(duration))
+        } else {
+            Err(format!("{text} is out of range"))
+        }
+    }
+}
+
+/// An amount of space: 1 MiB to 1 TiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+impl SettingValue for Space {
+    const ALLOWED: &'static str = "1MiB to 1TiB, such as 64MiB or 2GiB";
+    const EXAMPLE: &'static str = "512MiB";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let text = text(raw)?;
+        let bytes = parse_space(text).ok_or_else(|| format!("{text:?} is no amount of space"))?;
+        if (1 << 20..=1 << 40).contains(&bytes) {
+            Ok(Self { bytes })
+        } else {
+            Err(format!("{text} is out of range"))
+        }
+    }
+}
+
+/// A whole number with a unit of bytes; `None` for anything else.
+fn parse_space(text: &str) -> Option<u64> {
+    let digits = text.find(|character: char| !character.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let unit_bytes: u64 = match unit.trim_start() {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit_bytes)
 }
 
 impl SettingValue for bool {
@@ -117,6 +194,20 @@ impl SettingValue for PathBuf {
 
     fn parse(raw: &Raw) -> Result<Self, String> {
         text(raw).map(Into::into)
+    }
+}
+
+/// The path of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder(pub PathBuf);
+
+impl SettingValue for Folder {
+    const ALLOWED: &'static str = "the path of a folder";
+    const EXAMPLE: &'static str = "/var/lib/sysmon/folder";
+    const IS_PATH: bool = true;
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        text(raw).map(|path| Self(path.into()))
     }
 }
 

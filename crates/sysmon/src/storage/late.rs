@@ -1,0 +1,257 @@
+//! A history that may not be there yet: nothing waits for a database that is slow to open, or down.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sysmon_api::Backoff;
+use sysmon_core::{HistoryQuery, MachineHistory, UnixMillis};
+use sysmon_store::{
+    DeadLetter, DeadLetterFilter, ErrorKind, History, HistoryOptions, IngestBatch, MachineRecord,
+    Maintenance, Outcome, StoreError, StoreInfo, open_history,
+};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How long a call waits for the first attempt to open.
+const CALL_PATIENCE: Duration = Duration::from_secs(2);
+/// The longest wait between two attempts.
+const RETRY_CAP: Duration = Duration::from_secs(5);
+/// The wait after an attempt that somebody has to do something about: it may be done, but not soon.
+const RETRY_MISCONFIGURED: Duration = Duration::from_secs(30);
+
+/// Opens a history in the background, again and again until it is open. Until then every call fails with the reason why
+/// it is not; only during the first attempt calls wait a moment.
+pub struct LateHistory {
+    state: watch::Receiver<State>,
+    /// What it will be, as far as its URL says.
+    engine: &'static str,
+}
+
+#[derive(Clone)]
+enum State {
+    Opening,
+    Failed(StoreError),
+    Open(Arc<dyn History>),
+}
+
+impl LateHistory {
+    /// Starts to open the history of a URL, until that is done or `shutdown` is cancelled.
+    #[must_use]
+    pub fn open(url: &str, options: HistoryOptions, shutdown: CancellationToken) -> Arc<Self> {
+        let engine = match url.split(':').next() {
+            Some("sqlite") => "SQLite",
+            Some("postgres" | "postgresql") => "PostgreSQL",
+            _ => "memory",
+        };
+        let url = url.to_owned();
+        Self::start(engine, shutdown, move || {
+            let url = url.clone();
+            async move { open_history(&url, options).await }
+        })
+    }
+
+    fn start<F>(
+        engine: &'static str,
+        shutdown: CancellationToken,
+        attempt: impl FnMut() -> F + Send + 'static,
+    ) -> Arc<Self>
+    where
+        F: Future<Output = Result<Arc<dyn History>, StoreError>> + Send,
+    {
+        let (sender, state) = watch::channel(State::Opening);
+        tokio::spawn(async move {
+            let opening = open(attempt, &sender);
+            shutdown.run_until_cancelled(opening).await;
+        });
+        Arc::new(Self { state, engine })
+    }
+
+    /// The history, waiting at most so long for an attempt that is under way for the first time.
+    ///
+    /// # Errors
+    /// Why it is not open.
+    pub async fn ready(&self, patience: Duration) -> Result<Arc<dyn History>, StoreError> {
+        let mut state = self.state.clone();
+        let known = state.wait_for(|state| !matches!(state, State::Opening));
+        // Whether it came in time or not, and whether anybody still opens it: the state says what is to be said.
+        drop(timeout(patience, known).await);
+        match &*self.state.borrow() {
+            State::Open(history) => Ok(Arc::clone(history)),
+            State::Failed(error) => Err(error.clone()),
+            State::Opening => Err(StoreError::unavailable(format!(
+                "{} is still being opened; it is tried again",
+                self.engine
+            ))),
+        }
+    }
+
+    async fn opened(&self) -> Result<Arc<dyn History>, StoreError> {
+        self.ready(CALL_PATIENCE).await
+    }
+}
+
+async fn open<F>(mut attempt: impl FnMut() -> F, state: &watch::Sender<State>)
+where
+    F: Future<Output = Result<Arc<dyn History>, StoreError>>,
+{
+    let mut backoff = Backoff::new(Duration::from_millis(250), RETRY_CAP);
+    let mut said = String::new();
+    loop {
+        match attempt().await {
+            Ok(history) => {
+                let info = history.info();
+                tracing::info!(engine = info.engine, "history is open");
+                for notice in info.notices {
+                    tracing::warn!("{notice}");
+                }
+                state.send_replace(State::Open(history));
+                return;
+            }
+            Err(error) => {
+                // Once, not with every attempt.
+                if said != error.message {
+                    tracing::warn!("history cannot be opened, trying again: {error}");
+                    said.clone_from(&error.message);
+                }
+                let wait = match error.kind {
+                    ErrorKind::Misconfigured => RETRY_MISCONFIGURED,
+                    ErrorKind::Unavailable | ErrorKind::Rejected => backoff.next(),
+                };
+                state.send_replace(State::Failed(error));
+                sleep(wait).await;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for LateHistory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LateHistory")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl History for LateHistory {
+    async fn commit(&self, batches: &[IngestBatch]) -> Result<Vec<Outcome>, StoreError> {
+        self.opened().await?.commit(batches).await
+    }
+
+    async fn query(&self, query: &HistoryQuery) -> Result<Vec<MachineHistory>, StoreError> {
+        self.opened().await?.query(query).await
+    }
+
+    async fn machines(&self) -> Result<Vec<MachineRecord>, StoreError> {
+        self.opened().await?.machines().await
+    }
+
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        self.opened().await?.dead_letters(filter, limit).await
+    }
+
+    async fn retry_dead_letters(&self, ids: &[i64], now: UnixMillis, force: bool) -> Result<u64, StoreError> {
+        self.opened().await?.retry_dead_letters(ids, now, force).await
+    }
+
+    async fn purge_dead_letters(&self, ids: &[i64]) -> Result<u64, StoreError> {
+        self.opened().await?.purge_dead_letters(ids).await
+    }
+
+    async fn maintain(&self, now: UnixMillis) -> Result<Maintenance, StoreError> {
+        self.opened().await?.maintain(now).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.opened().await?.probe().await
+    }
+
+    fn info(&self) -> StoreInfo {
+        match &*self.state.borrow() {
+            State::Open(history) => history.info(),
+            State::Opening | State::Failed(_) => StoreInfo {
+                engine: self.engine.into(),
+                notices: Vec::new(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::time::Instant;
+
+    async fn memory() -> Arc<dyn History> {
+        open_history("memory:", HistoryOptions::default()).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_comes_up_later_is_found_without_a_restart() {
+        let attempts = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&attempts);
+        let late = LateHistory::start("PostgreSQL", CancellationToken::new(), move || {
+            let count = counted.fetch_add(1, Ordering::Relaxed);
+            async move {
+                if count < 3 {
+                    return Err(StoreError::unavailable("nobody listens"));
+                }
+                Ok(memory().await)
+            }
+        });
+        let error = late.probe().await.unwrap_err();
+        assert_eq!(
+            (error.kind, error.message.as_str()),
+            (ErrorKind::Unavailable, "nobody listens")
+        );
+        assert_eq!(late.info().engine, "PostgreSQL");
+        let started = Instant::now();
+        while late.probe().await.is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            started.elapsed()
+        );
+        assert_eq!(attempts.load(Ordering::Relaxed), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_wait_for_the_first_attempt_but_not_for_ever() {
+        let slow = LateHistory::start("SQLite", CancellationToken::new(), || async {
+            sleep(Duration::from_millis(300)).await;
+            Ok(memory().await)
+        });
+        assert!(slow.probe().await.is_ok());
+        let hangs = LateHistory::start("PostgreSQL", CancellationToken::new(), std::future::pending);
+        let started = Instant::now();
+        let error = hangs.probe().await.unwrap_err();
+        assert!(error.message.contains("still being opened"), "{error}");
+        assert_eq!(started.elapsed(), CALL_PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_misconfigured_is_said_as_it_is_and_tried_seldom() {
+        let attempts = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&attempts);
+        let late = LateHistory::start("PostgreSQL", CancellationToken::new(), move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async { Err(StoreError::misconfigured("the password is wrong")) }
+        });
+        let error = late.ready(Duration::from_secs(1)).await.err().unwrap();
+        assert_eq!(error.kind, ErrorKind::Misconfigured);
+        sleep(Duration::from_secs(100)).await;
+        assert_eq!(attempts.load(Ordering::Relaxed), 4);
+    }
+}
