@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod letters;
 pub(crate) mod memory;
 pub(crate) mod plan;
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 
 use std::collections::BTreeMap;

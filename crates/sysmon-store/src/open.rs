@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::StoreError;
 use crate::history::memory::MemoryHistory;
+use crate::history::postgres;
 use crate::history::sqlite::SqliteHistory;
 use crate::history::{History, Retention};
 
@@ -42,12 +43,7 @@ pub async fn open_history(url: &str, options: HistoryOptions) -> Result<Arc<dyn 
     match Place::of(url)? {
         Place::Memory => Ok(Arc::new(MemoryHistory::default())),
         Place::Sqlite(path) => Ok(Arc::new(SqliteHistory::open(&path, options).await?)),
-        Place::Postgres => {
-            let _ = options;
-            Err(StoreError::misconfigured(
-                "history in PostgreSQL is not built yet",
-            ))
-        }
+        Place::Postgres => postgres::open(url, options),
     }
 }
 

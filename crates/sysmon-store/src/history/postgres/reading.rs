@@ -1,0 +1,176 @@
+//! Statements that read samples and roll-ups, and the values in their rows.
+
+use std::fmt::Write as _;
+
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use sysmon_core::to_scaled;
+
+use super::query::Source;
+use super::schema::{Column, Storage, Table};
+use crate::history::answer::Sum;
+
+/// How rows of samples or roll-ups become moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Single samples.
+    Single,
+    /// Samples, put into the moments.
+    Binned,
+    /// Roll-ups of this tier, put into the moments.
+    RolledUp(&'static str),
+}
+
+impl Shape {
+    /// How many columns of a row one series takes.
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::Single => 1,
+            Self::Binned | Self::RolledUp(_) => 4,
+        }
+    }
+}
+
+/// How the values of one series are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    storage: Storage,
+    /// `None` when the row says it, behind the values.
+    decimals: Option<u8>,
+}
+
+impl Reading {
+    /// Series without a column of their own.
+    pub(super) const CUSTOM: Self = Self {
+        storage: Storage::Double,
+        decimals: None,
+    };
+
+    pub(super) fn of(column: &Column) -> Self {
+        Self {
+            storage: column.storage,
+            decimals: Some(column.decimals),
+        }
+    }
+
+    /// What a row says, from column `first` on.
+    pub(super) fn sum(self, row: &PgRow, first: usize, shape: Shape) -> Result<Option<Sum>, sqlx::Error> {
+        let decimals = match self.decimals {
+            Some(decimals) => decimals,
+            None => u8::try_from(row.try_get::<i16, _>(first + shape.width())?).unwrap_or(0),
+        };
+        let Some(minimum) = self.scaled(row, first, decimals)? else {
+            return Ok(None);
+        };
+        let mut sum = Sum::default();
+        if shape == Shape::Single {
+            sum.add(minimum);
+            return Ok(Some(sum));
+        }
+        let Some(maximum) = self.scaled(row, first + 1, decimals)? else {
+            return Ok(None);
+        };
+        let total: Option<f64> = row.try_get(first + 2)?;
+        let count: Option<i64> = row.try_get(first + 3)?;
+        let power = 10f64.powi(i32::from(decimals));
+        Ok(Some(Sum {
+            minimum,
+            maximum,
+            // The sum of what was scaled is a whole number, whatever floats made of it on the way.
+            hundredfold: (total.unwrap_or(0.0) * power).round() as i128 * 100,
+            count: u32::try_from(count.unwrap_or(0)).unwrap_or(u32::MAX),
+        }))
+    }
+
+    fn scaled(self, row: &PgRow, index: usize, decimals: u8) -> Result<Option<i64>, sqlx::Error> {
+        Ok(match self.storage {
+            Storage::Whole => row.try_get::<Option<i64>, _>(index)?,
+            Storage::Double => row
+                .try_get::<Option<f64>, _>(index)?
+                .and_then(|value| to_scaled(value, decimals)),
+            Storage::Real => row
+                .try_get::<Option<f32>, _>(index)?
+                .and_then(|value| to_scaled(f64::from(value), decimals)),
+        })
+    }
+}
+
+/// The statement that reads these columns: `$1` machines, `$2` and `$3` the range, then for moments `$4` their length in
+/// milliseconds and `$5` the start of the first, and at last the custom series asked for.
+pub(super) fn statement(
+    source: &Source,
+    table: Option<&Table>,
+    shape: Shape,
+    part: u8,
+    columns: &[(usize, &Column)],
+) -> String {
+    let relation = match (shape, table) {
+        (Shape::RolledUp(tier), Some(table)) => table.roll_up(tier, part),
+        (Shape::RolledUp(tier), None) => format!("custom_{tier}"),
+        (_, Some(table)) => format!("{}_sample", table.kind),
+        (_, None) => "custom_sample".to_owned(),
+    };
+    let time = match shape {
+        Shape::RolledUp(_) => "s.bucket",
+        Shape::Single | Shape::Binned => "s.sampled_at",
+    };
+    let mut text = "SELECT s.machine_key".to_owned();
+    if let Some(key) = source.second_key {
+        let _ = write!(text, ", s.{key}");
+    }
+    match shape {
+        Shape::Single => text.push_str(", s.sampled_at"),
+        // The first moment may start within a roll-up that reaches into it.
+        Shape::Binned | Shape::RolledUp(_) => {
+            let _ = write!(
+                text,
+                ", date_bin($4::double precision * interval '1 millisecond', greatest({time}, $5), $5)"
+            );
+        }
+    }
+    let custom = ["value"];
+    let names: Vec<&str> = match table {
+        Some(_) => columns.iter().map(|(_, column)| column.name.as_str()).collect(),
+        None => custom.to_vec(),
+    };
+    for name in names {
+        let _ = match shape {
+            Shape::Single => write!(text, ", s.{name}"),
+            Shape::Binned => write!(
+                text,
+                ", min(s.{name}), max(s.{name}), sum(s.{name}::double precision), count(s.{name})"
+            ),
+            Shape::RolledUp(_) => write!(
+                text,
+                ", min(s.{name}_min), max(s.{name}_max), sum(s.{name}_avg * s.{name}_count), sum(s.{name}_count)::bigint"
+            ),
+        };
+    }
+    match (table, shape) {
+        (Some(_), _) => {}
+        (None, Shape::Single) => text.push_str(", series.decimals"),
+        (None, _) => text.push_str(", min(series.decimals)"),
+    }
+    let _ = write!(text, " FROM {relation} s");
+    if table.is_none() {
+        text.push_str(" JOIN series USING (series_key)");
+    }
+    let _ = write!(
+        text,
+        " WHERE s.machine_key = ANY($1) AND {time} >= $2 AND {time} < $3"
+    );
+    if source.only_series.is_some() {
+        let number = if shape == Shape::Single { 4 } else { 6 };
+        let _ = write!(text, " AND s.series_key = ANY(${number})");
+    }
+    let keys = if source.second_key.is_some() {
+        "1, 2, 3"
+    } else {
+        "1, 2"
+    };
+    if shape != Shape::Single {
+        let _ = write!(text, " GROUP BY {keys}");
+    }
+    let _ = write!(text, " ORDER BY {keys}");
+    text
+}

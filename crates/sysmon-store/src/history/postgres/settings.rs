@@ -1,0 +1,104 @@
+//! What the program remembers about a database in the table `store_setting`.
+
+use sqlx::{PgConnection, Row as _};
+
+use super::failure::Failure;
+
+/// A remembered moment, in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Setting {
+    /// Samples before this are forgotten, or about to be.
+    RawKept,
+    /// Roll-ups of a minute before this are forgotten, or about to be.
+    MinuteKept,
+    /// Minutes before this are rolled up, or are being so.
+    MinuteClaimed,
+    /// Minutes before this are rolled up.
+    MinuteDone,
+    /// Hours before this are rolled up.
+    HourDone,
+}
+
+impl Setting {
+    fn name(self) -> &'static str {
+        match self {
+            Self::RawKept => "raw_kept_from_unix_ms",
+            Self::MinuteKept => "minute_kept_from_unix_ms",
+            Self::MinuteClaimed => "minute_claimed_to_unix_ms",
+            Self::MinuteDone => "minute_done_to_unix_ms",
+            Self::HourDone => "hour_done_to_unix_ms",
+        }
+    }
+}
+
+/// All moments at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    values: Vec<(String, String)>,
+}
+
+impl Settings {
+    pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, Failure> {
+        let rows = sqlx::query("SELECT name, value FROM store_setting")
+            .fetch_all(connection)
+            .await?;
+        let value = |row: &sqlx::postgres::PgRow| Ok((row.try_get(0)?, row.try_get(1)?));
+        Ok(Self {
+            values: rows.iter().map(value).collect::<Result<_, sqlx::Error>>()?,
+        })
+    }
+
+    pub(super) fn get(&self, setting: Setting) -> Option<i64> {
+        let known = self.values.iter().find(|(name, _)| name == setting.name());
+        known.and_then(|(_, value)| value.parse().ok())
+    }
+}
+
+/// One moment.
+pub(super) async fn get(connection: &mut PgConnection, setting: Setting) -> Result<Option<i64>, Failure> {
+    let value: Option<String> = sqlx::query_scalar("SELECT value FROM store_setting WHERE name = $1")
+        .bind(setting.name())
+        .fetch_optional(connection)
+        .await?;
+    Ok(value.and_then(|value| value.parse().ok()))
+}
+
+/// Moves a moment forward; never back, whoever's clock is behind.
+pub(super) async fn advance(
+    connection: &mut PgConnection,
+    setting: Setting,
+    unix_ms: i64,
+) -> Result<(), Failure> {
+    sqlx::query(
+        "INSERT INTO store_setting (name, value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value
+         WHERE store_setting.value::bigint < excluded.value::bigint",
+    )
+    .bind(setting.name())
+    .bind(unix_ms.to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A remembered text.
+pub(super) async fn text(connection: &mut PgConnection, name: &str) -> Result<Option<String>, Failure> {
+    let value = sqlx::query_scalar("SELECT value FROM store_setting WHERE name = $1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
+    Ok(value)
+}
+
+/// Remembers a text.
+pub(super) async fn set_text(connection: &mut PgConnection, name: &str, value: &str) -> Result<(), Failure> {
+    sqlx::query(
+        "INSERT INTO store_setting (name, value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(name)
+    .bind(value)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
