@@ -53,4 +53,9 @@ pub mod wire {
         StorageHealth, StorageRole, StorageStatus, Subscribe, Tick, Unsubscribe, Update, UpdateReceived,
         backlog, command, push_request, push_response, response,
     };
+    // What aggregators that share a bus tell each other.
+    pub use crate::generated::{
+        FleetEvent, FleetEvents, HeadWanted, HotTick, MachineAlive, MachineHead, MirroredBatch, StreamClosed, Wish,
+        fleet_event,
+    };
 }
