@@ -6,7 +6,7 @@ mod delivery;
 mod due;
 mod history;
 mod ingest;
-mod keys;
+pub(crate) mod keys;
 mod machine;
 mod numbering;
 mod parts;
@@ -39,6 +39,7 @@ pub(crate) use clients::SUBSCRIPTIONS_MAX;
 pub(crate) use state::metric_to_wire;
 
 pub use ingest::Opened;
+pub(crate) use report::VALUES_MAX;
 pub use report::{Batch, Hello};
 
 /// A moment on two clocks.

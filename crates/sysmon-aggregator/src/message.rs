@@ -1,6 +1,7 @@
 //! What sessions say to the owner of the state.
 
 use sysmon_api::{ApiError, wire};
+use sysmon_core::Epoch;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::fleet::{Batch, ClientId, Hello, StreamId};
@@ -17,6 +18,8 @@ pub(crate) enum Message {
     Batch { stream: StreamId, batch: Box<Batch> },
     /// A collector is alive.
     Heartbeat { stream: StreamId },
+    /// A collector counts its batches anew.
+    NewEpoch { stream: StreamId, epoch: Epoch },
     /// A collector's stream has ended.
     CloseStream { stream: StreamId },
     /// A client comes; responses go into `responses`, which has room for [`RESPONSES`].

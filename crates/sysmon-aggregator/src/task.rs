@@ -94,6 +94,7 @@ impl Owner {
         match message {
             Message::Batch { stream, batch } => self.fleet.batch(stream, *batch, now),
             Message::Heartbeat { stream } => self.fleet.heartbeat(stream, now),
+            Message::NewEpoch { stream, epoch } => self.fleet.new_epoch(stream, epoch, now),
             Message::Received { client, received } => self.fleet.received(client, received),
             Message::Command {
                 client,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sysmon_api::{ApiError, Code, processes_from_wire, wire};
-use sysmon_core::{Liveness, ProcessTable, UnixMillis};
+use sysmon_core::{Epoch, Liveness, ProcessTable, UnixMillis};
 
 use super::machine::{Collector, Machine};
 use super::numbering::Numbering;
@@ -174,6 +174,14 @@ impl Fleet {
         if self.is_current(stream) {
             self.heard(stream.machine, now);
             self.touch_seen(stream.machine);
+        }
+    }
+
+    /// From now on a collector's batches are counted from 1 again.
+    pub fn new_epoch(&mut self, stream: StreamId, epoch: Epoch, now: Moment) {
+        if self.is_current(stream) {
+            self.machines[stream.machine as usize].begin(epoch);
+            self.heartbeat(stream, now);
         }
     }
 

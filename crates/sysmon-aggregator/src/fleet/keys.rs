@@ -7,7 +7,7 @@ use sysmon_core::SeriesKey;
 
 /// The keys in use.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     known: HashSet<Arc<SeriesKey>>,
     /// When this many are known, those that nobody has any more are dropped.
     prune_at: usize,
@@ -26,7 +26,7 @@ impl Keys {
     const PRUNE_AT_LEAST: usize = 4_096;
 
     /// The shared copy of a key.
-    pub(super) fn share(&mut self, key: SeriesKey) -> Arc<SeriesKey> {
+    pub(crate) fn share(&mut self, key: SeriesKey) -> Arc<SeriesKey> {
         if let Some(known) = self.known.get(&key) {
             return Arc::clone(known);
         }

@@ -6,7 +6,7 @@ use sysmon_api::{
 use sysmon_core::{Epoch, HostInfo, MachineId, ProcessTable, Recent, SeriesKey, UnixMillis};
 
 /// The most values of one tick; no machine has more series than a sixteenth of that.
-const VALUES_MAX: usize = 65_536;
+pub(crate) const VALUES_MAX: usize = 65_536;
 
 /// How a collector introduces itself.
 #[derive(Clone, Debug)]
