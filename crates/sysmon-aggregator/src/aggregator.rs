@@ -4,17 +4,18 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sysmon_api::{ApiError, Backend, Inbound, Outbound, Principal, wire};
+use sysmon_api::{ApiError, Backend, CAPABILITY_HISTORY, Inbound, Outbound, Principal, hello_with, wire};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::counters::{Counters, Figures};
-use crate::durable::StatusBoard;
+use crate::durable::{Durable, StatusBoard, Work};
 use crate::fleet::Fleet;
 use crate::message::Message;
-use crate::sessions;
+use crate::sessions::{self, Archive};
 use crate::stores::Stores;
 use crate::task::Owner;
 
@@ -26,6 +27,9 @@ pub struct Aggregator {
     pub(crate) clock: Clock,
     pub(crate) shutdown: CancellationToken,
     pub(crate) status: StatusBoard,
+    /// The way into history, and the way to ask it; none where none is kept.
+    pub(crate) durable: Option<Durable>,
+    pub(crate) archive: Option<Arc<Archive>>,
     counters: Arc<Counters>,
 }
 
@@ -45,17 +49,29 @@ impl Aggregator {
         config.validate()?;
         let counters = Arc::new(Counters::default());
         let (owner, inbox) = mpsc::channel(config.queue_capacity);
+        let status = StatusBoard::new(clock);
+        let archive = stores.history.clone().map(Archive::new).map(Arc::new);
+        let (durable, writing) = stores
+            .history
+            .map(|history| Durable::new(&config, clock, history, &status, &counters, shutdown.clone()))
+            .unzip();
         let fleet = Fleet::new(config, Arc::clone(&counters));
         let task = Owner::new(fleet, Arc::clone(&counters), clock, inbox, shutdown.clone());
         let aggregator = Self {
             owner,
             clock,
             shutdown,
-            status: StatusBoard::new(clock),
+            status,
+            durable,
+            archive,
             counters,
         };
-        drop(stores);
-        Ok((aggregator, task.run()))
+        let work = async move {
+            // As tasks of their own: a store's work is not to hold up the fleet's.
+            let tasks = writing.map(Work::spawn).unwrap_or_default();
+            tokio::join!(task.run(), ended(tasks));
+        };
+        Ok((aggregator, work))
     }
 
     /// Starts an aggregator on the present runtime, with the system's clock.
@@ -70,6 +86,21 @@ impl Aggregator {
         let (aggregator, task) = Self::new(config, Clock::system(), stores, shutdown)?;
         tokio::spawn(task);
         Ok(Arc::new(aggregator))
+    }
+
+    /// What this aggregator says of itself at the beginning of a stream.
+    pub(crate) fn hello(&self) -> wire::PeerHello {
+        let capabilities: &[_] = if self.durable.is_some() {
+            &[CAPABILITY_HISTORY]
+        } else {
+            &[]
+        };
+        hello_with(self.clock.now().unix, capabilities)
+    }
+
+    /// For what sessions count.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// What happened since the start.
@@ -97,6 +128,15 @@ impl Aggregator {
         let (reply, answer) = oneshot::channel();
         self.tell(message(reply)).await?;
         answer.await.map_err(|_| stopping())?
+    }
+}
+
+/// Waits for the tasks behind the aggregator, which end by themselves when it does.
+async fn ended(mut tasks: JoinSet<()>) {
+    while let Some(result) = tasks.join_next().await {
+        if let Err(error) = result {
+            tracing::error!(%error, "a task of the aggregator failed; report this");
+        }
     }
 }
 
@@ -149,11 +189,8 @@ impl Backend for Aggregator {
     async fn history(
         &self,
         _principal: Principal,
-        _request: wire::HistoryRequest,
+        request: wire::HistoryRequest,
     ) -> Result<wire::HistoryReply, ApiError> {
-        Err(ApiError::new(
-            sysmon_api::Code::FailedPrecondition,
-            "no history is kept here; start the aggregator with --database",
-        ))
+        sessions::history(self, &request).await
     }
 }

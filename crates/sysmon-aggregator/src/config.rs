@@ -19,6 +19,13 @@ pub struct Config {
     /// Shortest time between two updates of one subscription, in milliseconds, also for those that want everything at
     /// once: the ticks of a large fleet then share updates. 0 to send every change on its own.
     pub update_gap_ms: u64,
+    /// Batches that come within this time, in milliseconds, are stored in one commit: it bounds how often the store
+    /// writes, and delays acknowledgements alone.
+    pub commit_group_ms: u64,
+    /// After this time, in milliseconds, a commit counts as hung and the store as down.
+    pub commit_limit_ms: u64,
+    /// Live batches that wait to be stored; what comes when it is full is not taken, and collectors send it again later.
+    pub commit_queue: usize,
 }
 
 /// Everything that is wrong with a [`Config`], one sentence each.
@@ -37,6 +44,9 @@ impl Default for Config {
             clients_max: 1_000,
             queue_capacity: 1_024,
             update_gap_ms: 2,
+            commit_group_ms: 200,
+            commit_limit_ms: 10_000,
+            commit_queue: 8_192,
         }
     }
 }
@@ -68,6 +78,9 @@ impl Config {
         check("clients_max", count(self.clients_max), 1, 100_000);
         check("queue_capacity", count(self.queue_capacity), 1, 1_000_000);
         check("update_gap_ms", self.update_gap_ms, 0, 1_000);
+        check("commit_group_ms", self.commit_group_ms, 0, 10_000);
+        check("commit_limit_ms", self.commit_limit_ms, 100, 600_000);
+        check("commit_queue", count(self.commit_queue), 1, 1_000_000);
         if problems.is_empty() {
             Ok(())
         } else {

@@ -51,5 +51,19 @@ counters! {
     machine_updates "Parts of those updates, each about one machine.";
     coalesced_ticks "Ticks that reached a subscription together with a later one.";
     resyncs "Times that a subscription had fallen so far behind on a machine that it was sent anew.";
+    history_offered "Batches that came to be stored, live or kept.";
+    history_stored "Batches that are stored, or were before.";
+    history_buried "Batches that the store refuses for what they contain, and that went to the dead letters.";
+    commits "Commits that succeeded.";
+    failed_commits "Commits that failed, were refused or took too long.";
+    broken_epochs "Times that a stream's batches stopped being taken, because the queue was full or the store down.";
+    resends "Times that a collector was asked to send again.";
+    acknowledgements "Acknowledgements sent.";
+    failed_maintenance "Pieces of maintenance that failed.";
+    queries "Questions about the past.";
+    refused_queries "Questions about the past that were refused because too many were running.";
+    remote_ticks "Ticks of machines that are connected to other aggregators.";
+    unshared_events "Things that other aggregators were not told in time, because the queue to them was full.";
+    remote_gaps "Times that something another aggregator said was missing, and the machine was loaded anew.";
     overflows "Client streams that were closed because their queue was full.";
 }

@@ -1,5 +1,6 @@
 //! One session per stream: checks what comes from afar, and waits for the slow so that the owner need not.
 
+mod history;
 mod manage;
 mod metrics;
 mod push;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::fleet::{ClientId, StreamId};
 use crate::message::Message;
 
+pub(crate) use history::{Archive, history};
 pub(crate) use manage::manage;
 pub(crate) use metrics::stream_metrics;
 pub(crate) use push::push;

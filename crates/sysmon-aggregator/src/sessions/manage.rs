@@ -1,9 +1,10 @@
 //! An interactive client's stream.
 
-use sysmon_api::{ApiError, Code, Inbound, Outbound, Principal, Role, check_peer, hello, wire};
-use tokio::sync::mpsc;
+use sysmon_api::{ApiError, Code, Inbound, Outbound, Principal, Role, check_peer, wire};
+use tokio::sync::{mpsc, watch};
 use wire::command::Body;
 
+use super::history::Questions;
 use super::{Leaving, Who, first};
 use crate::aggregator::{Aggregator, stopping};
 use crate::fleet::ClientId;
@@ -42,7 +43,7 @@ pub(crate) async fn manage(
     };
     let ours = wire::Response {
         request_id: command.request_id,
-        body: Some(wire::response::Body::Hello(hello(aggregator.clock.now().unix))),
+        body: Some(wire::response::Body::Hello(aggregator.hello())),
     };
     let session = Session {
         aggregator,
@@ -54,6 +55,15 @@ pub(crate) async fn manage(
         ended = session.run(ours, commands, outgoing) => ended,
         () = aggregator.shutdown.cancelled() => Err(stopping()),
     }
+}
+
+/// What a session does about a command.
+enum Step {
+    /// The owner answers it.
+    Tell(Message),
+    AnswerLater,
+    /// It ended an answer, whose asker is told so first.
+    Cancelled(Option<wire::Response>),
 }
 
 struct Session<'a> {
@@ -75,9 +85,15 @@ impl Session<'_> {
             return Ok(());
         }
         let mut open_commands = 0;
+        let mut questions = Questions::new();
+        let mut status = self.aggregator.status.watch();
+        // Said at first too, if there is anything to say.
+        if !status.borrow().components.is_empty() {
+            status.mark_changed();
+        }
         loop {
+            // In any order: neither a long answer nor many updates keep the other, or the client's commands, waiting.
             let response = tokio::select! {
-                biased;
                 response = outgoing.recv() => {
                     let Some(response) = response else {
                         return Err(self.dropped());
@@ -85,16 +101,28 @@ impl Session<'_> {
                     open_commands -= usize::from(response.request_id != 0);
                     response
                 }
+                response = questions.next() => response,
+                // The aggregator has the other end for as long as there is a session.
+                _ = status.changed() => storage(&mut status),
                 command = commands.next(), if open_commands < COMMANDS_MAX => {
                     let Some(command) = command? else {
                         return Ok(());
                     };
                     let request_id = command.request_id;
-                    match self.check(command) {
-                        Ok(message) => {
+                    match self.check(command, &mut questions) {
+                        Ok(Step::Tell(message)) => {
                             open_commands += usize::from(matches!(message, Message::Command { .. }));
                             self.aggregator.tell(message).await?;
                             continue;
+                        }
+                        Ok(Step::AnswerLater) => continue,
+                        Ok(Step::Cancelled(told)) => {
+                            if let Some(told) = told
+                                && self.responses.send(told).await.is_err()
+                            {
+                                return Ok(());
+                            }
+                            reply(request_id, Ok(()))
                         }
                         Err(error) => reply(request_id, Err(error)),
                     }
@@ -106,12 +134,12 @@ impl Session<'_> {
         }
     }
 
-    /// What a command means for the owner.
-    fn check(&self, command: wire::Command) -> Result<Message, ApiError> {
+    /// What a command means.
+    fn check(&self, command: wire::Command, questions: &mut Questions) -> Result<Step, ApiError> {
         let client = self.client;
         let ours = match command.body {
             Some(Body::UpdateReceived(received)) => {
-                return Ok(Message::Received { client, received });
+                return Ok(Step::Tell(Message::Received { client, received }));
             }
             _ if command.request_id == 0 => {
                 return Err(ApiError::invalid(
@@ -132,11 +160,12 @@ impl Session<'_> {
                 }
                 Command::SetInterval(set)
             }
-            Some(Body::QueryHistory(_) | Body::Cancel(_)) => {
-                return Err(ApiError::new(
-                    Code::FailedPrecondition,
-                    "no history is kept here; start the aggregator with --database",
-                ));
+            Some(Body::QueryHistory(request)) => {
+                questions.begin(self.aggregator, command.request_id, &request)?;
+                return Ok(Step::AnswerLater);
+            }
+            Some(Body::Cancel(cancel)) => {
+                return Ok(Step::Cancelled(questions.cancel(cancel.request_id)));
             }
             Some(Body::Hello(_)) => {
                 return Err(ApiError::invalid("a second hello on one stream; leave it out"));
@@ -148,11 +177,11 @@ impl Session<'_> {
                 ));
             }
         };
-        Ok(Message::Command {
+        Ok(Step::Tell(Message::Command {
             client,
             request_id: command.request_id,
             command: ours,
-        })
+        }))
     }
 
     /// Why the owner let go of the stream.
@@ -165,5 +194,13 @@ impl Session<'_> {
                 "too many responses are waiting to be read; connect again and read them",
             )
         }
+    }
+}
+
+/// How the stores are now.
+fn storage(status: &mut watch::Receiver<wire::StorageStatus>) -> wire::Response {
+    wire::Response {
+        request_id: 0,
+        body: Some(wire::response::Body::Storage(status.borrow_and_update().clone())),
     }
 }

@@ -1,13 +1,20 @@
 //! A collector's stream.
 
-use sysmon_api::{ApiError, Code, Inbound, Outbound, Principal, hello, wire};
+use std::time::Duration;
+
+use sysmon_api::{ApiError, Code, Inbound, Outbound, Principal, wire};
+use tokio::time::timeout;
 use wire::push_request::Body as Request;
 use wire::push_response::Body as Response;
 
 use super::{Leaving, Who, first};
 use crate::aggregator::{Aggregator, stopping};
-use crate::fleet::{Batch, Hello, StreamId};
-use crate::message::Message;
+use crate::durable::Stream;
+use crate::fleet::{Batch, Hello};
+use crate::message::{Message, StreamTicket};
+
+/// How long a session stays when the aggregator stops, to pass on what is stored last.
+const LAST_LIMIT: Duration = Duration::from_millis(1_500);
 
 /// The whole life of one collector's stream.
 ///
@@ -28,7 +35,10 @@ pub(crate) async fn push(
         ));
     };
     let checked = Box::new(Hello::check(&collector, principal)?);
-    let mut ticket = aggregator
+    let durable = aggregator.durable.as_ref();
+    let durable = durable.map(|durable| Box::new(Stream::new(durable, &collector, &checked)));
+    drop(collector);
+    let ticket = aggregator
         .ask(|reply| Message::OpenStream {
             hello: checked,
             reply,
@@ -38,68 +48,151 @@ pub(crate) async fn push(
         owner: &aggregator.owner,
         who: Who::Stream(ticket.stream),
     };
-    // What waits to be sent never keeps a collector that reads nothing from reporting, or a stream from ending.
-    let mut greeting = Some(hello(aggregator.clock.now().unix));
-    let mut is_redirected = true;
-    loop {
-        let response = match &greeting {
-            Some(hello) => Some(Response::Hello(hello.clone())),
-            None => is_redirected.then(|| Response::Directive(*ticket.directives.borrow())),
-        };
-        let is_waiting = response.is_some();
-        tokio::select! {
-            request = requests.next() => match request? {
-                Some(request) => report(aggregator, ticket.stream, request).await?,
-                None => return Ok(()),
-            },
-            // Also how the session learns that the aggregator stops: the owner lets go of all streams.
-            changed = ticket.directives.changed() => {
-                changed.map_err(|_| ended(aggregator))?;
-                is_redirected = true;
+    let session = Session {
+        aggregator,
+        ticket,
+        durable,
+        responses,
+    };
+    session.run(requests).await
+}
+
+struct Session<'a> {
+    aggregator: &'a Aggregator,
+    ticket: StreamTicket,
+    /// None where no history is kept.
+    durable: Option<Box<Stream<'a>>>,
+    responses: Outbound<wire::PushResponse>,
+}
+
+impl Session<'_> {
+    async fn run(mut self, mut requests: Inbound<wire::PushRequest>) -> Result<(), ApiError> {
+        // What waits to be sent never keeps a collector that reads nothing from reporting, or a stream from ending.
+        let mut greeting = Some(self.aggregator.hello());
+        let mut is_redirected = true;
+        let mut news = None;
+        loop {
+            if news.is_none()
+                && let Some(durable) = &mut self.durable
+            {
+                news = durable.next()?;
             }
-            sent = responses.send(wire::PushResponse { body: response }), if is_waiting => {
-                if sent.is_err() {
-                    return Ok(());
+            let response = match &greeting {
+                Some(hello) => Some(Response::Hello(hello.clone())),
+                None if is_redirected => Some(Response::Directive(*self.ticket.directives.borrow())),
+                None => news.clone(),
+            };
+            let is_waiting = response.is_some();
+            tokio::select! {
+                request = requests.next() => match request? {
+                    Some(request) => self.report(request).await?,
+                    None => return Ok(()),
+                },
+                // Also how the session learns that the aggregator stops: the owner lets go of all streams.
+                changed = self.ticket.directives.changed() => match changed {
+                    Ok(()) => is_redirected = true,
+                    Err(_) => return Err(self.end().await),
+                },
+                sent = self.responses.send(wire::PushResponse { body: response }), if is_waiting => {
+                    if sent.is_err() {
+                        return Ok(());
+                    }
+                    if greeting.take().is_none() {
+                        if !is_redirected {
+                            news = None;
+                        }
+                        is_redirected = false;
+                    }
                 }
-                is_redirected &= greeting.take().is_some();
+                () = changed(&mut self.durable) => {}
             }
         }
     }
-}
 
-async fn report(
-    aggregator: &Aggregator,
-    stream: StreamId,
-    request: wire::PushRequest,
-) -> Result<(), ApiError> {
-    let message = match request.body {
-        Some(Request::Batch(batch)) => Message::Batch {
-            stream,
-            batch: Box::new(Batch::check(batch)?),
-        },
-        Some(Request::Heartbeat(_)) => Message::Heartbeat { stream },
-        Some(Request::Hello(_)) => {
-            return Err(ApiError::invalid(
-                "a second hello on one stream; open another stream",
-            ));
-        }
-        Some(Request::NewEpoch(_) | Request::Backlog(_) | Request::BacklogWaiting(_)) => {
-            Message::Heartbeat { stream }
-        }
-        // From a newer collector, which knows from our hello that it may be ignored; at least it is alive.
-        None => Message::Heartbeat { stream },
-    };
-    aggregator.tell(message).await
-}
+    /// Takes what a collector says: for the live view, and, without waiting, for history.
+    async fn report(&mut self, request: wire::PushRequest) -> Result<(), ApiError> {
+        let stream = self.ticket.stream;
+        let durable = self.durable.as_mut();
+        let message = match request.body {
+            Some(Request::Batch(batch)) => self.batch(batch)?,
+            Some(Request::Heartbeat(_)) => {
+                durable.map(|durable| durable.heard());
+                Message::Heartbeat { stream }
+            }
+            Some(Request::Hello(_)) => {
+                return Err(ApiError::invalid(
+                    "a second hello on one stream; open another stream",
+                ));
+            }
+            Some(Request::NewEpoch(new)) => match durable {
+                Some(durable) => Message::NewEpoch {
+                    stream,
+                    epoch: durable.new_epoch(&new.epoch)?,
+                },
+                None => Message::Heartbeat { stream },
+            },
+            // Beside it the stream has its live batches and heartbeats: the owner need not be told.
+            Some(Request::Backlog(backlog)) => {
+                return durable.map_or(Ok(()), |durable| durable.backlog(backlog));
+            }
+            Some(Request::BacklogWaiting(waiting)) => {
+                durable.map(|durable| durable.waiting(waiting.batches));
+                return Ok(());
+            }
+            // From a newer collector, which knows from our hello that it may be ignored; at least it is alive.
+            None => Message::Heartbeat { stream },
+        };
+        self.aggregator.tell(message).await
+    }
 
-/// Why the owner let go of the stream.
-fn ended(aggregator: &Aggregator) -> ApiError {
-    if aggregator.shutdown.is_cancelled() || aggregator.owner.is_closed() {
+    fn batch(&mut self, mut batch: wire::Batch) -> Result<Message, ApiError> {
+        let stream = self.ticket.stream;
+        let malformed = self.durable.as_ref().and_then(|durable| durable.sift(&mut batch));
+        let batch = Box::new(Batch::check(batch)?);
+        if let Some(durable) = &mut self.durable {
+            durable.live(&batch, malformed)?;
+            durable.heard();
+        }
+        Ok(Message::Batch { stream, batch })
+    }
+
+    /// Why the owner let go of the stream. When it is because the aggregator stops, what is stored last is passed on
+    /// first.
+    async fn end(&mut self) -> ApiError {
+        let aggregator = self.aggregator;
+        if !aggregator.shutdown.is_cancelled() && !aggregator.owner.is_closed() {
+            return ApiError::new(
+                Code::Aborted,
+                "another stream of this machine has taken over; close this one",
+            );
+        }
+        if let Some(durable) = &mut self.durable {
+            let last = async {
+                durable.finished().await;
+                while let Ok(Some(news)) = durable.next() {
+                    if self
+                        .responses
+                        .send(wire::PushResponse { body: Some(news) })
+                        .await
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                _ = timeout(LAST_LIMIT, last) => {}
+                () = self.responses.closed() => {}
+            }
+        }
         stopping()
-    } else {
-        ApiError::new(
-            Code::Aborted,
-            "another stream of this machine has taken over; close this one",
-        )
+    }
+}
+
+/// Waits for news of history, forever where none is kept.
+async fn changed(durable: &mut Option<Box<Stream<'_>>>) {
+    match durable {
+        Some(durable) => durable.changed().await,
+        None => std::future::pending().await,
     }
 }
