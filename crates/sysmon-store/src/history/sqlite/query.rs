@@ -161,7 +161,11 @@ async fn read(
         .chain(times().filter(|time| *time >= to).min())
         .min();
     edges.intervals.clone_from(&selection.intervals);
-    let gaps = read_gaps(connection, machine.id, &plan).await.map_err(failed)?;
+    // A stored gap just outside explains silence that reaches into the range.
+    let around = (edges.before.unwrap_or(plan.from), edges.after.unwrap_or(plan.to));
+    let gaps = read_gaps(connection, machine.id, around)
+        .await
+        .map_err(failed)?;
     // Nothing was written; giving the connection back ends the transaction as well, only later.
     transaction.commit().await.map_err(failed)?;
     Ok(Some(Material {
@@ -194,24 +198,24 @@ async fn choose(
     .await?;
     let (raw, minute, hour, recent) = starts;
     let raw = raw.into_iter().chain(recent).min();
-    for (tier, coarser, finer, coarse) in [
-        (Tier::Raw, Tier::Minute, raw, minute),
-        (Tier::Minute, Tier::Hour, minute, hour),
-    ] {
-        if plan.tier != tier {
-            continue;
-        }
-        let (Some(coarse), Some(width)) = (coarse, coarser.width_ms()) else {
+    let mut start = match plan.tier {
+        Tier::Raw => raw,
+        Tier::Minute => minute,
+        Tier::Hour => hour,
+    };
+    for (tier, coarser) in [(Tier::Minute, minute), (Tier::Hour, hour)] {
+        let (Some(coarser), Some(width_ms)) = (coarser, tier.width_ms()) else {
             continue;
         };
-        let width = i64::try_from(width).unwrap_or(i64::MAX);
         // A roll-up begins before its first sample, so only a whole one counts as reaching further.
-        let reaches = finer.is_none_or(|finer| coarse.saturating_add(width) <= finer && plan.from < finer);
-        if reaches && plan.to > coarse {
-            plan = match Plan::at(query, coarser) {
-                Some(plan) => plan,
+        let whole = coarser.saturating_add(i64::try_from(width_ms).unwrap_or(i64::MAX));
+        let reaches = start.is_none_or(|start| whole <= start && plan.from < start);
+        if plan.tier < tier && reaches && plan.to > coarser {
+            start = Some(coarser);
+            match Plan::at(query, tier) {
+                Some(coarse) => plan = coarse,
                 None => return Ok(None),
-            };
+            }
         }
     }
     Ok(Some(plan))
@@ -308,14 +312,18 @@ async fn read_edges(connection: &mut SqliteConnection, machine: &Known, plan: &P
     })
 }
 
-async fn read_gaps(connection: &mut SqliteConnection, machine: i64, plan: &Plan) -> sqlx::Result<Vec<Gap>> {
+async fn read_gaps(
+    connection: &mut SqliteConnection,
+    machine: i64,
+    (from, to): (i64, i64),
+) -> sqlx::Result<Vec<Gap>> {
     let rows: Vec<(i64, i64, i64, String)> = sqlx::query_as(
         "SELECT from_unix_ms, to_unix_ms, samples, reason FROM gap \
          WHERE machine = ?1 AND from_unix_ms < ?3 AND to_unix_ms >= ?2 ORDER BY from_unix_ms",
     )
     .bind(machine)
-    .bind(plan.from)
-    .bind(plan.to)
+    .bind(from)
+    .bind(to)
     .fetch_all(connection)
     .await?;
     let gap = |(from, to, samples, reason): (i64, i64, i64, String)| Gap {
