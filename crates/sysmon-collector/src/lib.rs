@@ -10,7 +10,9 @@ mod recorder;
 mod redact;
 mod run;
 mod sample;
+pub mod simulation;
 mod slow;
+mod spool;
 mod ticker;
 mod uplink;
 
@@ -40,6 +42,7 @@ pub use config::{
 pub use recorder::Announcement;
 pub use run::{CollectorError, run};
 pub use sample::{Plan, Sample};
+pub use spool::SpoolError;
 
 #[cfg(target_os = "linux")]
 pub use host::default_machine_id;

@@ -128,6 +128,9 @@ impl Sampler {
             None
         };
         self.slow.record(&self.board, &mut self.recorder);
+        // With every tick: history tells holes from a slow pace by it.
+        self.recorder
+            .plain(MetricId::CollectorInterval, f64::from(plan.interval_ms));
         let recorded = self.recorder.finish();
         Sample {
             at: now.unix,

@@ -1,5 +1,7 @@
 //! Everything together: sampler, slow probes and uplink, until the end.
 
+use std::sync::Arc;
+
 use sysmon_api::Client;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -9,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Sampler;
 use crate::config::{Config, InvalidConfig};
 use crate::sample::Plan;
+use crate::spool::{Keeper, Spool, SpoolError};
 use crate::ticker::{self, Wish};
 use crate::uplink::{Ended, Identity, Uplink};
 
@@ -21,15 +24,22 @@ pub enum CollectorError {
     /// The sampler broke off.
     #[error("the sampler broke off; the log says where, please report it")]
     Sampler,
+    /// The spool broke off.
+    #[error("the spool broke off; the log says where, please report it")]
+    SpoolBroken,
+    /// Another collector uses the spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
 }
 
-/// Reports this machine until `shutdown` is cancelled; then what waits is sent within a second. An aggregator that
-/// cannot be reached is tried for ever.
+/// Reports this machine until `shutdown` is cancelled; then what waits is sent within a second, and what is not
+/// acknowledged by then stays in the spool. An aggregator that cannot be reached is tried for ever.
 ///
 /// Needs a runtime with time and I/O enabled. A probe that hangs at the end stays behind on its own thread.
 ///
 /// # Errors
-/// [`CollectorError`] for settings that are not valid, before anything is started.
+/// [`CollectorError`] for settings that are not valid and for a spool that another collector uses, before anything is
+/// started.
 pub async fn run(config: Config, client: Client, shutdown: CancellationToken) -> Result<(), CollectorError> {
     config.validate()?;
     let plan = Plan {
@@ -41,6 +51,7 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
         instance: rand::random(),
         plan,
     };
+    let spool = open_spool(&config).await?;
     let sampler = Sampler::new(&config);
     let (host, board) = (sampler.host().clone(), sampler.board());
     let (wish_sender, wish) = watch::channel(Wish { plan, streams: 0 });
@@ -51,9 +62,29 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     let mut tasks = JoinSet::new();
     crate::slow::spawn(&mut tasks, &config, &board, &interval_ms);
     tasks.spawn(ticker::run(sampler, wish, interval_sender, sample_sender));
-    let uplink = Uplink::new(client, identity, host, (samples, wish_sender), board, shutdown);
+    let keeper = Keeper::new(spool, Arc::clone(&board));
+    let uplink = Uplink::new(
+        client,
+        identity,
+        host,
+        (samples, wish_sender),
+        keeper,
+        board,
+        shutdown,
+    );
     match uplink.run().await {
         Ended::Shutdown => Ok(()),
         Ended::NoSamples => Err(CollectorError::Sampler),
+        Ended::NoSpool => Err(CollectorError::SpoolBroken),
+    }
+}
+
+/// Reading what earlier processes left may take seconds.
+async fn open_spool(config: &Config) -> Result<Spool, CollectorError> {
+    let (settings, machine_id) = (config.spool.clone(), config.machine_id.clone());
+    let opening = tokio::task::spawn_blocking(move || Spool::open(settings.as_ref(), &machine_id));
+    match opening.await {
+        Ok(opened) => Ok(opened?),
+        Err(_) => Err(CollectorError::SpoolBroken),
     }
 }

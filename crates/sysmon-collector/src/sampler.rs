@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sysmon_core::HostInfo;
+use sysmon_core::{HostInfo, MetricId};
 
 use crate::clock::Moment;
 use crate::config::{Config, ProcessDetail};
@@ -109,6 +109,9 @@ impl Sampler {
             self.scanned_ns = None;
         }
         self.slow.record(&self.board, &mut self.recorder);
+        // With every tick: history tells holes from a slow pace by it.
+        self.recorder
+            .plain(MetricId::CollectorInterval, f64::from(plan.interval_ms));
         let recorded = self.recorder.finish();
         Sample {
             at: now.unix,

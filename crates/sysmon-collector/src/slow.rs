@@ -133,12 +133,17 @@ impl Board {
         std::mem::take(&mut self.lock())
     }
 
-    /// A tick could not be sent.
+    /// A tick is lost for good.
     pub(crate) fn count_dropped_tick(&self) {
-        self.dropped_ticks.fetch_add(1, Ordering::Relaxed);
+        self.count_dropped_ticks(1);
     }
 
-    /// Ticks that could not be sent so far.
+    /// Ticks are lost for good.
+    pub(crate) fn count_dropped_ticks(&self, count: u64) {
+        self.dropped_ticks.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Ticks that were lost so far.
     pub(crate) fn dropped_ticks(&self) -> u64 {
         self.dropped_ticks.load(Ordering::Relaxed)
     }

@@ -1,5 +1,10 @@
 //! The way to the aggregator: one stream after the other, each brought up to date by itself.
+//!
+//! Every sample is in the spool before it is sent, and stays there until the aggregator says that it is in history.
+//! What a stream could not deliver is backlog for the next one, which sends it beside what is live. An aggregator that
+//! keeps no history gets what is live and nothing is kept for it.
 
+mod backlog;
 mod mirror;
 mod session;
 
@@ -10,7 +15,7 @@ use std::time::Duration;
 use sysmon_api::{ApiError, Backoff, Client, Code, Inbound, wire};
 use sysmon_core::{HostInfo, MachineId};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::mirror::Mirror;
@@ -18,6 +23,7 @@ use self::session::Session;
 use crate::config::{INTERVAL_MS_MAX, INTERVAL_MS_MIN, ProcessDetail};
 use crate::sample::{Plan, Sample};
 use crate::slow::Board;
+use crate::spool::{Broken, Keeper};
 use crate::ticker::Wish;
 
 /// How long a stream may take to come into being.
@@ -67,6 +73,9 @@ struct Link {
     board: Arc<Board>,
     shutdown: CancellationToken,
     mirror: Mirror,
+    keeper: Keeper,
+    /// Whether samples are kept: as long as no aggregator has said that it keeps no history.
+    keeps: bool,
     last_error: Option<String>,
 }
 
@@ -77,6 +86,14 @@ pub(crate) enum Ended {
     Shutdown,
     /// There are no samples any more.
     NoSamples,
+    /// The spool broke off.
+    NoSpool,
+}
+
+impl From<Broken> for Ended {
+    fn from(_: Broken) -> Self {
+        Self::NoSpool
+    }
 }
 
 /// Why a stream ended.
@@ -92,6 +109,12 @@ impl From<Ended> for Interrupted {
     }
 }
 
+impl From<Broken> for Interrupted {
+    fn from(broken: Broken) -> Self {
+        Self::Ended(broken.into())
+    }
+}
+
 impl From<ApiError> for Interrupted {
     fn from(error: ApiError) -> Self {
         Self::Lost(error)
@@ -99,12 +122,14 @@ impl From<ApiError> for Interrupted {
 }
 
 impl<C: Connect> Uplink<C> {
-    /// `samples` come from the ticker, which follows `wish`.
+    /// `samples` come from the ticker, which follows `wish`; `keeper` has the spool of this machine. What is lost is
+    /// counted on the board, which is the keeper's too.
     pub(crate) fn new(
         connect: C,
         identity: Identity,
         host: HostInfo,
         (samples, wish): (mpsc::Receiver<Sample>, watch::Sender<Wish>),
+        keeper: Keeper,
         board: Arc<Board>,
         shutdown: CancellationToken,
     ) -> Self {
@@ -118,13 +143,22 @@ impl<C: Connect> Uplink<C> {
                 board,
                 shutdown,
                 mirror,
+                keeper,
+                keeps: true,
                 last_error: None,
             },
         }
     }
 
-    /// Keeps a stream up until the collector ends.
+    /// Keeps a stream up until the collector ends. What is not acknowledged then waits in the spool for the next
+    /// process.
     pub(crate) async fn run(mut self) -> Ended {
+        let ended = self.keep_up().await;
+        self.link.keeper.close().await;
+        ended
+    }
+
+    async fn keep_up(&mut self) -> Ended {
         let mut backoff = Backoff::default();
         let mut refused = Backoff::new(Duration::from_secs(1), REFUSED_CAP);
         loop {
@@ -165,7 +199,7 @@ impl<C: Connect> Uplink<C> {
 }
 
 impl Link {
-    /// Waits for something while nothing can be sent: samples are taken note of and go by.
+    /// Waits for something while nothing can be sent: samples are kept for later, or go by if nobody wants them then.
     async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Ended> {
         let mut future = std::pin::pin!(future);
         loop {
@@ -173,11 +207,24 @@ impl Link {
                 value = &mut future => return Ok(value),
                 () = self.shutdown.cancelled() => return Err(Ended::Shutdown),
                 sample = self.samples.recv() => {
-                    let sample = sample.ok_or(Ended::NoSamples)?;
-                    self.mirror.take(&sample);
-                    self.board.count_dropped_tick();
+                    if self.keep(sample.ok_or(Ended::NoSamples)?).await?.1.is_none() {
+                        self.board.count_dropped_tick();
+                    }
                 }
+                () = sleep_until(self.keeper.upkeep_at()) => self.keeper.upkeep().await?,
             }
+        }
+    }
+
+    /// Takes note of a sample and gives it back, with its sequence when it was kept.
+    async fn keep(&mut self, sample: Sample) -> Result<(Sample, Option<u64>), Broken> {
+        self.mirror.take(&sample);
+        if self.keeps {
+            let (sample, sequence) = self.keeper.append(sample).await?;
+            Ok((sample, Some(sequence)))
+        } else {
+            self.keeper.learn(&sample)?;
+            Ok((sample, None))
         }
     }
 

@@ -172,6 +172,7 @@ async fn this_machine_reports_itself_follows_a_directive_and_ends_when_told() {
         "memory.used_bytes",
         "load.1m",
         "cpu.context_switches_per_second",
+        "collector.interval_ms",
     ] {
         assert!(known.values.contains_key(name), "{name}: {:?}", known.values);
     }
@@ -193,6 +194,7 @@ async fn this_machine_reports_itself_follows_a_directive_and_ends_when_told() {
         }
     };
     assert_eq!(faster.interval_ms, 100);
+    assert_eq!(known.values["collector.interval_ms"], 100.0, "history knows the pace too");
     let mut last = faster.sequence;
     while !known.processes.is_complete() || !known.values.contains_key("mount.used_percent{mount=\"/\"}") {
         let batch = next_batch(&mut requests).await;

@@ -46,6 +46,7 @@ fn what_sysinfo_gives_comes_out_under_the_names_of_the_catalogue() {
         "host.uptime_seconds",
         "process.count",
         "collector.memory_bytes",
+        "collector.interval_ms",
         "network.total_receive_bytes_per_second",
     ] {
         assert!(values.contains_key(name), "{name} is missing: {values:?}");

@@ -32,7 +32,8 @@ struct Known {
 /// What the other side of one stream knows.
 #[derive(Debug)]
 pub(super) struct Told {
-    sequence: u64,
+    /// Nothing was sent yet.
+    is_fresh: bool,
     series: BTreeSet<u32>,
     retirements: u64,
     /// `None` as long as no list was sent.
@@ -91,7 +92,7 @@ impl Told {
     /// A stream that knows of its hello only.
     pub(super) fn new(mirror: &Mirror, interval_ms: u32) -> Self {
         Self {
-            sequence: 0,
+            is_fresh: true,
             series: BTreeSet::new(),
             retirements: mirror.retirements,
             processes: None,
@@ -100,13 +101,17 @@ impl Told {
         }
     }
 
-    /// The next message: this sample, and whatever else the other side lacks. Of several samples that wait, the
+    /// The next message: this sample under its sequence, and whatever else the other side lacks. Of several samples that wait, the
     /// mirror may have taken note of later ones already; what those retired is not mentioned any more.
-    pub(super) fn batch(&mut self, sample: &Sample, mirror: &Mirror, interval_ms: u32) -> wire::Batch {
-        let is_first = self.sequence == 0;
-        self.sequence += 1;
+    pub(super) fn batch(
+        &mut self,
+        sequence: u64,
+        sample: &Sample,
+        mirror: &Mirror,
+        interval_ms: u32,
+    ) -> wire::Batch {
         let mut values = sample.values.clone();
-        if is_first {
+        if std::mem::take(&mut self.is_fresh) {
             let in_tick: BTreeSet<u32> = values.iter().map(|(number, _)| *number).collect();
             let held = mirror.held.iter().map(|(number, value)| (*number, *value));
             values.extend(held.filter(|(number, _)| !in_tick.contains(number)));
@@ -125,7 +130,7 @@ impl Told {
         });
         let wants_processes = sample.processes.is_some() || self.processes.is_none();
         wire::Batch {
-            sequence: self.sequence,
+            sequence,
             announced,
             tick: Some(tick_to_wire(sample.at, &values)),
             retired: self.retired(mirror),
@@ -329,7 +334,7 @@ mod tests {
         mirror.take(&now);
         let mut told = Told::new(&mirror, 1_000);
         let mut receiver = Receiver::default();
-        let batch = told.batch(&now, &mirror, 1_000);
+        let batch = told.batch(1, &now, &mirror, 1_000);
         receiver.take(&batch);
         assert_eq!((batch.sequence, batch.interval_ms), (1, 0));
         let expected = BTreeMap::from([
@@ -338,10 +343,10 @@ mod tests {
         ]);
         assert_eq!(receiver.values, expected);
         assert_eq!(receiver.processes, *mirror.processes.as_ref().unwrap());
-        let second = told.batch(&now, &mirror, 2_000);
+        let second = told.batch(2, &now, &mirror, 2_000);
         assert!(second.announced.is_empty() && second.processes.is_none() && second.host.is_none());
         assert_eq!((second.sequence, second.interval_ms), (2, 2_000));
-        assert_eq!(told.batch(&now, &mirror, 2_000).interval_ms, 0, "said once");
+        assert_eq!(told.batch(3, &now, &mirror, 2_000).interval_ms, 0, "said once");
     }
 
     #[test]
@@ -371,13 +376,13 @@ mod tests {
             },
         ];
         mirror.take(&samples[0]);
-        receiver.take(&told.batch(&samples[0], &mirror, 1_000));
+        receiver.take(&told.batch(3, &samples[0], &mirror, 1_000));
         assert_eq!(receiver.series.len(), 2);
         for sample in &samples[1..] {
             mirror.take(sample);
         }
         for sample in &samples[1..] {
-            receiver.take(&told.batch(sample, &mirror, 1_000));
+            receiver.take(&told.batch(3, sample, &mirror, 1_000));
         }
         assert_eq!(receiver.values, BTreeMap::from([("mount.total_bytes".into(), 4)]));
     }
@@ -396,7 +401,7 @@ mod tests {
         let mut receiver = Receiver::default();
         let mut batches = 0;
         loop {
-            let batch = told.batch(&sample, &mirror, 1_000);
+            let batch = told.batch(3, &sample, &mirror, 1_000);
             assert!(prost::Message::encoded_len(&batch) < 2 << 20);
             if batch.processes.is_none() {
                 break;
@@ -425,8 +430,11 @@ mod tests {
             ..Sample::default()
         };
         mirror.take(&sample);
-        assert_eq!(told.batch(&sample, &mirror, 1_000).host.unwrap().hostname, "new");
-        assert_eq!(told.batch(&sample, &mirror, 1_000).host, None);
+        assert_eq!(
+            told.batch(3, &sample, &mirror, 1_000).host.unwrap().hostname,
+            "new"
+        );
+        assert_eq!(told.batch(3, &sample, &mirror, 1_000).host, None);
     }
 
     /// A tick of a real machine under load, with what its slow probes found, as `examples/tick.rs` prints it.
@@ -465,13 +473,13 @@ mod tests {
         let mut mirror = Mirror::new(HostInfo::default());
         mirror.take(&first);
         let mut told = Told::new(&mirror, 1_000);
-        told.batch(&first, &mirror, 1_000);
+        told.batch(3, &first, &mirror, 1_000);
         let next = Sample {
             announced: Vec::new(),
             at: first.at.plus_ms(1_000),
             ..first
         };
-        let length = prost::Message::encoded_len(&told.batch(&next, &mirror, 1_000));
+        let length = prost::Message::encoded_len(&told.batch(3, &next, &mirror, 1_000));
         assert!(
             length < 400,
             "{length} bytes: a recorded tick takes about three bytes per series"
@@ -483,7 +491,7 @@ mod tests {
             .map(|(number, value)| (*number, (*value).max(1_234_567)))
             .collect();
         let busy = Sample { values: busy, ..next };
-        let length = prost::Message::encoded_len(&told.batch(&busy, &mirror, 1_000));
+        let length = prost::Message::encoded_len(&told.batch(3, &busy, &mirror, 1_000));
         assert!(length < 1_024, "{length} bytes");
     }
 }

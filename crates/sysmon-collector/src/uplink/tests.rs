@@ -2,6 +2,7 @@ use super::*;
 use crate::clock::{Moment, unix_now};
 use crate::recorder::Announcement;
 use crate::sample::Source;
+use crate::spool::Spool;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use sysmon_api::hello;
@@ -111,6 +112,7 @@ fn start(plan: Plan) -> Running {
         identity,
         HostInfo::default(),
         (samples, wish_sender),
+        Keeper::new(Spool::in_memory(), Arc::clone(&board)),
         Arc::clone(&board),
         shutdown.clone(),
     );
