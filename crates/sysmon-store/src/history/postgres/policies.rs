@@ -41,46 +41,51 @@ pub(super) async fn apply(connection: &mut PgConnection, retention: &Retention) 
 }
 
 fn script(retention: &Retention) -> String {
-    let mut script = String::new();
     let interval = |ms: u64| format!("INTERVAL '{} seconds'", ms / 1_000);
-    let mut relation = |name: &str, kept_ms: u64, compress_after_ms: u64| {
-        let _ = write!(
-            script,
-            "SELECT remove_retention_policy('{name}', if_exists => true);
-             SELECT add_retention_policy('{name}', drop_after => {});
-             SELECT remove_compression_policy('{name}', if_exists => true);
-             SELECT add_compression_policy('{name}', compress_after => {});",
-            interval(kept_ms.max(HOUR_MS)),
-            interval(compress_after_ms),
-        );
-    };
-    // Roll-ups are only compressed once no late sample can change them.
-    let late_ms = LATE_MS.cast_unsigned();
-    for kind in kinds() {
-        relation(&format!("{kind}_sample"), retention.raw_ms, 12 * HOUR_MS);
-    }
-    for table in roll_ups("minute") {
-        relation(&table, retention.minute_ms, late_ms + 24 * HOUR_MS);
-    }
-    for table in roll_ups("hour") {
-        relation(&table, retention.hour_ms, late_ms + 31 * 24 * HOUR_MS);
-    }
     // Never where samples are forgotten already: that would forget their roll-ups too.
+    let late_ms = LATE_MS.cast_unsigned();
     let reach_ms = late_ms
         .min(retention.raw_ms.saturating_sub(6 * HOUR_MS))
         .max(4 * HOUR_MS);
-    for (tier, end_ms, every_ms) in [("minute", 60_000, 300_000), ("hour", HOUR_MS, 1_800_000)] {
-        for table in roll_ups(tier) {
+    // What is removed and made in which order is what TimescaleDB insists on.
+    let mut script = String::new();
+    let mut relation = |name: &str, kept_ms: u64, compress_after_ms: u64, refresh: Option<(u64, u64)>| {
+        let _ = write!(
+            script,
+            "SELECT remove_retention_policy('{name}', if_exists => true);
+             SELECT remove_compression_policy('{name}', if_exists => true);"
+        );
+        if let Some((end_ms, every_ms)) = refresh {
             let _ = write!(
                 script,
-                "SELECT remove_continuous_aggregate_policy('{table}', if_exists => true);
-                 SELECT add_continuous_aggregate_policy('{table}', start_offset => {},
+                "SELECT remove_continuous_aggregate_policy('{name}', if_exists => true);
+                 SELECT add_continuous_aggregate_policy('{name}', start_offset => {},
                      end_offset => {}, schedule_interval => {});",
                 interval(reach_ms),
                 interval(end_ms),
                 interval(every_ms),
             );
         }
+        let _ = write!(
+            script,
+            "SELECT add_compression_policy('{name}', compress_after => {});
+             SELECT add_retention_policy('{name}', drop_after => {});",
+            interval(compress_after_ms),
+            interval(kept_ms.max(HOUR_MS)),
+        );
+    };
+    for kind in kinds() {
+        relation(&format!("{kind}_sample"), retention.raw_ms, 12 * HOUR_MS, None);
+    }
+    // Roll-ups are only compressed once no late sample can change them.
+    let day_ms = 24 * HOUR_MS;
+    for table in roll_ups("minute") {
+        let refresh = Some((60_000, 300_000));
+        relation(&table, retention.minute_ms, late_ms + day_ms, refresh);
+    }
+    for table in roll_ups("hour") {
+        let refresh = Some((HOUR_MS, HOUR_MS / 2));
+        relation(&table, retention.hour_ms, late_ms + 31 * day_ms, refresh);
     }
     script
 }

@@ -202,7 +202,7 @@ impl Reader<'_> {
                      SELECT FROM machine_sample s
                      WHERE s.machine_key = wanted.machine_key AND s.sampled_at >= $2 AND s.sampled_at < $3
                      LIMIT $4
-                 ) AS some
+                 ) AS ticks
              ) FROM unnest($1::integer[]) AS wanted(machine_key)",
         )
         .bind(all)
