@@ -233,7 +233,7 @@ pub const COMMANDS: &[CommandDefinition] = &[
         command: Command::Details,
         context: Context::Anywhere,
         keys: keys!([char('D')]),
-        hint: "",
+        hint: "details",
         help: "details: how the stores are, what the charts show, their gaps",
     },
     CommandDefinition {

@@ -84,8 +84,10 @@ impl Glyphs {
             Self::Braille => {
                 let dots = |side: u16, layers: Layers| {
                     let is_set = |level: u16| {
-                        // The band is a chequerboard, so that it is lighter than what is solid.
-                        let is_band = level <= layers.band && (level + side).is_multiple_of(2);
+                        // The band is a chequerboard, so that it is lighter than what is solid; around the mean it
+                        // is left out, so that the line stands out.
+                        let is_band =
+                            layers.mean == 0 && level <= layers.band && (level + side).is_multiple_of(2);
                         level <= layers.solid || level == layers.mean || is_band
                     };
                     let column = BRAILLE[usize::from(side)].iter().zip(1u16..);
@@ -215,7 +217,7 @@ mod tests {
             [layers(full, 0, full), layers(0, 0, full), layers(0, 2, full)]
                 .map(|layers| glyphs.layered(layers, layers))
         };
-        assert_eq!(all(Glyphs::Braille), ['⣿', '⢕', '⢵']);
+        assert_eq!(all(Glyphs::Braille), ['⣿', '⢕', '⠤']);
         assert_eq!(all(Glyphs::Block), ['█', '░', '─']);
         assert_eq!(all(Glyphs::Ascii), ['#', '|', 'o']);
         assert_eq!(Glyphs::Braille.layered(Layers::default(), Layers::default()), ' ');

@@ -96,6 +96,8 @@ fn open_machine(state: &mut State, id: &std::sync::Arc<str>) -> Vec<Effect> {
     state.view = View::Machine(id.clone());
     state.machine = sysmon_api::Replica::default();
     state.process_table.reset();
+    // What failed for another machine may well be answered for this one.
+    state.past.failure = None;
     state.mark_dirty();
     vec![Effect::Send(machine_subscription(id))]
 }

@@ -54,11 +54,14 @@ impl TimeAxis<'_> {
         let faint = pen.theme.faint();
         let marks = marked_cells(pen, plot, &self.axis, self.gaps);
         let end = plot.right().saturating_sub(3);
-        pen.text(end, area.y, 3, "now", faint);
+        let is_marked = |from: u16, to: u16| marks.iter().any(|(x, _)| (from..to).contains(x));
+        // A mark says more than one time of many.
+        if !is_marked(end, plot.right()) {
+            pen.text(end, area.y, 3, "now", faint);
+        }
         for (x, label) in self.labels(pen, plot, end) {
-            // A mark says more than one time of many.
             let width = u16::try_from(display_width(&label)).unwrap_or(u16::MAX);
-            if (x..x + width).all(|x| !marks.iter().any(|(marked, _)| *marked == x)) {
+            if !is_marked(x, x.saturating_add(width)) {
                 pen.text(x, area.y, width, &label, faint);
             }
         }

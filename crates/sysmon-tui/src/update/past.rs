@@ -1,7 +1,7 @@
 //! When the past is asked for, and what becomes of the answers.
 
 use ratatui::layout::Rect;
-use sysmon_api::{Code, history_from_wire, query_to_wire, wire};
+use sysmon_api::{CAPABILITY_HISTORY, Code, history_from_wire, query_to_wire, wire};
 use sysmon_core::{Gap, GapReason, HistoryQuery, MachineId, MetricId, UnixMillis};
 
 use crate::axis::Range;
@@ -14,8 +14,6 @@ use crate::track::spacing_ms;
 
 use super::notify;
 
-/// The word by which an aggregator says that it answers questions about the past.
-pub(super) const HISTORY_CAPABILITY: &str = "history";
 /// Keys and resizes that follow each other are waited for so long before anything is asked.
 const SETTLE_MS: u64 = 150;
 /// Who has not asked for so long need not wait.
@@ -242,7 +240,7 @@ pub(super) fn connected(state: &mut State, capabilities: &[String]) {
     past.question = None;
     past.failure = None;
     past.is_outdated = true;
-    past.keeping = if capabilities.iter().any(|word| word == HISTORY_CAPABILITY) {
+    past.keeping = if capabilities.iter().any(|word| word == CAPABILITY_HISTORY) {
         Keeping::Kept
     } else {
         Keeping::NotKept
