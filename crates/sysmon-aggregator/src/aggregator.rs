@@ -15,6 +15,7 @@ use crate::counters::{Counters, Figures};
 use crate::durable::{Durable, StatusBoard, Work};
 use crate::fleet::Fleet;
 use crate::message::Message;
+use crate::mirror::{self, Sharing};
 use crate::sessions::{self, Archive};
 use crate::stores::Stores;
 use crate::task::Owner;
@@ -30,6 +31,8 @@ pub struct Aggregator {
     /// The way into history, and the way to ask it; none where none is kept.
     pub(crate) durable: Option<Durable>,
     pub(crate) archive: Option<Arc<Archive>>,
+    /// There may be other aggregators, which are told what happens here.
+    pub(crate) is_shared: bool,
     counters: Arc<Counters>,
 }
 
@@ -50,13 +53,22 @@ impl Aggregator {
         let counters = Arc::new(Counters::default());
         let (owner, inbox) = mpsc::channel(config.queue_capacity);
         let status = StatusBoard::new(clock);
+        let (sharing, telling) = Sharing::new(&stores, &status, &counters, shutdown.clone()).unzip();
         let archive = stores.history.clone().map(Archive::new).map(Arc::new);
         let (durable, writing) = stores
             .history
             .map(|history| Durable::new(&config, clock, history, &status, &counters, shutdown.clone()))
             .unzip();
         let fleet = Fleet::new(config, Arc::clone(&counters));
-        let task = Owner::new(fleet, Arc::clone(&counters), clock, inbox, shutdown.clone());
+        let is_shared = sharing.is_some();
+        let task = Owner::new(
+            fleet,
+            Arc::clone(&counters),
+            clock,
+            inbox,
+            sharing,
+            shutdown.clone(),
+        );
         let aggregator = Self {
             owner,
             clock,
@@ -64,12 +76,14 @@ impl Aggregator {
             status,
             durable,
             archive,
+            is_shared,
             counters,
         };
         let work = async move {
             // As tasks of their own: a store's work is not to hold up the fleet's.
             let tasks = writing.map(Work::spawn).unwrap_or_default();
-            tokio::join!(task.run(), ended(tasks));
+            let shared = telling.map(mirror::Work::spawn).unwrap_or_default();
+            tokio::join!(task.run(), ended(tasks), ended(shared));
         };
         Ok((aggregator, work))
     }

@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use crate::fleet::Moment;
 
+/// The monotonic clock starts a day ahead, so that what was heard before the start has a place on it.
+const AHEAD_MS: u64 = 86_400_000;
+
 /// The clocks of an aggregator: the runtime's monotonic one, which a test may pause, and one of the day.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -44,7 +47,7 @@ impl Clock {
     pub fn now(&self) -> Moment {
         let elapsed = milliseconds(self.origin.elapsed());
         Moment {
-            monotonic_ms: elapsed,
+            monotonic_ms: AHEAD_MS.saturating_add(elapsed),
             unix: match self.day {
                 Day::From(start) => start.plus_ms(i64::try_from(elapsed).unwrap_or(i64::MAX)),
                 Day::System => {
@@ -60,7 +63,7 @@ impl Clock {
 
     /// The runtime's instant of a moment on the monotonic clock.
     pub(crate) fn instant_of(&self, monotonic_ms: u64) -> Instant {
-        self.origin + Duration::from_millis(monotonic_ms)
+        self.origin + Duration::from_millis(monotonic_ms.saturating_sub(AHEAD_MS))
     }
 }
 

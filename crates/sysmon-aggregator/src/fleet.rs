@@ -10,6 +10,7 @@ pub(crate) mod keys;
 mod machine;
 mod numbering;
 mod parts;
+mod remote;
 mod report;
 mod selection;
 mod state;
@@ -39,6 +40,8 @@ pub(crate) use clients::SUBSCRIPTIONS_MAX;
 pub(crate) use state::metric_to_wire;
 
 pub use ingest::Opened;
+pub(crate) use remote::{RemoteHead, RemoteTick, Taken};
+pub use remote::{Reported, RemoteStream};
 pub(crate) use report::VALUES_MAX;
 pub use report::{Batch, Hello};
 
@@ -87,6 +90,11 @@ pub struct Fleet {
     next_serial: u64,
     /// Streams whose directive may have changed.
     redirected: Vec<StreamId>,
+    /// What tells this aggregator's streams from those of others that open in the same millisecond; none when it shares
+    /// nothing.
+    sharing: Option<u64>,
+    /// Machines of other aggregators of which something else may be wanted.
+    wished: Vec<u32>,
     /// Reused for the values of a tick.
     scratch: Vec<(u32, i64)>,
 }
@@ -110,6 +118,8 @@ impl Fleet {
             keys: Keys::default(),
             next_serial: 0,
             redirected: Vec::new(),
+            sharing: None,
+            wished: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -124,6 +134,9 @@ impl Fleet {
             }
             machine.due_ms = Due::NEVER;
             let expired = machine.expire(now);
+            if machine.lapse_wishes(now) {
+                self.redirect(number);
+            }
             let judged = self.judge(number, now);
             self.schedule(number);
             if expired || judged {
@@ -185,11 +198,13 @@ impl Fleet {
 
     /// Tells the collector of a machine what it is to do now.
     fn redirect(&mut self, number: u32) {
-        if let Some(collector) = &self.machines[number as usize].collector {
-            self.redirected.push(StreamId {
+        match &self.machines[number as usize].collector {
+            Some(collector) if collector.is_remote => self.note_wish(number),
+            Some(collector) => self.redirected.push(StreamId {
                 machine: number,
                 serial: collector.serial,
-            });
+            }),
+            None => {}
         }
     }
 }

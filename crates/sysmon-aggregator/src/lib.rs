@@ -18,6 +18,7 @@ mod counters;
 mod durable;
 pub mod fleet;
 mod message;
+mod mirror;
 mod sessions;
 mod stores;
 mod task;

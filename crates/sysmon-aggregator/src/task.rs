@@ -1,5 +1,7 @@
 //! The one task that owns the fleet.
 
+mod sharing;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +15,15 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::fleet::{ClientId, Fleet, Moment, StreamId};
 use crate::message::{Command, Message, StreamTicket};
+use crate::mirror::{Event, Sharing};
+use sharing::Shared;
 
 /// At most this many messages are taken before subscribers get what has changed.
 const BURST: usize = 256;
 /// Sessions that ended without saying so are looked for this often.
 const REAP_MS: u64 = 1_000;
+/// While more is to be told to other aggregators than at once, the next part follows after this time.
+const TURN_PAUSE: Duration = Duration::from_millis(5);
 /// The figures are logged this often.
 const LOG_MS: u64 = 60_000;
 
@@ -32,18 +38,24 @@ pub(crate) struct Owner {
     streams: HashMap<StreamId, watch::Sender<wire::Directive>>,
     /// Dropping one ends the client's stream.
     clients: HashMap<ClientId, mpsc::Sender<wire::Response>>,
+    /// None when this is the only aggregator.
+    shared: Option<Shared>,
     reaped_ms: u64,
     logged_ms: u64,
 }
 
 impl Owner {
     pub(crate) fn new(
-        fleet: Fleet,
+        mut fleet: Fleet,
         counters: Arc<Counters>,
         clock: Clock,
         inbox: mpsc::Receiver<Message>,
+        sharing: Option<Sharing>,
         shutdown: CancellationToken,
     ) -> Self {
+        if let Some(sharing) = &sharing {
+            fleet.share(sharing.salt);
+        }
         Self {
             fleet,
             counters,
@@ -52,6 +64,7 @@ impl Owner {
             shutdown,
             streams: HashMap::new(),
             clients: HashMap::new(),
+            shared: sharing.map(Shared::new),
             reaped_ms: 0,
             logged_ms: 0,
         }
@@ -60,6 +73,8 @@ impl Owner {
     /// Works until it is told to stop, or until nobody is left who could say anything. All streams end with it.
     pub(crate) async fn run(mut self) {
         let mut messages = Vec::with_capacity(BURST);
+        let mut remote = Vec::new();
+        self.warm_up().await;
         loop {
             let due = self.next_due();
             tokio::select! {
@@ -67,22 +82,31 @@ impl Owner {
                 () = self.shutdown.cancelled() => break,
                 // Everything that is ready is taken at once, so that a burst of ticks becomes few updates.
                 count = self.inbox.recv_many(&mut messages, BURST) => if count == 0 { break },
+                () = Shared::receive(&mut self.shared, &mut remote) => {}
                 () = sleep_until(due) => {}
             }
             let now = self.clock.now();
             for message in messages.drain(..) {
                 self.handle(message, now);
             }
+            Shared::drain(&mut self.shared, &mut remote);
+            for message in remote.drain(..) {
+                self.remote(message, now);
+            }
             self.fleet.sweep(now);
             self.deliver(now);
             self.reap(now);
             // Last, because whoever was let go above may have been the one who looked closely.
             self.direct();
+            self.catch_up();
         }
         tracing::debug!(figures = ?self.counters.read(), "the aggregator stops");
     }
 
     fn next_due(&self) -> Instant {
+        if self.shared.as_ref().is_some_and(Shared::is_behind) {
+            return Instant::now() + TURN_PAUSE;
+        }
         match self.fleet.next_due_ms() {
             Some(due_ms) => self.clock.instant_of(due_ms),
             // Nothing changes by itself; a wake-up now and then does no harm.
@@ -92,8 +116,14 @@ impl Owner {
 
     fn handle(&mut self, message: Message, now: Moment) {
         match message {
-            Message::Batch { stream, batch } => self.fleet.batch(stream, *batch, now),
-            Message::Heartbeat { stream } => self.fleet.heartbeat(stream, now),
+            Message::Batch { stream, batch } => {
+                let reported = self.fleet.batch(stream, *batch, now);
+                self.tell_others(|| reported.map(|reported| Event::Batch(Box::new(reported))));
+            }
+            Message::Heartbeat { stream } => {
+                self.fleet.heartbeat(stream, now);
+                self.say_alive(stream);
+            }
             Message::NewEpoch { stream, epoch } => self.fleet.new_epoch(stream, epoch, now),
             Message::Received { client, received } => self.fleet.received(client, received),
             Message::Command {
@@ -113,6 +143,9 @@ impl Owner {
                         directives,
                     }
                 });
+                if let Ok(ticket) = &ticket {
+                    self.say_opened(ticket);
+                }
                 // Whoever asked may be gone by now; the closed channel is found when sessions are reaped.
                 let _ = reply.send(ticket);
             }
@@ -135,7 +168,10 @@ impl Owner {
         let result = match command {
             Command::Subscribe(subscribe) => self.fleet.subscribe(client, subscribe),
             Command::Unsubscribe(unsubscribe) => self.fleet.unsubscribe(client, unsubscribe.subscription),
-            Command::SetInterval(set) => self.fleet.set_interval(&set.machine_id, set.interval_ms),
+            Command::SetInterval(set) => {
+                let now = self.clock.now();
+                self.fleet.set_interval(&set.machine_id, set.interval_ms, now)
+            }
         };
         let response = reply(request_id, result);
         if !send(&self.clients, &self.counters, client, response) {
@@ -201,6 +237,7 @@ impl Owner {
     }
 
     fn close_stream(&mut self, stream: StreamId) {
+        self.say_closed(stream);
         self.streams.remove(&stream);
         self.fleet.close_stream(stream);
     }

@@ -4,7 +4,7 @@ use sysmon_api::{ApiError, Code};
 use sysmon_core::MachineId;
 
 use super::machine::INTERVAL_MS;
-use super::{ClientId, Fleet};
+use super::{ClientId, Fleet, Moment};
 
 /// The most subscriptions of one stream.
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 8;
@@ -55,7 +55,7 @@ impl Fleet {
     /// # Errors
     /// [`Code::InvalidArgument`] beyond 100 ms to 1 h, [`Code::NotFound`] for an unknown machine,
     /// [`Code::FailedPrecondition`] when it is not connected.
-    pub fn set_interval(&mut self, machine_id: &str, interval_ms: u32) -> Result<(), ApiError> {
+    pub fn set_interval(&mut self, machine_id: &str, interval_ms: u32, now: Moment) -> Result<(), ApiError> {
         if interval_ms != 0 && !INTERVAL_MS.contains(&interval_ms) {
             return Err(ApiError::invalid(format!(
                 "an interval of {interval_ms} ms; give 100 to 3600000, or 0 for the collector's own"
@@ -69,6 +69,7 @@ impl Fleet {
             ));
         };
         collector.wanted_interval_ms = interval_ms;
+        collector.wanted_unix_ms = now.unix.0;
         self.redirect(number);
         Ok(())
     }

@@ -6,7 +6,7 @@ use sysmon_api::{ApiError, Code, processes_from_wire, wire};
 use sysmon_core::{Epoch, Liveness, ProcessTable, UnixMillis};
 
 use super::machine::{Collector, Machine};
-use super::numbering::Numbering;
+use super::remote::Reported;
 use super::report::{Batch, Hello};
 use super::{Fleet, Moment, StreamId};
 
@@ -37,22 +37,23 @@ impl Fleet {
         let known = self.by_id.get(&hello.machine).copied();
         let (number, replaced) = match known {
             Some(number) => (number, self.claim(number, &hello, now)?),
-            None => (self.add_machine(&hello, now)?, None),
+            None => (self.add_machine(&hello.machine, now)?, None),
         };
         self.next_serial += 1;
         let serial = self.next_serial;
+        let generation = self.next_generation(number, now);
         let machine = &mut self.machines[number as usize];
         machine.clear_problem();
         machine.begin(hello.epoch);
-        machine.collector = Some(Collector {
-            serial,
-            instance: hello.instance,
-            numbering: Numbering::default(),
-            wanted_interval_ms: 0,
-            leftovers_until_ms: now.monotonic_ms + self.config.window_ms,
-        });
+        machine.generation = generation;
+        let leftovers_until_ms = now.monotonic_ms + self.config.window_ms;
+        let collector = Collector::new(serial, hello.instance, generation, leftovers_until_ms);
+        let before = machine.collector.replace(collector);
         let directive = machine.directive();
         let refilter = machine.set_header(Some(hello.host), Some(hello.interval_ms)) || known.is_none();
+        if before.is_some_and(|before| before.is_remote) {
+            self.note_wish(number);
+        }
         self.heard(number, now);
         if refilter {
             self.refilter(number);
@@ -96,7 +97,11 @@ impl Fleet {
         Err(ApiError::new(Code::AlreadyExists, problem))
     }
 
-    fn add_machine(&mut self, hello: &Hello, now: Moment) -> Result<u32, ApiError> {
+    pub(super) fn add_machine(
+        &mut self,
+        id: &sysmon_core::MachineId,
+        now: Moment,
+    ) -> Result<u32, ApiError> {
         let number = u32::try_from(self.machines.len()).unwrap_or(u32::MAX);
         if self.machines.len() >= self.config.machines_max {
             self.counters.refused_streams.add(1);
@@ -105,25 +110,45 @@ impl Fleet {
                 format!("there are {number} machines already; start another aggregator or raise the limit"),
             ));
         }
-        let machine = Machine::new(hello.machine.clone(), self.config.window_ms, now);
+        let machine = Machine::new(id.clone(), self.config.window_ms, now);
         self.totals.enter(machine.liveness, machine.health);
         self.machines.push(machine);
-        self.by_id.insert(hello.machine.clone(), number);
+        self.by_id.insert(id.clone(), number);
         Ok(number)
     }
 
-    /// Takes a batch over. What comes on a stream that was replaced is ignored.
-    pub fn batch(&mut self, stream: StreamId, batch: Batch, now: Moment) {
+    /// Takes a batch over. What comes on a stream that was replaced is ignored. Returns what other aggregators are to be
+    /// told, if there are any.
+    pub fn batch(&mut self, stream: StreamId, mut batch: Batch, now: Moment) -> Option<Reported> {
         if !self.is_current(stream) {
-            return;
+            return None;
         }
         let number = stream.machine;
-        let counters = Arc::clone(&self.counters);
         let machine = &mut self.machines[number as usize];
         if !machine.follow(batch.sequence) {
-            counters.sequence_jumps.add(1);
+            self.counters.sequence_jumps.add(1);
             tracing::debug!(machine = %machine.id, batch.sequence, "a batch does not follow the one before");
         }
+        if let Some((at, _)) = &mut batch.tick {
+            *at = self.corrected(*at, now);
+        }
+        let reported = self.reported(number, &mut batch, now);
+        let is_new_head = batch.host.is_some()
+            || batch.interval_ms.is_some()
+            || !batch.announced.is_empty()
+            || !batch.retired.is_empty();
+        self.counters.ticks.add(usize::from(batch.tick.is_some()));
+        self.take_over(number, batch, now);
+        reported.map(|reported| Reported {
+            head: is_new_head.then(|| self.head_of(number)).flatten(),
+            ..reported
+        })
+    }
+
+    /// Takes over what a batch says, whoever has the stream.
+    pub(super) fn take_over(&mut self, number: u32, batch: Batch, now: Moment) {
+        let counters = Arc::clone(&self.counters);
+        let machine = &mut self.machines[number as usize];
         let refilter = machine.set_header(batch.host, batch.interval_ms);
         // Before the new ones: a series may be retired under one number and come back under another.
         for theirs in batch.retired {
@@ -137,7 +162,7 @@ impl Fleet {
             }
         }
         if let Some((at, values)) = batch.tick {
-            self.tick(number, at, &values, now);
+            self.tick(number, at, &values);
         }
         if let Some(processes) = batch.processes {
             self.machines[number as usize].apply_processes(&processes);
@@ -149,22 +174,25 @@ impl Fleet {
         self.touch(number);
     }
 
-    fn tick(&mut self, number: u32, at: UnixMillis, values: &[(u32, i64)], now: Moment) {
-        let machine = &mut self.machines[number as usize];
+    /// The time that a tick counts for.
+    fn corrected(&self, at: UnixMillis, now: Moment) -> UnixMillis {
         let off_ms = at.since_ms(now.unix).max(now.unix.since_ms(at));
-        let at = if off_ms > CLOCK_OFF_MS {
+        if off_ms > CLOCK_OFF_MS {
             self.counters.corrected_times.add(1);
             now.unix
         } else {
             at
-        };
+        }
+    }
+
+    pub(super) fn tick(&mut self, number: u32, at: UnixMillis, values: &[(u32, i64)]) {
+        let machine = &mut self.machines[number as usize];
         let newest = machine.recent.times().back();
         if newest.is_some_and(|newest| newest.since_ms(at) > SET_BACK_MS) {
             self.counters.forgotten_pasts.add(1);
             machine.forget_past();
         }
         let unknown = machine.tick(at, values, &mut self.scratch);
-        self.counters.ticks.add(1);
         self.counters.values.add(values.len() - unknown);
         self.counters.unknown_values.add(unknown);
     }
@@ -200,19 +228,19 @@ impl Fleet {
             .is_some_and(|collector| collector.serial == stream.serial)
     }
 
-    /// The stream that reports for a machine at present.
+    /// The stream that reports for a machine here at present.
     #[must_use]
     pub fn stream_of(&self, machine: &sysmon_core::MachineId) -> Option<StreamId> {
         let number = *self.by_id.get(machine)?;
         let collector = self.machines[number as usize].collector.as_ref()?;
-        Some(StreamId {
+        (!collector.is_remote).then_some(StreamId {
             machine: number,
             serial: collector.serial,
         })
     }
 
     /// Notes that a machine is alive, and judges it anew.
-    fn heard(&mut self, number: u32, now: Moment) {
+    pub(super) fn heard(&mut self, number: u32, now: Moment) {
         let machine = &mut self.machines[number as usize];
         machine.heard_ms = now.monotonic_ms;
         machine.last_seen = now.unix;
@@ -222,7 +250,7 @@ impl Fleet {
 }
 
 impl Machine {
-    fn apply_processes(&mut self, update: &wire::ProcessUpdate) {
+    pub(super) fn apply_processes(&mut self, update: &wire::ProcessUpdate) {
         let table = self.processes.get_or_insert_with(Arc::default);
         let delta = processes_from_wire(update, table);
         // Copied only while a subscription still holds what it has sent.

@@ -11,6 +11,7 @@ use sysmon_core::{
 use super::Moment;
 use super::due::Due;
 use super::numbering::{Entry, Numbering};
+use super::remote::Wish;
 use super::vitals::{Vital, Vitals};
 
 /// The shortest and longest time between base ticks that a collector may have, in milliseconds.
@@ -59,6 +60,10 @@ pub(super) struct Machine {
     pub(super) watchers: Vec<usize>,
     /// How many of them want every process.
     pub(super) watchers_of_all: usize,
+    /// What clients of other aggregators want of its collector.
+    pub(super) wishes: Vec<Wish>,
+    /// The highest generation of its streams that is known.
+    pub(super) generation: u64,
     /// When it is to be looked at again, on the monotonic clock.
     pub(super) due_ms: u64,
     vitals: Vitals,
@@ -72,10 +77,35 @@ pub(super) struct Collector {
     /// 16 random bytes of the running process.
     pub(super) instance: [u8; 16],
     pub(super) numbering: Numbering,
+    /// Which stream of the machine this is, among all aggregators: a higher one replaces a lower one.
+    pub(super) generation: u64,
+    /// Another aggregator has the stream; its batches come over the bus.
+    pub(super) is_remote: bool,
+    /// How many batches have come.
+    pub(super) reported: u64,
     /// The interval that an operator asked for; 0 for the collector's own.
     pub(super) wanted_interval_ms: u32,
+    /// When, in Unix milliseconds; 0 when nobody did.
+    pub(super) wanted_unix_ms: i64,
     /// When series that this stream has not announced count as gone, on the monotonic clock.
     pub(super) leftovers_until_ms: u64,
+}
+
+impl Collector {
+    /// A stream that begins.
+    pub(super) fn new(serial: u64, instance: [u8; 16], generation: u64, leftovers_until_ms: u64) -> Self {
+        Self {
+            serial,
+            instance,
+            numbering: Numbering::default(),
+            generation,
+            is_remote: false,
+            reported: 0,
+            wanted_interval_ms: 0,
+            wanted_unix_ms: 0,
+            leftovers_until_ms,
+        }
+    }
 }
 
 impl Machine {
@@ -110,6 +140,8 @@ impl Machine {
             sequence: 0,
             watchers: Vec::new(),
             watchers_of_all: 0,
+            wishes: Vec::new(),
+            generation: 0,
             due_ms: Due::NEVER,
             vitals: Vitals::default(),
         }
@@ -207,7 +239,11 @@ impl Machine {
             .collector
             .as_ref()
             .map_or(Due::NEVER, |collector| collector.leftovers_until_ms);
-        liveness.min(problem).min(leftovers)
+        let wishes = self.wishes.iter().map(|wish| wish.until_ms).min();
+        liveness
+            .min(problem)
+            .min(leftovers)
+            .min(wishes.unwrap_or(Due::NEVER))
     }
 
     /// Our number for a series that the present stream calls `theirs`; `false` when there are too many series.
@@ -272,7 +308,7 @@ impl Machine {
     }
 
     /// Forgets a series by our number.
-    fn retire(&mut self, number: u32) {
+    pub(super) fn retire(&mut self, number: u32) {
         let Some(series) = self.recent.get(number) else {
             return;
         };
@@ -344,16 +380,20 @@ impl Machine {
 
     /// What the collector is to do.
     pub(super) fn directive(&self) -> wire::Directive {
-        let processes = if self.watchers_of_all > 0 {
+        let processes = if self.watchers_of_all > 0 || self.wishes.iter().any(|wish| wish.wants_all) {
             wire::ProcessDetail::All
         } else {
             wire::ProcessDetail::Top
         };
+        let own = self
+            .collector
+            .as_ref()
+            .map(|collector| (collector.wanted_unix_ms, collector.wanted_interval_ms));
+        let others = self.wishes.iter().map(|wish| (wish.interval_unix_ms, wish.interval_ms));
+        // Whoever asked last has the say.
+        let latest = own.into_iter().chain(others).max_by_key(|(asked_ms, _)| *asked_ms);
         wire::Directive {
-            interval_ms: self
-                .collector
-                .as_ref()
-                .map_or(0, |collector| collector.wanted_interval_ms),
+            interval_ms: latest.map_or(0, |(_, interval_ms)| interval_ms),
             processes: processes.into(),
         }
     }
@@ -397,13 +437,7 @@ mod tests {
     }
 
     fn connect(machine: &mut Machine) {
-        machine.collector = Some(Collector {
-            serial: 1,
-            instance: [0; 16],
-            numbering: Numbering::default(),
-            wanted_interval_ms: 0,
-            leftovers_until_ms: 300_000,
-        });
+        machine.collector = Some(Collector::new(1, [0; 16], 1, 300_000));
     }
 
     fn key(metric: MetricId) -> Arc<SeriesKey> {

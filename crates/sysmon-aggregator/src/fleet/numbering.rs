@@ -52,6 +52,11 @@ impl Numbering {
         Some(self.entries.remove(index).1)
     }
 
+    /// The numbers with what they stand for, ascending.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Entry)> {
+        self.entries.iter().map(|(theirs, entry)| (*theirs, entry))
+    }
+
     /// Our numbers, in no order.
     pub(super) fn ours(&self) -> impl Iterator<Item = u32> {
         self.entries.iter().map(|(_, entry)| entry.ours)

@@ -1,5 +1,7 @@
 //! What collectors say, checked and bounded, in the form that the fleet takes over.
 
+use std::sync::Arc;
+
 use sysmon_api::{
     ApiError, Code, Principal, check_peer, host_from_wire, series_from_wire, tick_values, wire,
 };
@@ -77,6 +79,8 @@ pub struct Batch {
     pub host: Option<HostInfo>,
     /// Time between base ticks, when it changed.
     pub interval_ms: Option<u32>,
+    /// The same as it came, for other aggregators; none where there are none.
+    pub source: Option<Arc<wire::Batch>>,
 }
 
 impl Batch {
@@ -121,6 +125,7 @@ impl Batch {
             processes: batch.processes,
             host: batch.host.as_ref().map(host_from_wire),
             interval_ms: Some(batch.interval_ms).filter(|interval_ms| *interval_ms != 0),
+            source: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! A collector's stream.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sysmon_api::{ApiError, Code, Inbound, Outbound, Principal, wire};
@@ -148,7 +149,9 @@ impl Session<'_> {
     fn batch(&mut self, mut batch: wire::Batch) -> Result<Message, ApiError> {
         let stream = self.ticket.stream;
         let malformed = self.durable.as_ref().and_then(|durable| durable.sift(&mut batch));
-        let batch = Box::new(Batch::check(batch)?);
+        let source = self.aggregator.is_shared.then(|| Arc::new(batch.clone()));
+        let mut batch = Box::new(Batch::check(batch)?);
+        batch.source = source;
         if let Some(durable) = &mut self.durable {
             durable.live(&batch, malformed)?;
             durable.heard();

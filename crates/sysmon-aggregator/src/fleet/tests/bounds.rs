@@ -177,7 +177,7 @@ proptest! {
             lab.flush();
             lab.fleet.received(client, wire::UpdateReceived { subscription: subscription % 10, number });
             let _ = lab.fleet.unsubscribe(client, subscription % 7);
-            let _ = lab.fleet.set_interval(&metric, period_ms);
+            let _ = lab.fleet.set_interval(&metric, period_ms, lab.now);
             let _ = lab.fleet.state(&metric);
             lab.wait(u64::from(period_ms % 5_000));
         }

@@ -233,16 +233,16 @@ fn an_operators_interval_lasts_as_long_as_the_stream() {
     let stream = lab.join("a");
     for wrong in [99, 3_600_001] {
         assert_eq!(
-            lab.fleet.set_interval("a", wrong).unwrap_err().code,
+            lab.fleet.set_interval("a", wrong, lab.now).unwrap_err().code,
             Code::InvalidArgument
         );
     }
-    assert_eq!(lab.fleet.set_interval("b", 500).unwrap_err().code, Code::NotFound);
-    lab.fleet.set_interval("a", 500).unwrap();
+    assert_eq!(lab.fleet.set_interval("b", 500, lab.now).unwrap_err().code, Code::NotFound);
+    lab.fleet.set_interval("a", 500, lab.now).unwrap();
     assert_eq!(lab.fleet.take_directives()[0].1.interval_ms, 500);
     lab.fleet.close_stream(stream);
     assert_eq!(
-        lab.fleet.set_interval("a", 500).unwrap_err().code,
+        lab.fleet.set_interval("a", 500, lab.now).unwrap_err().code,
         Code::FailedPrecondition
     );
     assert_eq!(lab.open("a", 1).unwrap().directive.interval_ms, 0);
