@@ -9,6 +9,7 @@ use std::time::Duration;
 use sysmon_aggregator::Stores;
 use sysmon_api::Secret;
 use sysmon_store::{ErrorKind, HistoryOptions, Retention, StoreError, open_bus, open_hot_state};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::paths::Paths;
@@ -84,9 +85,23 @@ impl Storage {
     /// `Misconfigured`: somebody has to change something.
     pub async fn open(&self, shutdown: &CancellationToken) -> Result<Stores, StoreError> {
         let late = LateHistory::open(self.database.reveal(), self.options, shutdown.clone());
-        match late.ready(OPEN_PATIENCE).await {
+        let tried = timeout(OPEN_PATIENCE, async {
+            let history = late.ready(OPEN_PATIENCE).await?;
+            history.probe().await?;
+            Ok(history.info())
+        });
+        let tried = tried
+            .await
+            .unwrap_or_else(|_| Err(StoreError::unavailable("it does not answer")));
+        match tried {
+            Ok(info) => {
+                tracing::info!(engine = info.engine, "history is open");
+                for notice in info.notices {
+                    tracing::warn!("{notice}");
+                }
+            }
             Err(error) if error.kind == ErrorKind::Misconfigured => return Err(error),
-            Ok(_) | Err(_) => {}
+            Err(error) => tracing::warn!("history cannot be kept yet, it is tried again by itself: {error}"),
         }
         self.with_history(late)
     }

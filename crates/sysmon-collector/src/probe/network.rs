@@ -77,8 +77,12 @@ enum State {
 
 impl NetworkProbe {
     pub(crate) fn new(roots: &Roots) -> Self {
+        // The network of /proc/net is that of whoever asks; in a container the one of process 1 of the watched machine is
+        // meant.
+        let of_the_machine =
+            Some(roots.proc.join("1/net/dev")).filter(|file| !roots.is_native() && file.exists());
         Self {
-            file: KeptFile::new(roots.proc.join("net/dev")),
+            file: KeptFile::new(of_the_machine.unwrap_or_else(|| roots.proc.join("net/dev"))),
             class: roots.sys.join("class/net"),
             rows: Roster::default(),
         }
@@ -261,6 +265,19 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn in_a_container_the_network_of_the_host_is_read_not_its_own() {
+        let mut bench = Bench::new();
+        bench.write("proc/net/dev", line("eth0", 1_000, 0));
+        bench.write("proc/1/net/dev", line("enp3s0", 1_000, 0));
+        let mut network = NetworkProbe::new(&bench.roots());
+        bench.tick(0.0, |context| network.sample(context));
+        bench.write("proc/1/net/dev", line("enp3s0", 3_000, 0));
+        let values = bench.tick(1.0, |context| network.sample(context));
+        let has = |name: &str| values.keys().any(|key| key.contains(name));
+        assert!(has("enp3s0") && !has("eth0"), "{values:?}");
     }
 
     /// Totals of a machine whose interfaces each received `100 × (position + 1)` in a second.

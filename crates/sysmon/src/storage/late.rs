@@ -103,11 +103,8 @@ where
     loop {
         match attempt().await {
             Ok(history) => {
-                let info = history.info();
-                tracing::info!(engine = info.engine, "history is open");
-                for notice in info.notices {
-                    tracing::warn!("{notice}");
-                }
+                // Whether it can also be used now is for whoever uses it to find out and to say.
+                tracing::debug!(engine = history.info().engine, "history is open");
                 state.send_replace(State::Open(history));
                 return;
             }

@@ -162,7 +162,10 @@ async fn a_second_collector_that_claims_a_machine_is_refused_and_the_first_goes_
     let mut cluster = Cluster::start().await;
     let mut watchers = [cluster.watch()];
     all_is_well("at the start", &mut watchers).await;
-    let mut second = collector(&cluster.home, cluster.port, "alpha");
+    // As if on another machine: on the same one its spool is taken.
+    let elsewhere = Home::new();
+    let url = format!("unix:{}", cluster.home.socket(cluster.port).display());
+    let mut second = elsewhere.start(&["collector", "--aggregator", &url, "--machine-id", "alpha"]);
     second
         .wait_for_log("it is told why", |line| {
             line.to_string().contains("alpha") && line["level"] != "INFO"

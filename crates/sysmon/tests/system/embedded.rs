@@ -4,8 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use sysmon::embedded::{Embedded, EmbeddedRoles, Places, Sharing};
+use sysmon::paths::Paths;
 use sysmon::roles::CollectorRole;
 use sysmon::settings::{Settings, Sources, table};
+use sysmon::storage::Storage;
 use sysmon_api::Client;
 use sysmon_core::UnixMillis;
 use sysmon_tui::Connect;
@@ -33,7 +35,8 @@ fn console(home: &Home, machine: &str) -> (Embedded, EmbeddedRoles) {
     .finish()
     .unwrap();
     let collector = CollectorRole::local(&settings, &table::TUI_INTERVAL).unwrap();
-    let embedded = Embedded::new(collector, places(home), Sharing::Shared);
+    let storage = Storage::embedded(&settings, &Paths::default()).unwrap();
+    let embedded = Embedded::new(collector, storage, places(home), Sharing::Shared);
     let roles = embedded.roles();
     (embedded, roles)
 }

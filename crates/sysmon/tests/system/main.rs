@@ -9,9 +9,13 @@ mod documents;
 mod embedded;
 mod exit_codes;
 #[cfg(unix)]
+mod history;
+#[cfg(unix)]
 mod lifecycle;
 #[cfg(target_os = "linux")]
 mod once;
+#[cfg(unix)]
+mod simulate;
 mod support;
 mod tls;
 #[cfg(unix)]

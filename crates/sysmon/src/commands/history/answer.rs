@@ -28,14 +28,14 @@ impl Answer {
         })
     }
 
-    /// Nothing but names and gaps so far.
+    /// No sample so far, at most gaps.
     pub(super) fn is_empty(&self) -> bool {
         self.is_empty
     }
 
     pub(super) fn machine(&mut self, machine: &MachineHistory) -> Result<(), Failure> {
         let has_something = !machine.series.is_empty() || !machine.gaps.is_empty();
-        self.is_empty &= !has_something;
+        self.is_empty &= machine.series.is_empty();
         let text = match self.format {
             AnswerFormat::Table if !has_something => String::new(),
             AnswerFormat::Table => {
