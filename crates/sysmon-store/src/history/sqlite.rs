@@ -8,6 +8,8 @@ mod bytes;
 mod catalogue;
 mod commit;
 mod error;
+#[cfg(test)]
+mod faults;
 mod lane;
 mod letters;
 mod maintain;

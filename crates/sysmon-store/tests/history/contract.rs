@@ -22,6 +22,7 @@ macro_rules! history_contract {
             ingest: nothing_at_all_is_stored_and_asked_for_without_complaint;
             ingest: hostile_and_long_texts_come_back_as_they_were;
             ingest: everything_is_there_after_reopening;
+            ingest: a_commit_that_nobody_waits_for_did_all_or_nothing;
             letters: a_batch_that_cannot_be_stored_is_put_aside_and_the_cursor_moves;
             letters: letters_are_listed_oldest_first_within_the_filter_and_the_limit;
             letters: retrying_stores_the_samples_once_and_removes_the_letter;

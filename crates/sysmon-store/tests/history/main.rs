@@ -4,3 +4,8 @@
 mod contract;
 mod fixture;
 mod local;
+#[path = "../support/postgres_server.rs"]
+mod postgres_server;
+mod servers;
+#[path = "../support/timescale_server.rs"]
+mod timescale_server;

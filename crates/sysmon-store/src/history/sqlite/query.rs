@@ -163,9 +163,7 @@ async fn read(
     edges.intervals.clone_from(&selection.intervals);
     // A stored gap just outside explains silence that reaches into the range.
     let around = (edges.before.unwrap_or(plan.from), edges.after.unwrap_or(plan.to));
-    let gaps = read_gaps(connection, machine.id, around)
-        .await
-        .map_err(failed)?;
+    let gaps = read_gaps(connection, machine.id, around).await.map_err(failed)?;
     // Nothing was written; giving the connection back ends the transaction as well, only later.
     transaction.commit().await.map_err(failed)?;
     Ok(Some(Material {

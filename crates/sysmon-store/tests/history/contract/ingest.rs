@@ -1,8 +1,9 @@
 //! What a commit promises.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sysmon_core::{GapReason, HostInfo, MetricId, SeriesKey, Unit, UnixMillis};
+use sysmon_core::{GapReason, HistoryQuery, HostInfo, MetricId, SeriesKey, Unit, UnixMillis};
 use sysmon_store::{Content, ErrorKind, Outcome};
 
 use crate::fixture::*;
@@ -347,4 +348,49 @@ pub(crate) async fn everything_is_there_after_reopening(backend: &dyn Backend) {
     assert_eq!(history.commit(&[next]).await.unwrap(), [STORED(17)]);
     let answer = ask(&*history, "web-1", start, start.plus_ms(HOUR_MS), 3_600).await;
     assert_eq!(count(&answer, &cpu()), 6);
+}
+
+pub(crate) async fn a_commit_that_nobody_waits_for_did_all_or_nothing(backend: &dyn Backend) {
+    let history = backend.history().await;
+    let start = this_hour();
+    let mut web = Collector::busy("web-1");
+    let mut database = Collector::busy("db-1");
+    let mut total = 0;
+    for step in 0..30i64 {
+        let at = start.plus_ms(step * 10 * SECOND_MS);
+        let batches = [
+            web.ticks(at, SECOND_MS, 5, |_| 10),
+            database.ticks(at, SECOND_MS, 5, |_| 10),
+        ]
+        .concat();
+        let wait = Duration::from_micros(step.unsigned_abs().pow(2) * 10);
+        // Whether it was stored is not known now; whoever sends it again finds out.
+        let _ = tokio::time::timeout(wait, history.commit(&batches)).await;
+        total += 5;
+        let stored = match history.query(&everything("web-1", start)).await.unwrap().first() {
+            None => 0,
+            Some(answer) => answer.times.len(),
+        };
+        assert!(stored == total || stored == total - 5, "{stored} of {total}");
+        for outcome in history.commit(&batches).await.unwrap() {
+            assert!(matches!(outcome, Outcome::Stored { .. }), "{outcome:?}");
+        }
+    }
+    for name in ["web-1", "db-1"] {
+        let answer = ask(&*history, name, start, start.plus_ms(HOUR_MS), 3_600).await;
+        assert_eq!(
+            (answer.times.len(), count(&answer, &cpu())),
+            (total, total as u64)
+        );
+    }
+}
+
+fn everything(name: &str, start: UnixMillis) -> HistoryQuery {
+    HistoryQuery {
+        machines: vec![machine(name)],
+        metrics: Vec::new(),
+        from: start,
+        to: start.plus_ms(HOUR_MS),
+        points: 3_600,
+    }
 }
