@@ -6,15 +6,21 @@ mod condition;
 mod emit;
 mod hardware;
 mod layout;
+mod ledger;
 mod machine;
 mod noise;
+mod pace;
 mod processes;
 mod replay;
+mod run;
 mod vitals;
+
+pub(crate) use ledger::Witness;
 
 pub use condition::{Condition, Event, Scenario};
 pub use machine::{Fleet, Machine};
 pub use replay::{Recording, RecordingError};
+pub use run::{Simulation, SimulationError, simulate};
 
 #[cfg(test)]
 mod tests;

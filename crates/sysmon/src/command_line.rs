@@ -6,6 +6,7 @@ mod history;
 mod moment;
 mod reference;
 mod server;
+mod simulate;
 mod terminal;
 
 pub use collect::Flags;
@@ -19,4 +20,5 @@ pub use server::{
     AggregatorArguments, CollectorArguments, ConfigCommand, HealthArguments, ServerCommand,
     ServerCommandLine, TokensCommand, UpArguments,
 };
+pub use simulate::SimulateArguments;
 pub use terminal::{OnceFormat, TerminalCommandLine};

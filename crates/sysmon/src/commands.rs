@@ -4,6 +4,7 @@ mod config;
 mod health;
 mod history;
 mod serve;
+mod simulate;
 mod tokens;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub fn run(command_line: ServerCommandLine) -> Result<ExitCode, Failure> {
         ServerCommand::Machines { command } => history::machines(command, load(), &paths),
         ServerCommand::Collector(_) => serve::collector(load(), &paths),
         ServerCommand::Aggregator(_) => serve::aggregator(load(), &paths),
+        ServerCommand::Simulate(arguments) => simulate::run(arguments, load()),
         ServerCommand::Up(_) => serve::up(load(), &paths),
     }
 }

@@ -8,7 +8,7 @@ mod pulse;
 pub use aggregator::AggregatorRole;
 pub(crate) use aggregator::aggregator;
 pub use collector::CollectorRole;
-pub(crate) use connection::asking;
+pub(crate) use connection::{asking, of_simulation};
 pub use connection::of_terminal;
 pub use pulse::collector_health;
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Spool;
 use crate::sample::Sample;
+use crate::simulation::Witness;
 use crate::slow::Board;
 
 /// How long the end may wait for the disk.
@@ -37,6 +38,7 @@ pub(crate) struct Keeper {
     upkeep_interval: Duration,
     upkeep_at: Instant,
     syncing: Option<JoinHandle<Result<(), String>>>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Keeper {
@@ -53,19 +55,31 @@ impl Keeper {
             upkeep_interval,
             upkeep_at: Instant::now() + upkeep_interval,
             syncing: None,
+            witness: None,
         }
+    }
+
+    /// From now on somebody is told of every sample before and after it is appended.
+    pub(crate) fn set_witness(&mut self, witness: Arc<dyn Witness>) {
+        self.witness = Some(witness);
     }
 
     /// [`Spool::append`]; gives the sample back with its sequence.
     pub(crate) async fn append(&mut self, sample: Sample) -> Result<(Sample, u64), Broken> {
-        let appended = self
+        if let Some(witness) = &self.witness {
+            witness.intended(sample.at);
+        }
+        let (sample, sequence) = self
             .with(|spool| {
                 let sequence = spool.append(&sample);
                 (sample, sequence)
             })
             .await?;
+        if let Some(witness) = self.witness.clone() {
+            witness.appended(self.live()?, sequence, sample.at);
+        }
         self.count_lost()?;
-        Ok(appended)
+        Ok((sample, sequence))
     }
 
     /// [`Spool::learn`]

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use sysmon_api::Role;
 
 use super::Flags;
+use super::SimulateArguments;
 use super::history::{DeadLettersCommand, MachinesCommand, QueryArguments};
 use crate::settings::{PrintFormat, table};
 
@@ -47,6 +48,11 @@ pub enum ServerCommand {
         after_help = "Example: sysmon aggregator --listen 0.0.0.0:50051 --tls-cert cert.pem --tls-key key.pem"
     )]
     Aggregator(AggregatorArguments),
+    /// Report machines that do not exist: for demonstrations, tests and measurements
+    #[command(
+        after_help = "Examples: sysmon simulate --machines 200 --aggregator http://127.0.0.1:50051\n          sysmon simulate --machines 50 --scenario docs/scenarios/bad-afternoon.toml --aggregator http://127.0.0.1:50051\n\nThe machines' tokens would be many: an aggregator of the same user on this machine asks for none."
+    )]
+    Simulate(SimulateArguments),
     /// Ask whether a server serves, or the collector reports: exit code 0 if so, 1 if not
     #[command(
         after_help = "Examples: sysmon health http://127.0.0.1:50051\n          sysmon health collector"
@@ -288,6 +294,7 @@ impl ServerCommand {
                     "--host-root",
                     collector.host_root.as_ref(),
                 ),
+            Self::Simulate(simulate) => simulate.flags(flags),
             Self::Query(query) => query.source.flags(flags),
             Self::DeadLetters { command } => command.flags(flags),
             Self::Machines {

@@ -72,7 +72,7 @@ async fn serve(running: &mut Running, role: AggregatorRole, storage: &Storage) -
 }
 
 /// Starts the log, then the roles, then waits for the end.
-fn run(
+pub(super) fn run(
     settings: &Settings,
     runtime: Runtime,
     start: impl AsyncFnOnce(&mut Running) -> Result<(), Failure>,

@@ -46,6 +46,20 @@ pub(crate) fn asking(settings: &Settings, endpoint: &Endpoint) -> Result<Client,
     connect(settings, TERMINAL, endpoint.clone())
 }
 
+/// As many connections of a collector, for machines that share them.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub(crate) fn of_simulation(settings: &Settings, count: u32) -> Result<Vec<Client>, Vec<Problem>> {
+    let connections = (0..count).map(|_| match connection(settings, COLLECTOR)? {
+        Some((_, client)) => Ok(client),
+        None => Err(vec![
+            settings.problem(&table::COLLECTOR_AGGREGATOR, "give an address"),
+        ]),
+    });
+    connections.collect()
+}
+
 /// A connection as the settings say; `None` without an address.
 ///
 /// # Errors
