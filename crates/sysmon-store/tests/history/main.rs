@@ -1,5 +1,7 @@
 //! What every history promises, tried on every back end, one test per case and back end.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics fails, which is what it is for")]
+
 #[macro_use]
 mod contract;
 mod fixture;

@@ -3,6 +3,9 @@
 //! Blocks are read and encoded outside of the transaction that exchanges them. It is given up when the sources are no
 //! longer what was read, which happens when another program maintains the same file: whoever is first wins.
 
+mod forget;
+mod pack;
+
 use std::sync::Arc;
 
 use sqlx::sqlite::SqliteConnection;
@@ -12,21 +15,15 @@ use super::block::{Block, Stored, decode_head, decode_segment, encode};
 use super::bytes::Corrupt;
 use super::catalogue::CLOCK_OFFSET;
 use super::lane::Effort;
-use super::merge::{from_ticks, merge, roll_up};
+use super::merge::{merge, roll_up};
 use super::{Inner, error};
 use crate::error::StoreError;
-use crate::history::{Maintenance, Retention};
+use crate::history::Maintenance;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// A machine's ticks are packed as soon as there are so many.
-const PACK_TICKS: i64 = 120;
-/// Or when the oldest is so old.
-const PACK_AFTER_MS: i64 = 15 * MINUTE_MS;
-/// Ticks of one machine that are packed at once.
-const PACK_AT_ONCE: i64 = 4_096;
 /// How long after an hour its stragglers are waited for. Later ones get blocks of their own.
 const SETTLED_MS: i64 = 2 * MINUTE_MS;
 /// How long a block is left alone before it is joined to an older one: a backlog that drains brings many.
@@ -35,8 +32,6 @@ const JOIN_AFTER_MS: i64 = 10 * MINUTE_MS;
 const VALUES_AT_ONCE: i64 = 8_000_000;
 /// Values of a block at most: it takes eight bytes each in memory while it is made.
 const BLOCK_VALUES_MAX: i64 = 4_000_000;
-/// Rows that one call forgets at most, per table.
-const FORGET_AT_ONCE: i64 = 500;
 
 /// How blocks of a tier grow: how long the longest are, and at how many of an hour they are joined before that time is over.
 const LENGTHS: [(Tier, i64, i64); 3] = [
@@ -145,91 +140,6 @@ impl Piece<'_> {
     /// Hours that ended before this are over.
     fn settled(&self) -> i64 {
         floor(self.now - SETTLED_MS, HOUR_MS)
-    }
-
-    /// Packs recent rows into blocks of level 1.
-    async fn pack(&self, budget: &mut Budget) -> Result<(), StoreError> {
-        let due: Vec<i64> = sqlx::query_scalar(
-            "SELECT machine FROM recent GROUP BY machine \
-             HAVING count(*) >= ?1 OR min(at_unix_ms) < ?2",
-        )
-        .bind(PACK_TICKS)
-        .bind(self.settled().max(self.now - PACK_AFTER_MS))
-        .fetch_all(&self.inner.pools.readers)
-        .await
-        .map_err(|error| self.failed(&error))?;
-        for machine in due {
-            loop {
-                if budget.is_spent() {
-                    return Ok(());
-                }
-                let (ticks, values) = self.pack_machine(machine).await?;
-                budget.spend(values);
-                if ticks < PACK_AT_ONCE {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Packs the oldest ticks of a machine; returns how many ticks and values there were.
-    async fn pack_machine(&self, machine: i64) -> Result<(i64, i64), StoreError> {
-        let rows: Vec<(i64, i64, i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT id, at_unix_ms, clock_offset_ms, samples FROM recent WHERE machine = ?1 \
-             ORDER BY at_unix_ms, id LIMIT ?2",
-        )
-        .bind(machine)
-        .bind(PACK_AT_ONCE)
-        .fetch_all(&self.inner.pools.readers)
-        .await
-        .map_err(|error| self.failed(&error))?;
-        let ids: Vec<i64> = rows.iter().map(|(id, ..)| *id).collect();
-        let intervals = self.interval_series().await?;
-        let packed = tokio::task::spawn_blocking(move || pack_rows(&rows, &intervals)).await;
-        let packed = packed
-            .map_err(|_| interrupted())?
-            .map_err(|corrupt| self.damaged(corrupt))?;
-        let values = packed.blocks.iter().map(|block| block.samples).sum();
-        let ticks = count(ids.len());
-        self.exchange_recent(machine, &ids, &packed)
-            .await
-            .map_err(|error| self.failed(&error))?;
-        Ok((ticks, values))
-    }
-
-    async fn interval_series(&self) -> Result<Vec<u32>, StoreError> {
-        let metric = sysmon_core::INTERVAL_METRIC.name();
-        sqlx::query_scalar("SELECT id FROM series WHERE metric = ?1")
-            .bind(metric)
-            .fetch_all(&self.inner.pools.readers)
-            .await
-            .map_err(|error| self.failed(&error))
-    }
-
-    async fn exchange_recent(&self, machine: i64, ids: &[i64], packed: &Packed) -> sqlx::Result<()> {
-        let mut transaction = self.inner.pools.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let gone = sqlx::query("DELETE FROM recent WHERE id IN (SELECT value FROM json_each(?1))")
-            .bind(json(ids))
-            .execute(&mut *transaction)
-            .await?;
-        if gone.rows_affected() != ids.len() as u64 {
-            return transaction.rollback().await;
-        }
-        for block in &packed.blocks {
-            self.insert(&mut transaction, machine, block).await?;
-        }
-        sqlx::query(
-            "UPDATE machine SET first_unix_ms = min(coalesce(first_unix_ms, ?2), ?2), \
-             last_unix_ms = max(coalesce(last_unix_ms, ?3), ?3), interval_ms = coalesce(?4, interval_ms) WHERE id = ?1",
-        )
-        .bind(machine)
-        .bind(packed.blocks.iter().map(|block| block.from).min())
-        .bind(packed.blocks.iter().map(|block| block.to).max())
-        .bind(packed.interval_ms)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await
     }
 
     async fn insert(&self, connection: &mut SqliteConnection, machine: i64, block: &New) -> sqlx::Result<()> {
@@ -445,113 +355,6 @@ impl Piece<'_> {
         transaction.commit().await?;
         Ok(true)
     }
-
-    /// Forgets what is older than is wanted. Samples that are not rolled up yet are kept until they are.
-    async fn forget(&self, done: &mut Maintenance) -> Result<(), StoreError> {
-        let Retention {
-            raw_ms,
-            minute_ms,
-            hour_ms,
-            cursor_ms,
-        } = self.inner.retention;
-        let before = |kept: u64| self.now.saturating_sub(i64::try_from(kept).unwrap_or(i64::MAX));
-        for (tier, kept_ms) in [
-            (Tier::Raw, raw_ms),
-            (Tier::Minute, minute_ms),
-            (Tier::Hour, hour_ms),
-        ] {
-            let forgotten = self.forget_tier(tier, before(kept_ms)).await;
-            done.forgotten += forgotten.map_err(|error| self.failed(&error))?;
-        }
-        let statements = [
-            (
-                "DELETE FROM gap WHERE id IN (SELECT id FROM gap WHERE to_unix_ms < ?1 LIMIT ?2)",
-                hour_ms,
-            ),
-            (
-                "DELETE FROM dead_letter WHERE id IN \
-                 (SELECT id FROM dead_letter WHERE received_unix_ms < ?1 ORDER BY received_unix_ms LIMIT ?2)",
-                cursor_ms,
-            ),
-            (
-                "DELETE FROM cursor WHERE (machine, epoch) IN \
-                 (SELECT machine, epoch FROM cursor WHERE touched_unix_ms < ?1 LIMIT ?2)",
-                cursor_ms,
-            ),
-        ];
-        for (statement, kept_ms) in statements {
-            sqlx::query(statement)
-                .bind(before(kept_ms))
-                .bind(FORGET_AT_ONCE)
-                .execute(&self.inner.pools.writer)
-                .await
-                .map_err(|error| self.failed(&error))?;
-        }
-        self.shrink().await.map_err(|error| self.failed(&error))
-    }
-
-    async fn forget_tier(&self, tier: Tier, before: i64) -> sqlx::Result<u64> {
-        let width = i64::try_from(tier.width_ms().unwrap_or(0)).unwrap_or(0);
-        let old: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT id, samples FROM block WHERE tier = ?1 AND level IN (2, 3) AND to_unix_ms < ?2 LIMIT ?3",
-        )
-        .bind(tier_number(tier))
-        .bind(before.saturating_sub(width))
-        .bind(FORGET_AT_ONCE)
-        .fetch_all(&self.inner.pools.readers)
-        .await?;
-        if old.is_empty() {
-            return Ok(0);
-        }
-        let ids: Vec<i64> = old.iter().map(|(id, _)| *id).collect();
-        let mut transaction = self.inner.pools.writer.begin_with("BEGIN IMMEDIATE").await?;
-        delete_blocks(&mut transaction, &json(&ids)).await?;
-        transaction.commit().await?;
-        Ok(u64::try_from(old.iter().map(|(_, samples)| samples).sum::<i64>()).unwrap_or(0))
-    }
-
-    /// Gives space back to the disk when more than a quarter of the file is free.
-    async fn shrink(&self) -> sqlx::Result<()> {
-        let writer = &self.inner.pools.writer;
-        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(writer).await?;
-        let free: i64 = sqlx::query_scalar("PRAGMA freelist_count")
-            .fetch_one(writer)
-            .await?;
-        if free > 1_024 && free > pages / 4 {
-            sqlx::query("PRAGMA incremental_vacuum(512)")
-                .fetch_all(writer)
-                .await?;
-        }
-        Ok(())
-    }
-}
-
-/// Ticks that were packed.
-struct Packed {
-    blocks: Vec<New>,
-    /// What the newest of them says of the interval.
-    interval_ms: Option<i64>,
-}
-
-/// Packs ticks, in order of time, into one block per hour.
-fn pack_rows(rows: &[(i64, i64, i64, Vec<u8>)], intervals: &[u32]) -> Result<Packed, Corrupt> {
-    let mut packed = Packed {
-        blocks: Vec::new(),
-        interval_ms: None,
-    };
-    let same_hour = |one: i64, other: i64| one.div_euclid(HOUR_MS) == other.div_euclid(HOUR_MS);
-    for hour in rows.chunk_by(|(_, one, ..), (_, other, ..)| same_hour(*one, *other)) {
-        let mut block = from_ticks(hour.iter().map(|(_, at, _, samples)| (*at, &samples[..])))?;
-        let interval = intervals
-            .iter()
-            .find_map(|series| block.columns.get(series)?.lanes.first()?.last());
-        packed.interval_ms = interval.copied().or(packed.interval_ms);
-        let offsets = block.columns.entry(CLOCK_OFFSET).or_default();
-        offsets.rows = None;
-        offsets.lanes = vec![hour.iter().map(|(_, _, offset, _)| *offset).collect()];
-        packed.blocks.extend(New::of(&block, Tier::Raw, 1, Effort::Fast));
-    }
-    Ok(packed)
 }
 
 /// The first of these blocks that together are not too large, one at least; and their values.
