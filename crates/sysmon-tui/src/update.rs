@@ -98,6 +98,7 @@ fn open_machine(state: &mut State, id: &std::sync::Arc<str>) -> Vec<Effect> {
     state.process_table.reset();
     // What failed for another machine may well be answered for this one.
     state.past.failure = None;
+    state.past.is_young = false;
     state.mark_dirty();
     vec![Effect::Send(machine_subscription(id))]
 }

@@ -81,12 +81,14 @@ pub(crate) struct Past {
     /// When something was last asked.
     pub(crate) asked_at: Option<UnixMillis>,
     pub(crate) asked_count: u64,
+    /// History has nothing of the machine on screen that live data does not have: it has just begun.
+    pub(crate) is_young: bool,
 }
 
 impl Past {
-    /// How much time the charts show: as chosen, else an hour where history is kept and what is live where not.
+    /// How much time the charts show: as chosen, else an hour where there is that much to show, and what is live where not.
     pub(crate) fn range(&self) -> Range {
-        self.chosen.unwrap_or(if self.keeping == Keeping::Kept {
+        self.chosen.unwrap_or(if self.keeping == Keeping::Kept && !self.is_young {
             Range::Hour
         } else {
             Range::FiveMinutes

@@ -296,6 +296,9 @@ fn take(state: &mut State, question: Question) {
         .parts
         .into_iter()
         .find(|history| history.machine.as_str() == &**machine);
+    let first = history.as_ref().and_then(|history| history.times.first());
+    let window_ms = Range::FiveMinutes.window_ms();
+    state.past.is_young = first.is_none_or(|first| question.seam.since_ms(*first) < window_ms);
     state.past.answer = Some(Answer {
         spacing_ms: history.as_ref().map_or(0, spacing_ms),
         history,

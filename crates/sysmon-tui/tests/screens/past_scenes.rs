@@ -435,3 +435,17 @@ fn a_month_looks_the_same_a_second_later() {
     world.at(NOW + 9_000).at(NOW + 10_000);
     assert_eq!(charts(&world), before);
 }
+
+#[test]
+fn a_history_that_has_just_begun_does_not_stretch_a_minute_over_an_hour() {
+    let mut world = asking((80, 24));
+    let (request_id, request) = question(&world).unwrap();
+    let mut history = answer(&request, Tier::Raw, Vec::new());
+    history.times.clear();
+    history.series.clear();
+    send(&mut world, request_id, &history);
+    assert!(world.screen().contains("last 5 min"), "{}", world.screen());
+    // Whoever wants the hour gets it.
+    world.keys("+");
+    assert!(world.screen().contains("last 1 h"), "{}", world.screen());
+}
