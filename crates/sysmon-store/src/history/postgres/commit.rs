@@ -11,6 +11,7 @@ use super::names::{Names, clean};
 use super::rows::Sheet;
 use super::timestamp::Timestamp;
 use super::{late, letters};
+use crate::error::StoreError;
 use crate::history::{Content, IngestBatch, Outcome};
 
 /// What is known of a machine while its batches are taken.
@@ -64,6 +65,7 @@ pub(super) async fn commit(
     flavour: Flavour,
     batches: &[IngestBatch],
 ) -> Result<Vec<Outcome>, Failure> {
+    check(batches)?;
     let resolved = names.resolve(connection, batches).await?;
     let mut transaction = connection.begin().await?;
     let machines = lock_machines(
@@ -88,12 +90,26 @@ pub(super) async fn commit(
         transaction.rollback().await?;
         return Ok(outcomes);
     }
-    if flavour == Flavour::Plain {
-        late::note(&mut transaction, &work.stored).await?;
-    }
+    late::note(&mut transaction, flavour, &work.stored).await?;
     work.write(&mut transaction).await?;
     transaction.commit().await?;
     Ok(outcomes)
+}
+
+/// PostgreSQL's times begin in 4714 BC, later than ours.
+fn check(batches: &[IngestBatch]) -> Result<(), StoreError> {
+    let is_too_old = |batch: &&IngestBatch| match &batch.content {
+        Content::Tick { at, .. } => at.0 < Timestamp::MINIMUM_UNIX_MS,
+        Content::Lost { from, .. } => from.0 < Timestamp::MINIMUM_UNIX_MS,
+        Content::Dead { .. } => false,
+    };
+    match batches.iter().find(is_too_old) {
+        None => Ok(()),
+        Some(batch) => Err(StoreError::rejected(format!(
+            "batch {} of {} is older than PostgreSQL has times for; set the machine's clock",
+            batch.sequence, batch.machine
+        ))),
+    }
 }
 
 impl<'batches> Work<'batches> {

@@ -153,9 +153,7 @@ pub(super) async fn retry(
         let overflow = |number| resolved.overflow(series, number);
         sheet.add(machine.key, *at, 0, layout, values, overflow);
     }
-    if flavour == Flavour::Plain {
-        late::note(&mut transaction, &[(machine.key, *at)]).await?;
-    }
+    late::note(&mut transaction, flavour, &[(machine.key, *at)]).await?;
     sheet.insert(&mut transaction).await?;
     commit::grow(&mut transaction, machines.values()).await?;
     transaction.commit().await?;

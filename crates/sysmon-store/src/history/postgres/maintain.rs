@@ -44,7 +44,7 @@ pub(super) fn roll_ups(tier: &'static str) -> impl Iterator<Item = String> {
 }
 
 pub(super) fn floor(unix_ms: i64, width_ms: i64) -> i64 {
-    unix_ms.div_euclid(width_ms) * width_ms
+    unix_ms.div_euclid(width_ms).saturating_mul(width_ms)
 }
 
 /// See [`crate::History::maintain`].
@@ -168,6 +168,7 @@ async fn timescale(
             settings::advance(connection, setting, kept).await?;
         }
     }
+    refresh_late(connection, now, done).await?;
     let is_running: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM timescaledb_information.job_stats
              WHERE hypertable_name IS NOT NULL AND last_run_started_at > now() - INTERVAL '1 hour')",
@@ -215,16 +216,57 @@ async fn refresh(
         if from.is_some_and(|from| from >= end) {
             continue;
         }
-        for table in roll_ups(tier) {
-            sqlx::query("CALL refresh_continuous_aggregate($1::regclass, $2::timestamptz, $3::timestamptz)")
-                .bind(table)
-                .bind(from.map(Timestamp))
-                .bind(Timestamp(end))
-                .execute(&mut *connection)
-                .await?;
-        }
+        refresh_tier(connection, tier, from, end).await?;
     }
     settings::advance(connection, Setting::MinuteDone, end).await
+}
+
+/// Rolls up again what got late samples. What comes while that is done is marked anew, and stays so.
+async fn refresh_late(
+    connection: &mut PgConnection,
+    now: UnixMillis,
+    done: &mut Maintenance,
+) -> Result<(), Failure> {
+    let due = floor(now.0.saturating_sub(MINUTE_MS), MINUTE_MS);
+    let hours: Vec<Timestamp> = sqlx::query_scalar(
+        "UPDATE rollup_late SET taken = true WHERE hour + INTERVAL '1 minute' <= $1 RETURNING hour",
+    )
+    .bind(Timestamp(due))
+    .fetch_all(&mut *connection)
+    .await?;
+    let oldest = hours.iter().map(|hour| hour.0).min();
+    let newest = hours.iter().map(|hour| hour.0).max();
+    let (Some(oldest), Some(newest)) = (oldest, newest) else {
+        return Ok(());
+    };
+    let end = newest.saturating_add(HOUR_MS).min(due);
+    for (tier, end) in [("minute", end), ("hour", floor(end, HOUR_MS))] {
+        if oldest < end {
+            refresh_tier(connection, tier, Some(oldest), end).await?;
+        }
+    }
+    let settled = sqlx::query("DELETE FROM rollup_late WHERE taken")
+        .execute(connection)
+        .await?;
+    done.rolled_up += settled.rows_affected();
+    Ok(())
+}
+
+async fn refresh_tier(
+    connection: &mut PgConnection,
+    tier: &'static str,
+    from: Option<i64>,
+    end: i64,
+) -> Result<(), Failure> {
+    for table in roll_ups(tier) {
+        sqlx::query("CALL refresh_continuous_aggregate($1::regclass, $2::timestamptz, $3::timestamptz)")
+            .bind(table)
+            .bind(from.map(Timestamp))
+            .bind(Timestamp(end))
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn compress(

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::failure::Failure;
+use super::late::TIMESCALE_DELAY_MS;
 use super::maintain::{LATE_MS, kinds, roll_ups};
 use super::settings;
 use crate::history::Retention;
@@ -80,7 +81,7 @@ fn script(retention: &Retention) -> String {
     // Roll-ups are only compressed once no late sample can change them.
     let day_ms = 24 * HOUR_MS;
     for table in roll_ups("minute") {
-        let refresh = Some((60_000, 300_000));
+        let refresh = Some((TIMESCALE_DELAY_MS.cast_unsigned(), 300_000));
         relation(&table, retention.minute_ms, late_ms + day_ms, refresh);
     }
     for table in roll_ups("hour") {

@@ -11,7 +11,7 @@ use super::edges::{find_edges, find_gaps};
 use super::failure::Failure;
 use super::migrate::Flavour;
 use super::names::series_key;
-use super::reading::{Reading, Shape, statement};
+use super::reading::{Late, Reading, Shape, statement};
 use super::schema::{Column, schema};
 use super::settings::{Setting, Settings};
 use super::timestamp::Timestamp;
@@ -71,11 +71,19 @@ pub(super) async fn query(
         let known = query.machines.iter().filter(|machine| known.contains(machine));
         return Ok(known.map(|machine| nothing(machine.clone())).collect());
     };
+    let first = asked
+        .values()
+        .filter_map(|machine| machine.span)
+        .map(|(first, _)| first)
+        .min();
+    let skipped = first.map_or(0, |first| (first - plan.first).max(0).div_euclid(plan.step_ms));
     let mut reader = Reader {
         connection,
         plan,
+        origin: plan.first + skipped * plan.step_ms,
         answers: HashMap::new(),
         numbers: Numbers::default(),
+        late: (Vec::new(), Vec::new()),
     };
     reader.read(flavour, query, &settings, &asked).await?;
     let Reader {
@@ -156,9 +164,38 @@ struct Reader<'connection> {
     plan: Plan,
     answers: HashMap<i32, Answer>,
     numbers: Numbers,
+    /// Start of a moment not long before the first sample: PostgreSQL's times do not go as far as ours.
+    origin: i64,
+    /// Machines and hours whose roll-ups lack samples that came late.
+    late: (Vec<i32>, Vec<Timestamp>),
 }
 
 impl Reader<'_> {
+    /// Finds hours in the range whose samples have to be read although they are rolled up.
+    async fn find_late(&mut self, keys: &[i32], (from, to): (i64, i64)) -> Result<(), Failure> {
+        let rows = sqlx::query(
+            "SELECT machine_key, hour FROM rollup_late
+             WHERE machine_key = ANY($1) AND hour > $2 AND hour < $3",
+        )
+        .bind(keys)
+        .bind(Timestamp(from.saturating_sub(3_600_000)))
+        .bind(Timestamp(to))
+        .fetch_all(&mut *self.connection)
+        .await?;
+        for row in rows {
+            self.late.0.push(row.try_get(0)?);
+            self.late.1.push(row.try_get(1)?);
+        }
+        Ok(())
+    }
+
+    /// From the first to the last of these hours, within a range.
+    fn late_range(&self, from: i64, to: i64) -> Option<(i64, i64)> {
+        let first = self.late.1.iter().map(|hour| hour.0).min()?;
+        let last = self.late.1.iter().map(|hour| hour.0).max()?;
+        Some((first.max(from), last.saturating_add(3_600_000).min(to)))
+    }
+
     async fn read(
         &mut self,
         flavour: Flavour,
@@ -181,13 +218,22 @@ impl Reader<'_> {
             Flavour::Timescale => reach.1,
             Flavour::Plain => done.unwrap_or(i64::MIN).clamp(reach.0, reach.1),
         };
+        let kept = settings.get(Setting::RawKept).unwrap_or(i64::MIN);
+        self.find_late(&all, (reach.0.max(kept), done)).await?;
+        let late = self.late_range(reach.0, done);
         for source in &sources {
             if done > reach.0 {
-                self.rows(source, Shape::RolledUp(tier), &all, (reach.0, done))
+                let without = late.map(|_| Late::Without);
+                self.rows(source, Shape::RolledUp(tier), &all, (reach.0, done), without)
+                    .await?;
+            }
+            if let Some(range) = late {
+                self.rows(source, Shape::Binned, &all, range, Some(Late::Only))
                     .await?;
             }
             if done < reach.1 {
-                self.rows(source, Shape::Binned, &all, (done, reach.1)).await?;
+                self.rows(source, Shape::Binned, &all, (done, reach.1), None)
+                    .await?;
             }
         }
         Ok(())
@@ -223,10 +269,10 @@ impl Reader<'_> {
         }
         for source in sources {
             if !few.is_empty() {
-                self.rows(source, Shape::Single, &few, reach).await?;
+                self.rows(source, Shape::Single, &few, reach, None).await?;
             }
             if !many.is_empty() {
-                self.rows(source, Shape::Binned, &many, reach).await?;
+                self.rows(source, Shape::Binned, &many, reach, None).await?;
             }
         }
         for key in few {
@@ -286,6 +332,7 @@ impl Reader<'_> {
         shape: Shape,
         keys: &[i32],
         range: (i64, i64),
+        late: Option<Late>,
     ) -> Result<(), Failure> {
         let table = schema().tables.get(source.table);
         let parts = match (shape, table) {
@@ -302,18 +349,19 @@ impl Reader<'_> {
             if columns.is_empty() && table.is_some() {
                 continue;
             }
-            let statement = statement(source, table, shape, part, &columns);
+            let statement = statement(source, table, shape, part, &columns, late);
             let mut query = sqlx::query(AssertSqlSafe(statement))
                 .bind(keys)
                 .bind(Timestamp(range.0))
                 .bind(Timestamp(range.1));
             if shape != Shape::Single {
-                query = query
-                    .bind(self.plan.step_ms as f64)
-                    .bind(Timestamp(self.plan.first));
+                query = query.bind(self.plan.step_ms as f64).bind(Timestamp(self.origin));
             }
             if let Some(series) = &source.only_series {
                 query = query.bind(series);
+            }
+            if late.is_some() {
+                query = query.bind(&self.late.0).bind(&self.late.1);
             }
             let rows = query.fetch_all(&mut *self.connection).await?;
             let readings: Vec<Reading> = match table {
@@ -338,6 +386,7 @@ impl Reader<'_> {
         readings: &[Reading],
         indexes: &[usize],
     ) -> Result<(), Failure> {
+        let (from, _) = self.plan.reach();
         let second = usize::from(source.second_key.is_some());
         let group = |row: &PgRow| -> Result<(i32, i32), sqlx::Error> {
             let entity = if second == 1 { row.try_get(1)? } else { 0 };
@@ -354,7 +403,8 @@ impl Reader<'_> {
             start = end;
             let times = rows
                 .iter()
-                .map(|row| Ok(row.try_get::<Timestamp, _>(1 + second)?.0))
+                // A moment may start before the range; what is in it does not.
+                .map(|row| Ok(row.try_get::<Timestamp, _>(1 + second)?.0.max(from)))
                 .collect::<Result<Vec<i64>, sqlx::Error>>()?;
             let answer = self
                 .answers

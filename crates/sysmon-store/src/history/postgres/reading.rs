@@ -95,14 +95,25 @@ impl Reading {
     }
 }
 
+/// Whether hours that were late are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    /// All but these.
+    Without,
+    /// Only these.
+    Only,
+}
+
 /// The statement that reads these columns: `$1` machines, `$2` and `$3` the range, then for moments `$4` their length in
-/// milliseconds and `$5` the start of the first, and at last the custom series asked for.
+/// milliseconds and `$5` the start of the first, then the custom series asked for, and at last machines and hours of what is
+/// late.
 pub(super) fn statement(
     source: &Source,
     table: Option<&Table>,
     shape: Shape,
     part: u8,
     columns: &[(usize, &Column)],
+    late: Option<Late>,
 ) -> String {
     let relation = match (shape, table) {
         (Shape::RolledUp(tier), Some(table)) => table.roll_up(tier, part),
@@ -159,9 +170,19 @@ pub(super) fn statement(
         text,
         " WHERE s.machine_key = ANY($1) AND {time} >= $2 AND {time} < $3"
     );
+    let mut parameter = if shape == Shape::Single { 4 } else { 6 };
     if source.only_series.is_some() {
-        let number = if shape == Shape::Single { 4 } else { 6 };
-        let _ = write!(text, " AND s.series_key = ANY(${number})");
+        let _ = write!(text, " AND s.series_key = ANY(${parameter})");
+        parameter += 1;
+    }
+    if let Some(late) = late {
+        let not = if late == Late::Without { "NOT " } else { "" };
+        let _ = write!(
+            text,
+            " AND (s.machine_key, date_bin('1 hour', {time}, TIMESTAMPTZ '1970-01-01 00:00:00+00')) \
+             {not}IN (SELECT * FROM unnest(${parameter}::integer[], ${}::timestamptz[]))",
+            parameter + 1
+        );
     }
     let keys = if source.second_key.is_some() {
         "1, 2, 3"

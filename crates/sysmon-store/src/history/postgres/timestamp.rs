@@ -10,9 +10,17 @@ use sysmon_core::UnixMillis;
 /// PostgreSQL counts microseconds from the start of 2000.
 const START_UNIX_MS: i64 = 946_684_800_000;
 
+/// As far as our own times reach; PostgreSQL's go on for some thousand years.
+const MAXIMUM_UNIX_MS: i64 = 8_640_000_000_000_000;
+
 /// A moment to the millisecond. The types' numbers never change (`pg_type.dat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timestamp(pub(super) i64);
+
+impl Timestamp {
+    /// What lies before PostgreSQL's times counts as their beginning.
+    pub(super) const MINIMUM_UNIX_MS: i64 = -210_866_803_200_000;
+}
 
 impl From<UnixMillis> for Timestamp {
     fn from(at: UnixMillis) -> Self {
@@ -40,8 +48,8 @@ impl PgHasArrayType for Timestamp {
 
 impl Encode<'_, Postgres> for Timestamp {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        // What is too far away saturates, and is refused by the server.
-        let microseconds = self.0.saturating_sub(START_UNIX_MS).saturating_mul(1_000);
+        let within = self.0.clamp(Self::MINIMUM_UNIX_MS, MAXIMUM_UNIX_MS);
+        let microseconds = (within - START_UNIX_MS) * 1_000;
         buffer.extend(&microseconds.to_be_bytes());
         Ok(IsNull::No)
     }
