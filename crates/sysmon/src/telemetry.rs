@@ -6,8 +6,9 @@ use std::io::IsTerminal;
 use std::panic::{self, PanicHookInfo};
 use std::path::Path;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::settings::{LogFilter, LogFormat, Settings, table};
@@ -47,13 +48,15 @@ fn start<W>(settings: &Settings, format: LogFormat, is_coloured: bool, writer: W
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(settings))
+    let layer = tracing_subscriber::fmt::layer()
         .with_ansi(is_coloured)
         .with_writer(writer);
+    let registry = tracing_subscriber::registry();
     match format {
-        LogFormat::Human => builder.finish().try_init()?,
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
+        LogFormat::Human => registry.with(layer.with_filter(filter(settings))).try_init()?,
+        LogFormat::Json => registry
+            .with(layer.json().flatten_event(true).with_filter(filter(settings)))
+            .try_init()?,
     }
     for warning in settings.warnings() {
         tracing::warn!("configuration: {warning}");
@@ -62,12 +65,16 @@ where
 }
 
 /// `RUST_LOG` when it is set and can be read, else the setting.
-fn filter(settings: &Settings) -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        let LogFilter(directives) = settings
+fn filter(settings: &Settings) -> Targets {
+    let variable = std::env::var("RUST_LOG").ok();
+    let named = variable.and_then(|directives| directives.parse().ok());
+    named.unwrap_or_else(|| {
+        let directives = settings
             .get(&table::LOG_LEVEL)
-            .unwrap_or_else(|| LogFilter("info".into()));
-        EnvFilter::new(directives)
+            .map(|LogFilter(directives)| directives);
+        let parsed = directives.and_then(|directives| directives.parse().ok());
+        // The setting was checked; its syntax is this one's.
+        parsed.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO))
     })
 }
 
