@@ -10,6 +10,7 @@ use eyre::Result;
 
 use crate::prepare::{self, Deny, PYTHON_VARIABLE, Skip, Tools};
 use crate::process::{cargo, run as run_streaming};
+use crate::stack;
 use crate::tidy;
 use crate::totals::{Runner, Tally, Totals};
 
@@ -22,6 +23,7 @@ struct Step {
 #[derive(Debug)]
 enum Work {
     Tidy,
+    Stack,
     Cargo {
         /// Separated by single spaces; none of them holds one.
         arguments: &'static str,
@@ -109,6 +111,12 @@ fn steps(tools: &Tools) -> Vec<Step> {
         "test --workspace --doc --no-fail-fast",
         Runner::Libtest,
     ));
+    if tools.stack {
+        steps.push(Step {
+            name: "stack",
+            work: Work::Stack,
+        });
+    }
     steps
 }
 
@@ -122,6 +130,11 @@ fn perform(step: &Step, python: Option<&PathBuf>) -> Report {
                 Ok(false) => Some("the violations are above".to_owned()),
                 Err(error) => Some(format!("{error:#}")),
             };
+            (failure, Totals::default())
+        }
+        Work::Stack => {
+            println!("\n== {}", step.name);
+            let failure = stack::run().err().map(|error| format!("{error:#}"));
             (failure, Totals::default())
         }
         Work::Cargo { arguments, runner } => {
@@ -226,6 +239,7 @@ mod tests {
             deny: Deny::Ready,
             nextest: true,
             python: None,
+            stack: true,
             skips: Vec::new(),
         }
     }
@@ -242,7 +256,7 @@ mod tests {
             .work;
         match work {
             Work::Cargo { arguments, .. } => arguments,
-            Work::Tidy => "tidy",
+            Work::Tidy | Work::Stack => "no command",
         }
     }
 
@@ -260,7 +274,16 @@ mod tests {
     fn a_complete_machine_runs_every_step() {
         assert_eq!(
             names(&tools()),
-            ["fmt", "tidy", "clippy", "doc", "deny", "tests", "doc tests"]
+            [
+                "fmt",
+                "tidy",
+                "clippy",
+                "doc",
+                "deny",
+                "tests",
+                "doc tests",
+                "stack"
+            ]
         );
     }
 
@@ -271,6 +294,7 @@ mod tests {
             clippy: false,
             deny: Deny::Missing,
             nextest: false,
+            stack: false,
             ..tools()
         };
         assert_eq!(names(&bare), ["tidy", "doc", "tests", "doc tests"]);

@@ -8,6 +8,7 @@ mod ci;
 mod measure;
 mod prepare;
 mod process;
+mod stack;
 mod tidy;
 mod totals;
 
@@ -19,6 +20,7 @@ Usage: cargo xtask COMMAND
   ci        everything that CI checks: prepare, fmt, tidy, clippy, doc, deny, tests, doc tests
   tidy      only the repository's own rules: crate arrows, file sizes, manifests, clippy bans
   prepare   only get what the tests need: rustfmt, clippy, a Python with grpcio under target/
+  stack     the smoke test of docker-compose.yml; needs a Docker engine with Compose
   measure   processor time, memory and terminal bytes beside peers, in one run
             [--windows 3] [--seconds 60] [--processes 150]
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
         ["prepare"] => prepare::run(),
+        ["stack"] => stack::run(),
         ["measure", options @ ..] => measure::run(options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

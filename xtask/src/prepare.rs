@@ -12,6 +12,7 @@ use cargo_metadata::MetadataCommand;
 use eyre::{Result, WrapErr};
 
 use crate::process::{cargo, succeeds};
+use crate::stack;
 
 pub(crate) use python::VARIABLE as PYTHON_VARIABLE;
 
@@ -47,6 +48,8 @@ pub(crate) struct Tools {
     pub(crate) nextest: bool,
     /// An interpreter that can import grpcio and grpcio-tools.
     pub(crate) python: Option<PathBuf>,
+    /// The Compose stack is to be tested, and can be.
+    pub(crate) stack: bool,
     pub(crate) skips: Vec<Skip>,
 }
 
@@ -90,6 +93,7 @@ pub(crate) fn prepare() -> Result<Tools> {
     if let Some(python) = &python {
         println!("python with grpcio: {}", python.display());
     }
+    let stack = note("the smoke test of the Compose stack", stack::wanted(), &mut skips).is_some();
     for skip in &skips {
         println!("{skip}");
     }
@@ -99,6 +103,7 @@ pub(crate) fn prepare() -> Result<Tools> {
         deny,
         nextest,
         python,
+        stack,
         skips,
     })
 }

@@ -1,0 +1,192 @@
+//! The smoke test of `docker-compose.yml`: everything comes up healthy, and the console shows the host.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use eyre::{Result, WrapErr, bail, ensure, eyre};
+
+use crate::process::{run as run_streaming, succeeds};
+
+/// Set to 1, CI runs this too.
+const VARIABLE: &str = "SYSMON_CI_STACK";
+/// How long the services may take from their start until the console shows what it should.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whether CI is to run it.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn wanted() -> Result<(), String> {
+    if std::env::var_os(VARIABLE).is_none_or(|value| value != "1") {
+        return Err(format!(
+            "it builds an image for minutes; {VARIABLE}=1 or `cargo xtask stack` runs it"
+        ));
+    }
+    compose().map(drop)
+}
+
+/// The command `stack`: builds the image (quickly, unless SYSMON_BUILD_PROFILE says otherwise), starts everything under a
+/// name of its own, looks, and takes it all down again.
+///
+/// # Errors
+/// What did not come up as it should.
+pub(crate) fn run() -> Result<bool> {
+    let stack = Stack::new()?;
+    let outcome = stack.check();
+    if outcome.is_err() {
+        let _ = run_streaming(stack.compose().args(["logs", "--tail", "30"]), None);
+    }
+    let down = run_streaming(
+        stack.compose().args(["down", "--volumes", "--timeout", "10"]),
+        None,
+    );
+    outcome?;
+    let (status, _) = down?;
+    ensure!(status.success(), "the stack does not go down: {status}");
+    println!("the stack comes up, reports its host and keeps what was reported");
+    Ok(true)
+}
+
+struct Stack {
+    program: &'static [&'static str],
+    project: String,
+    port: u16,
+}
+
+/// How Compose is started here.
+fn compose() -> Result<&'static [&'static str], String> {
+    if !succeeds(Command::new("docker").arg("info")) {
+        return Err("no Docker engine answers; start one, or set DOCKER_HOST".to_owned());
+    }
+    let known: [&'static [&'static str]; 2] = [&["docker", "compose"], &["docker-compose"]];
+    known
+        .into_iter()
+        .find(|program| succeeds(Command::new(program[0]).args(&program[1..]).arg("version")))
+        .ok_or_else(|| "Compose is not installed; install docker-compose or the plugin of docker".to_owned())
+}
+
+impl Stack {
+    fn new() -> Result<Self> {
+        // Free a moment ago; nobody takes it that soon.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        Ok(Self {
+            program: compose().map_err(|why| eyre!(why))?,
+            project: format!("sysmon-smoke-{}", std::process::id()),
+            port,
+        })
+    }
+
+    fn compose(&self) -> Command {
+        let mut command = Command::new(self.program[0]);
+        command
+            .args(&self.program[1..])
+            .env("COMPOSE_PROJECT_NAME", &self.project)
+            .env("SYSMON_PORT", self.port.to_string())
+            .env("DOCKER_BUILDKIT", "1")
+            .env("COMPOSE_DOCKER_CLI_BUILD", "1")
+            .stdin(Stdio::null());
+        if std::env::var_os("SYSMON_BUILD_PROFILE").is_none() {
+            command.env("SYSMON_BUILD_PROFILE", "dev");
+        }
+        command
+    }
+
+    fn check(&self) -> Result<()> {
+        let (status, _) = run_streaming(self.compose().args(["up", "--build", "--detach"]), None)?;
+        ensure!(status.success(), "the stack does not come up: {status}");
+        let started = Instant::now();
+        for service in ["database", "redis", "aggregator", "collector"] {
+            self.wait_for(started, &format!("{service} is healthy"), || {
+                let id = self.output(&["ps", "-q", service])?;
+                let mut inspect = Command::new("docker");
+                inspect.args(["inspect", "--format", "{{.State.Health.Status}}", id.trim()]);
+                Ok(output(&mut inspect)?.trim() == "healthy")
+            })?;
+        }
+        let hostname =
+            fs::read_to_string("/etc/hostname").wrap_err("failed to read the name of this host")?;
+        let hostname = format!("\"hostname\":\"{}\"", hostname.trim());
+        let inside = "http://127.0.0.1:50051";
+        self.wait_for(
+            started,
+            "the console shows the host, its mounts and its processes",
+            || {
+                let look = [
+                    "exec",
+                    "-T",
+                    "aggregator",
+                    "sysmon-tui",
+                    "--once",
+                    "--format",
+                    "json",
+                    "--connect",
+                    inside,
+                ];
+                let fleet = self.output(&look)?;
+                let wanted = [
+                    hostname.as_str(),
+                    "\"state\":\"live\"",
+                    "mount.used_percent",
+                    "disk.",
+                    "\"pid\":",
+                ];
+                Ok(wanted.iter().all(|part| fleet.contains(part)))
+            },
+        )?;
+        self.wait_for(started, "history has what was reported", || {
+            let ask = [
+                "exec",
+                "-T",
+                "aggregator",
+                "sysmon",
+                "query",
+                "--aggregator",
+                inside,
+                "--format",
+                "csv",
+            ];
+            Ok(self
+                .output(&ask)?
+                .lines()
+                .filter(|line| line.contains(",load.1m,"))
+                .count()
+                >= 2)
+        })?;
+        let token = self.output(&["run", "--rm", "-T", "--no-deps", "secrets", "viewer"])?;
+        ensure!(token.trim().len() > 20, "no token to watch with is printed");
+        Ok(())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "nothing else runs here, and Docker tells by being asked")]
+    fn wait_for(&self, started: Instant, what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+        loop {
+            let last = is_so();
+            if matches!(last, Ok(true)) {
+                println!("{what}, after {:.0} s", started.elapsed().as_secs_f64());
+                std::io::stdout().flush()?;
+                return Ok(());
+            }
+            if started.elapsed() > PATIENCE {
+                let why = last.err().map(|error| format!(": {error:#}")).unwrap_or_default();
+                bail!("not in {} s: {what}{why}", PATIENCE.as_secs());
+            }
+            sleep(Duration::from_secs(1));
+        }
+    }
+
+    fn output(&self, arguments: &[&str]) -> Result<String> {
+        output(self.compose().args(arguments))
+    }
+}
+
+/// What a program prints, when it ends well.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {}", output.status, errors.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
