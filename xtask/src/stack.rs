@@ -161,7 +161,10 @@ impl Stack {
         Ok(())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "nothing else runs here, and Docker tells by being asked")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "nothing else runs here, and Docker tells by being asked"
+    )]
     fn wait_for(&self, started: Instant, what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
         loop {
             let last = is_so();
