@@ -22,8 +22,6 @@ use sharing::Shared;
 const BURST: usize = 256;
 /// Sessions that ended without saying so are looked for this often.
 const REAP_MS: u64 = 1_000;
-/// While more is to be told to other aggregators than at once, the next part follows after this time.
-const TURN_PAUSE: Duration = Duration::from_millis(5);
 /// The figures are logged this often.
 const LOG_MS: u64 = 60_000;
 
@@ -104,14 +102,14 @@ impl Owner {
     }
 
     fn next_due(&self) -> Instant {
-        if self.shared.as_ref().is_some_and(Shared::is_behind) {
-            return Instant::now() + TURN_PAUSE;
-        }
-        match self.fleet.next_due_ms() {
-            Some(due_ms) => self.clock.instant_of(due_ms),
-            // Nothing changes by itself; a wake-up now and then does no harm.
-            None => Instant::now() + Duration::from_millis(LOG_MS),
-        }
+        let turn_at = self.shared.as_ref().and_then(Shared::turn_at);
+        let due = self
+            .fleet
+            .next_due_ms()
+            .map(|due_ms| self.clock.instant_of(due_ms));
+        // When nothing changes by itself, a wake-up now and then does no harm.
+        let idle = || Instant::now() + Duration::from_millis(LOG_MS);
+        due.into_iter().chain(turn_at).min().unwrap_or_else(idle)
     }
 
     fn handle(&mut self, message: Message, now: Moment) {

@@ -76,8 +76,15 @@ impl Publisher {
                     Some(waiting) => self.tell(waiting).await,
                     None => return,
                 },
-                _ = renewal.tick() => self.renew_wishes().await,
-                () = until(probe_at) => self.probe().await,
+                _ = renewal.tick() => {
+                    self.renew_wishes().await;
+                    // So that a quiet fleet learns of an outage too.
+                    self.probe(Guard::is_closed).await;
+                }
+                () = until(probe_at) => {
+                    let now = Instant::now();
+                    self.probe(|guard| guard.probe_at().is_some_and(|at| at <= now)).await;
+                }
             }
         }
         let last = self.outlet.take_now(usize::MAX);
@@ -241,24 +248,24 @@ impl Publisher {
         }
     }
 
-    /// Tries stores that failed, when their wait is over. What others missed meanwhile is said as a whole.
-    async fn probe(&mut self) {
-        let now = Instant::now();
-        let is_due = |guard: &Guard| guard.probe_at().is_some_and(|at| at <= now);
+    /// Tries stores out. When one is back, what others missed meanwhile is said as a whole.
+    async fn probe(&mut self, is_due: impl Fn(&Guard) -> bool) {
         let mut is_back = false;
         if let Some((hot, guard)) = self.hot.as_mut().filter(|(_, guard)| is_due(guard)) {
+            let (was_closed, started) = (guard.is_closed(), Instant::now());
             match hot.probe().await {
-                Ok(()) => guard.succeeded(now, || hot.info()),
+                Ok(()) => guard.succeeded(started, || hot.info()),
                 Err(error) => guard.failed(&error),
             }
-            is_back |= guard.is_closed();
+            is_back |= !was_closed && guard.is_closed();
         }
         if let Some((bus, guard)) = self.bus.as_mut().filter(|(_, guard)| is_due(guard)) {
+            let (was_closed, started) = (guard.is_closed(), Instant::now());
             match bus.probe().await {
-                Ok(()) => guard.succeeded(now, || bus.info()),
+                Ok(()) => guard.succeeded(started, || bus.info()),
                 Err(error) => guard.failed(&error),
             }
-            is_back |= guard.is_closed();
+            is_back |= !was_closed && guard.is_closed();
         }
         if is_back {
             self.want_heads(None).await;

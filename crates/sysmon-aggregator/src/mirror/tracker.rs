@@ -81,8 +81,12 @@ impl Tracker {
                 Step::Drop
             };
         }
-        let is_same = known.generation == stream.generation;
-        known.has_processes = has_processes || (is_same && known.sequence == sequence && known.has_processes);
+        let is_same = (stream.generation, sequence) == (known.generation, known.sequence);
+        if is_same && known.has_processes {
+            // Somebody else asked.
+            return Step::Drop;
+        }
+        known.has_processes = has_processes;
         known.generation = stream.generation;
         known.sequence = sequence;
         Step::Pass
@@ -181,8 +185,13 @@ mod tests {
         );
         tracker.head(&stream(1), 5, true);
         assert!(tracker.takes_processes(&machine, false));
-        tracker.head(&stream(1), 5, false);
-        assert!(tracker.takes_processes(&machine, false));
+        assert_eq!(
+            tracker.head(&stream(1), 5, true),
+            Step::Drop,
+            "somebody else asked"
+        );
+        tracker.head(&stream(1), 6, false);
+        assert!(!tracker.takes_processes(&machine, false));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use sysmon_core::MachineId;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::{BURST, Owner};
 use crate::fleet::{Moment, StreamId, Taken};
@@ -13,8 +13,10 @@ use crate::mirror::{Event, RemoteMessage, Sharing};
 
 /// Streams wait so long at most for what hot state has of the time before the start.
 const WARM_LIMIT: Duration = Duration::from_secs(2);
-/// So many heads are said at a time, when all are wanted.
+/// So many heads are said at a time when all are wanted, and after this time the next ones: a large fleet is not to flood
+/// the bus because somebody joins.
 const HEADS_PER_TURN: usize = 64;
+const TURN_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the owner needs to share its fleet.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub(super) struct Shared {
     ends: Sharing,
     /// Machines whose heads are to be said; each of our own at most a few times.
     heads_wanted: VecDeque<MachineId>,
+    turn_at: Instant,
 }
 
 impl Shared {
@@ -29,12 +32,13 @@ impl Shared {
         Self {
             ends,
             heads_wanted: VecDeque::new(),
+            turn_at: Instant::now(),
         }
     }
 
-    /// Whether there is something to say although nothing happens.
-    pub(super) fn is_behind(&self) -> bool {
-        !self.heads_wanted.is_empty()
+    /// When there is something to say although nothing happens.
+    pub(super) fn turn_at(&self) -> Option<Instant> {
+        (!self.heads_wanted.is_empty()).then_some(self.turn_at)
     }
 
     /// Waits for messages; for ever when none can come.
@@ -66,7 +70,7 @@ impl Owner {
     /// Takes over what hot state has, before anybody is let in: a collector that reports at once would make its past
     /// look old. Waits only so long.
     pub(super) async fn warm_up(&mut self) {
-        let until = tokio::time::Instant::now() + WARM_LIMIT;
+        let until = Instant::now() + WARM_LIMIT;
         loop {
             let Some(shared) = &mut self.shared else {
                 return;
@@ -167,8 +171,13 @@ impl Owner {
         let Some(shared) = &mut self.shared else {
             return;
         };
-        let count = HEADS_PER_TURN.min(shared.heads_wanted.len());
-        let machines: Vec<MachineId> = shared.heads_wanted.drain(..count).collect();
+        let mut machines = Vec::new();
+        let now = Instant::now();
+        if !shared.heads_wanted.is_empty() && shared.turn_at <= now {
+            let count = HEADS_PER_TURN.min(shared.heads_wanted.len());
+            machines.extend(shared.heads_wanted.drain(..count));
+            shared.turn_at = now + TURN_PAUSE;
+        }
         for (machine, wish) in self.fleet.take_wishes() {
             shared.ends.outbox.push(Event::Wish(machine, wish));
         }

@@ -45,14 +45,17 @@ on_both!(
     a_machine_of_an_aggregator_that_died_goes_stale_and_comes_back_elsewhere,
 );
 
+/// One series of a machine: its name, and its points.
+pub(crate) type Past = (String, Vec<(UnixMillis, Option<f64>)>);
+
 /// Everything that is shown of a machine's recent past.
-pub(crate) fn past(replica: &Replica, machine: &str) -> Vec<(String, Vec<(UnixMillis, Option<f64>)>)> {
+pub(crate) fn past(replica: &Replica, machine: &str) -> Vec<Past> {
     let recent = &replica.find(machine).unwrap().recent;
-    let mut series: Vec<_> = recent
+    let mut series: Vec<Past> = recent
         .series()
         .map(|(_, series)| (format!("{:?}", series.key), recent.points(series, 0).collect()))
         .collect();
-    series.sort_by(|a: &(String, _), b: &(String, _)| a.0.cmp(&b.0));
+    series.sort_by(|a, b| a.0.cmp(&b.0));
     series
 }
 
