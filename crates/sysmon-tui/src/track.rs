@@ -137,6 +137,11 @@ pub(crate) fn gaps(
                 .filter(|gap| gap.from < seam && gap.to > gap.from)
                 .cloned(),
         );
+        let empty: Vec<Gap> = empty_moments(history)
+            .filter(|gap| gap.from < seam && !gaps.iter().any(|known: &Gap| overlap(known, gap)))
+            .collect();
+        gaps.extend(empty);
+        gaps.sort_by_key(|gap| gap.from);
         let last = history.times.iter().rev().find(|at| **at < seam);
         let step_ms = i64::try_from(history.step_ms).unwrap_or(i64::MAX);
         before = last.filter(|_| joins).map(|last| last.plus_ms(step_ms).min(seam));
@@ -150,19 +155,54 @@ pub(crate) fn gaps(
             longest_ms
         };
         if let Some(from) = before.filter(|from| at.since_ms(*from) > allowed_ms) {
-            let is_known = |gap: &Gap| gap.from < at && gap.to > from;
-            if !gaps.iter().any(is_known) {
-                gaps.push(Gap {
-                    from,
-                    to: at,
-                    samples: 0,
-                    reason: GapReason::Silent,
-                });
+            let gap = silence(from, at);
+            if !gaps.iter().any(|known| overlap(known, &gap)) {
+                gaps.push(gap);
             }
         }
         before = Some(at);
     }
     gaps
+}
+
+fn silence(from: UnixMillis, to: UnixMillis) -> Gap {
+    Gap {
+        from,
+        to,
+        samples: 0,
+        reason: GapReason::Silent,
+    }
+}
+
+fn overlap(a: &Gap, b: &Gap) -> bool {
+    a.from < b.to && a.to > b.from
+}
+
+/// Samples that a roll-up must have for the machine to count as faster than roll-ups are long.
+const SAMPLES_OF_A_FAST_PACE: u32 = 3;
+
+/// Roll-ups that are missing between two that had several samples each: too short for a store to call them a gap, but
+/// the chart is empty there, and whoever sees that wants to know why.
+fn empty_moments(history: &MachineHistory) -> impl Iterator<Item = Gap> + '_ {
+    let is_fast = |index: usize| {
+        history.series.iter().any(|series| {
+            let has_several = |index: usize| {
+                let point = series.points.get(index).copied().flatten();
+                point.is_some_and(|point| point.count >= SAMPLES_OF_A_FAST_PACE)
+            };
+            has_several(index) && has_several(index + 1)
+        })
+    };
+    let step_ms = history.step_ms;
+    let pairs = history.times.windows(2).enumerate();
+    pairs
+        .filter(move |(index, pair)| {
+            step_ms > 0 && pair[1].since_ms(pair[0]) / 2 >= step_ms && is_fast(*index)
+        })
+        .map(move |(_, pair)| {
+            let ends = pair[0].plus_ms(i64::try_from(step_ms).unwrap_or(i64::MAX));
+            silence(ends, pair[1])
+        })
 }
 
 #[cfg(test)]

@@ -138,6 +138,18 @@ fn a_gap_with_a_reason_is_not_told_again_as_silence() {
 }
 
 #[test]
+fn a_roll_up_that_is_missing_among_full_ones_is_a_gap_and_among_sparse_ones_is_not() {
+    let mut history = history(&[0, 40, 120, 160], 40_000, Vec::new());
+    let recent = recent(&[]);
+    let found = |history: &MachineHistory| gaps(Some((history, UnixMillis(200_000))), &recent, 1_000, true);
+    assert_eq!(found(&history), [silent(80, 120)]);
+    for point in history.series[0].points.iter_mut().flatten() {
+        point.count = 1;
+    }
+    assert!(found(&history).is_empty(), "a sample a minute leaves such holes");
+}
+
+#[test]
 fn a_slow_pace_is_no_gap() {
     let recent = recent(&[0, 5, 10, 15, 16, 17]);
     assert!(gaps(None, &recent, 1_000, true).is_empty());

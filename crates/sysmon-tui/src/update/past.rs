@@ -31,6 +31,8 @@ const YOUNG_GAP_MS: u64 = 900_000;
 /// The most parts of an answer, and the most points in it; a longer one is refused.
 const PARTS_MAX: usize = 64;
 const POINTS_MAX: usize = 200_000;
+/// The most gaps of an answer that are looked at, the newest ones: more than a screen has dots.
+const GAPS_MAX: usize = 1_000;
 
 /// What to ask now.
 struct Want {
@@ -292,10 +294,14 @@ pub(super) fn chunk(state: &mut State, request_id: u64, chunk: &wire::HistoryChu
 
 fn take(state: &mut State, question: Question) {
     let machine = &question.subject.machine;
-    let history = question
+    let mut history = question
         .parts
         .into_iter()
         .find(|history| history.machine.as_str() == &**machine);
+    if let Some(history) = &mut history {
+        let surplus = history.gaps.len().saturating_sub(GAPS_MAX);
+        history.gaps.drain(..surplus);
+    }
     let first = history.as_ref().and_then(|history| history.times.first());
     let window_ms = Range::FiveMinutes.window_ms();
     state.past.is_young = first.is_none_or(|first| question.seam.since_ms(*first) < window_ms);
