@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use sysmon_api::wire;
 use sysmon_core::UnixMillis;
-use sysmon_store::History;
+use sysmon_store::{History, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -135,5 +135,23 @@ impl Shared {
     fn place(&self, serial: u64) -> u32 {
         let streams = self.streams.load(Ordering::Relaxed).max(1);
         u32::try_from(serial % streams as u64).unwrap_or(0)
+    }
+}
+
+/// Has the store do something as a task of its own, which ends with this future: a mistake in a back end is only a
+/// failure of what it was asked.
+///
+/// # Errors
+/// What the store says.
+async fn apart<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    match task.join_next().await {
+        Some(Ok(result)) => result,
+        _ => Err(StoreError::unavailable(
+            "the store's back end failed; the log has more, please report it",
+        )),
     }
 }

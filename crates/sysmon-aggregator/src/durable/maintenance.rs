@@ -8,8 +8,8 @@ use sysmon_store::History;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::Shared;
 use super::queue::Gate;
+use super::{Shared, apart};
 
 /// How often there is something to do.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -63,7 +63,9 @@ impl Maintainer {
     /// Does a piece; returns whether more is due at once.
     async fn piece(&self) -> bool {
         let now = self.shared.now();
-        let problem = match timeout(LIMIT, self.history.maintain(now)).await {
+        let history = Arc::clone(&self.history);
+        let work = apart(async move { history.maintain(now).await });
+        let problem = match timeout(LIMIT, work).await {
             Ok(Ok(done)) => {
                 tracing::debug!(?done, "maintained");
                 return done.more;

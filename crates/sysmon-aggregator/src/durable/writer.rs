@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::queue::{Gate, Outlet};
-use super::{Component, Shared};
+use super::{Component, Shared, apart};
 use group::Group;
 
 /// What of a group that failed is kept, to try with whether the store is well.
@@ -131,7 +131,7 @@ impl Writer {
                 _ = gate.changed() => {}
             }
         };
-        while !group.is_full() && !(group.is_worth_it() && self.shared.credits.are_used_up()) {
+        while !(group.is_full() || group.is_worth_it() && self.shared.credits.are_used_up()) {
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => break,
@@ -281,7 +281,8 @@ impl Writer {
                 self.let_go(&trial, 0..trial.len());
                 return;
             }
-            let probe = timeout(PROBE_LIMIT, self.history.probe()).await;
+            let history = Arc::clone(&self.history);
+            let probe = timeout(PROBE_LIMIT, apart(async move { history.probe().await })).await;
             if let Err(failure) = probe.unwrap_or_else(|_| Err(StoreError::unavailable("it does not answer")))
             {
                 error = failure;

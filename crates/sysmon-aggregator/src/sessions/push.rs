@@ -117,7 +117,9 @@ impl Session<'_> {
         let message = match request.body {
             Some(Request::Batch(batch)) => self.batch(batch)?,
             Some(Request::Heartbeat(_)) => {
-                durable.map(|durable| durable.heard());
+                if let Some(durable) = durable {
+                    durable.heard();
+                }
                 Message::Heartbeat { stream }
             }
             Some(Request::Hello(_)) => {
@@ -137,7 +139,9 @@ impl Session<'_> {
                 return durable.map_or(Ok(()), |durable| durable.backlog(backlog));
             }
             Some(Request::BacklogWaiting(waiting)) => {
-                durable.map(|durable| durable.waiting(waiting.batches));
+                if let Some(durable) = durable {
+                    durable.waiting(waiting.batches);
+                }
                 return Ok(());
             }
             // From a newer collector, which knows from our hello that it may be ignored; at least it is alive.

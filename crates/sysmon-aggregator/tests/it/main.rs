@@ -5,5 +5,10 @@
 mod cluster;
 mod collectors;
 mod consoles;
+mod degradation;
+mod durable;
+mod faulty;
+mod keeper;
+mod queries;
 mod support;
 mod values;

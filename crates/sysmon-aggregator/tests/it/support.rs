@@ -19,9 +19,14 @@ pub(crate) const START: UnixMillis = UnixMillis(1_700_000_000_000);
 
 /// An aggregator whose time of day is the paused clock's.
 pub(crate) fn start(config: Config) -> (Arc<Aggregator>, CancellationToken) {
+    start_with(config, Stores::default())
+}
+
+/// The same with stores.
+pub(crate) fn start_with(config: Config, stores: Stores) -> (Arc<Aggregator>, CancellationToken) {
     let shutdown = CancellationToken::new();
     let clock = Clock::starting_at(START);
-    let (aggregator, task) = Aggregator::new(config, clock, Stores::default(), shutdown.clone()).unwrap();
+    let (aggregator, task) = Aggregator::new(config, clock, stores, shutdown.clone()).unwrap();
     tokio::spawn(task);
     (Arc::new(aggregator), shutdown)
 }
@@ -125,6 +130,11 @@ impl Collector {
         (collector, directive)
     }
 
+    pub(crate) async fn say(&mut self, body: Report) {
+        let request = wire::PushRequest { body: Some(body) };
+        self.requests.send(request).await.unwrap();
+    }
+
     pub(crate) async fn told(&mut self) -> Told {
         self.responses.recv().await.unwrap().unwrap().body.unwrap()
     }
@@ -204,8 +214,20 @@ impl Console {
             let request_id = response.request_id;
             match response.body.unwrap() {
                 Answer::Update(update) => self.take(update).await,
+                Answer::Storage(_) => {}
                 Answer::Accepted(_) if request_id == id => return Ok(()),
                 Answer::Failure(failure) if request_id == id => return Err(failure),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The next word on the stores; updates meanwhile are taken over.
+    pub(crate) async fn storage(&mut self) -> wire::StorageStatus {
+        loop {
+            match self.response().await.body.unwrap() {
+                Answer::Storage(status) => return status,
+                Answer::Update(update) => self.take(update).await,
                 other => panic!("{other:?}"),
             }
         }
@@ -231,6 +253,7 @@ impl Console {
         while !done(&self.replica) {
             match self.response().await.body.unwrap() {
                 Answer::Update(update) => self.take(update).await,
+                Answer::Storage(_) => {}
                 other => panic!("{other:?}"),
             }
         }

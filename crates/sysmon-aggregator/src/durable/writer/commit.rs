@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use sysmon_api::wire;
 use sysmon_store::{Outcome, StoreError};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::group::Group;
 use super::{LAST_LIMIT, SLOW, SLOW_FOR_COMMITS, Writer};
+use crate::durable::apart;
 
 /// What people are told of a slow store.
 const SLOW_TEXT: &str = "commits take longer than a second or the queue is half full; what does not fit is kept by \
                          collectors and stored later";
 
 impl Writer {
-    /// Commits a range of a group. The store works in a task of its own, so that a mistake in it is only a failed commit;
-    /// a commit that is given up has done all or nothing, and the cursors know which.
+    /// Commits a range of a group. A commit that is given up has done all or nothing, and the cursors know which.
     ///
     /// # Errors
     /// What the store says, or that it took too long.
@@ -30,9 +29,8 @@ impl Writer {
         let (history, batches) = (Arc::clone(&self.history), Arc::clone(group.batches()));
         let count = range.len();
         let begin = Instant::now();
-        // Dropped with this future, the set ends the task.
-        let mut task = JoinSet::new();
-        task.spawn(async move { history.commit(&batches[range]).await });
+        let task = apart(async move { history.commit(&batches[range]).await });
+        tokio::pin!(task);
         let mut is_slow = false;
         self.is_hung = false;
         let shutdown = self.shutdown.clone();
@@ -49,10 +47,7 @@ impl Writer {
             };
             tokio::select! {
                 biased;
-                result = task.join_next() => break match result {
-                    Some(Ok(result)) => result,
-                    _ => Err(StoreError::unavailable("the store's back end failed; the log has more, please report it")),
-                },
+                result = &mut task => break result,
                 () = &mut last_moment => {
                     break Err(StoreError::unavailable("the aggregator stops before the commit is done"));
                 }
