@@ -100,6 +100,7 @@ CREATE TABLE machine_sample (
     machine_key integer NOT NULL,
     sampled_at timestamptz NOT NULL,
     clock_offset_ms bigint NOT NULL,
+    collector_interval_ms bigint,
     cpu_busy_percent real,
     cpu_user_percent real,
     cpu_system_percent real,
@@ -146,13 +147,13 @@ CREATE TABLE machine_sample (
     file_open bigint,
     file_open_percent real,
     systemd_failed_units bigint,
-    collector_interval_ms bigint,
     collector_cpu_percent real,
     collector_memory_bytes double precision,
     collector_ticks_dropped_total bigint
 );
 COMMENT ON TABLE machine_sample IS 'What a machine has once; every stored tick has one row here.';
 COMMENT ON COLUMN machine_sample.clock_offset_ms IS 'The clock of the aggregator less that of the machine when the stream began.';
+COMMENT ON COLUMN machine_sample.collector_interval_ms IS 'Time between two samples as the collector was told';
 COMMENT ON COLUMN machine_sample.cpu_busy_percent IS 'Time not idle and not waiting for I/O, all cores together';
 COMMENT ON COLUMN machine_sample.cpu_user_percent IS 'Time in user code, niced code included';
 COMMENT ON COLUMN machine_sample.cpu_system_percent IS 'Time in the kernel';
@@ -199,7 +200,6 @@ COMMENT ON COLUMN machine_sample.process_forks_per_second IS 'Processes and thre
 COMMENT ON COLUMN machine_sample.file_open IS 'File handles in use';
 COMMENT ON COLUMN machine_sample.file_open_percent IS 'Share of the kernel''s file handle limit in use';
 COMMENT ON COLUMN machine_sample.systemd_failed_units IS 'Units in the failed state';
-COMMENT ON COLUMN machine_sample.collector_interval_ms IS 'Time between two samples as the collector was told';
 COMMENT ON COLUMN machine_sample.collector_cpu_percent IS 'Processor time of the collector itself, 100 per core';
 COMMENT ON COLUMN machine_sample.collector_memory_bytes IS 'Resident memory of the collector itself';
 COMMENT ON COLUMN machine_sample.collector_ticks_dropped_total IS 'Ticks that were lost because the aggregator was away or too slow';

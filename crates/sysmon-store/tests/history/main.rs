@@ -7,6 +7,7 @@ mod contract;
 mod fixture;
 mod local;
 #[path = "../support/postgres_server.rs"]
+#[expect(dead_code, reason = "the contract starts servers, and other tests also stop them")]
 mod postgres_server;
 mod servers;
 #[path = "../support/timescale_server.rs"]

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 /// A server under the test's control. Its only user `sysmon` needs no password and owns the database `sysmon`.
 #[derive(Debug)]
-pub struct PostgresServer {
+pub(crate) struct PostgresServer {
     folder: TempDir,
     programs: PathBuf,
     /// Who runs it when the test runs as root, which PostgreSQL refuses.
@@ -23,12 +23,12 @@ pub struct PostgresServer {
 
 impl PostgresServer {
     /// A server with an empty database.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// The same with settings, such as `max_connections=3`.
-    pub async fn start_with(options: &[&str]) -> Self {
+    pub(crate) async fn start_with(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut server = Self {
             programs: programs(),
@@ -58,17 +58,17 @@ impl PostgresServer {
     }
 
     /// The address of its database.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.url_of("sysmon")
     }
 
     /// The address of a database of this server.
-    pub fn url_of(&self, database: &str) -> String {
+    pub(crate) fn url_of(&self, database: &str) -> String {
         format!("postgres://sysmon@127.0.0.1:{}/{database}", self.port)
     }
 
     /// Ends the server like a power cut of its processes: nothing is written any more.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -76,7 +76,7 @@ impl PostgresServer {
     }
 
     /// Ends the server in an orderly way, at once.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let pid = Pid::from_raw(child.id().cast_signed()).expect("a process id");
             let _ = kill_process(pid, Signal::INT);
@@ -85,16 +85,9 @@ impl PostgresServer {
     }
 
     /// Starts the server again, on the same port and data.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.kill();
         self.launch().await;
-    }
-
-    /// Lets the server hang: it accepts connections and answers nothing. Its processes for clients go on.
-    pub fn signal(&self, signal: Signal) {
-        let id = self.child.as_ref().expect("a running server").id();
-        kill_process(Pid::from_raw(id.cast_signed()).expect("a process id"), signal)
-            .expect("a signal to the own child");
     }
 
     fn data(&self) -> PathBuf {

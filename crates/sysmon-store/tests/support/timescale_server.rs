@@ -1,6 +1,6 @@
 //! A real TimescaleDB for one test: the extension compiled to WebAssembly, run by Node.js (`tests/servers/`).
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -11,7 +11,7 @@ const SKIP: &str = "SYSMON_TEST_SKIP";
 
 /// A server under the test's control; it ends when this is dropped, or with the test's process.
 #[derive(Debug)]
-pub struct TimescaleServer {
+pub(crate) struct TimescaleServer {
     port: u16,
     child: Child,
     _folder: TempDir,
@@ -19,9 +19,12 @@ pub struct TimescaleServer {
 
 impl TimescaleServer {
     /// A server with an empty database; `None` when this machine was said to have none.
-    pub async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         if std::env::var(SKIP).is_ok_and(|skipped| skipped.split(',').any(|what| what == "timescaledb")) {
-            println!("skipped: {SKIP} says that there is no TimescaleDB");
+            let _ = writeln!(
+                std::io::stderr(),
+                "skipped: {SKIP} says that there is no TimescaleDB"
+            );
             return None;
         }
         let modules = modules();
@@ -66,7 +69,7 @@ impl TimescaleServer {
     }
 
     /// The address of its database.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("postgres://sysmon@127.0.0.1:{}/sysmon", self.port)
     }
 }

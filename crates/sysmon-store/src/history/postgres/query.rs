@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
-use sysmon_core::{HistoryQuery, INTERVAL_METRIC, MachineHistory, MachineId, SeriesKey, Tier};
+use sysmon_core::{HistoryQuery, INTERVAL_METRIC, MachineHistory, MachineId, MetricId, SeriesKey, Tier};
 
 use super::edges::{find_edges, find_gaps};
 use super::failure::Failure;
@@ -83,6 +83,12 @@ pub(super) async fn query(
         origin: plan.first + skipped * plan.step_ms,
         answers: HashMap::new(),
         numbers: Numbers::default(),
+        maximum_only: (!query.metrics.is_empty()
+            && query
+                .metrics
+                .iter()
+                .all(|metric| metric != INTERVAL_METRIC.name()))
+        .then_some(INTERVAL_METRIC),
         late: (Vec::new(), Vec::new()),
     };
     reader.read(flavour, query, &settings, &asked).await?;
@@ -166,6 +172,8 @@ struct Reader<'connection> {
     numbers: Numbers,
     /// Start of a moment not long before the first sample: PostgreSQL's times do not go as far as ours.
     origin: i64,
+    /// The machine's interval, when it was not asked for: only how long it was at most tells gaps.
+    maximum_only: Option<MetricId>,
     /// Machines and hours whose roll-ups lack samples that came late.
     late: (Vec<i32>, Vec<Timestamp>),
 }
@@ -349,7 +357,7 @@ impl Reader<'_> {
             if columns.is_empty() && table.is_some() {
                 continue;
             }
-            let statement = statement(source, table, shape, part, &columns, late);
+            let statement = statement(source, table, shape, part, &columns, late, self.maximum_only);
             let mut query = sqlx::query(AssertSqlSafe(statement))
                 .bind(keys)
                 .bind(Timestamp(range.0))

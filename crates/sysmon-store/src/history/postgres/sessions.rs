@@ -25,6 +25,7 @@ SET idle_in_transaction_session_timeout = '60s';
 SET default_transaction_isolation = 'read committed';
 SET TimeZone = 'UTC';
 SET jit = off;
+SET work_mem = '32MB';
 SET plan_cache_mode = force_custom_plan;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
