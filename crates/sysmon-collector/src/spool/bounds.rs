@@ -118,7 +118,7 @@ impl Spool {
     }
 
     /// Lets the oldest segment of a kind go, unless it is being appended to or the note of it cannot be written.
-    fn drop_oldest(&mut self, kind: impl Fn(&Segment) -> bool, reason: GapReason) -> bool {
+    pub(super) fn drop_oldest(&mut self, kind: impl Fn(&Segment) -> bool, reason: GapReason) -> bool {
         let active = self.active_number();
         let found = self
             .items
@@ -177,7 +177,7 @@ impl Spool {
     }
 
     /// What is lost when a segment goes.
-    fn lost_of(&self, segment: &Segment, reason: GapReason) -> Lost {
+    pub(super) fn lost_of(&self, segment: &Segment, reason: GapReason) -> Lost {
         let first = segment.first.max(self.acknowledged_of(segment.epoch) + 1);
         let from = if first == segment.first {
             segment.from
@@ -309,7 +309,7 @@ impl Spool {
         folder.replace_notes(Notes::Lost, &write_lost(notes)).is_ok()
     }
 
-    fn write_cursor(&mut self) {
+    pub(super) fn write_cursor(&mut self) {
         let Some(folder) = &self.folder else { return };
         match folder.overwrite_notes(Notes::Cursor, &write_cursor(&self.acknowledged)) {
             Ok(()) => (self.cursor_changed, self.has_cursor) = (false, true),

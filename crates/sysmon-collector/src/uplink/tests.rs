@@ -1,3 +1,5 @@
+mod durable;
+
 use super::*;
 use crate::clock::{Moment, unix_now};
 use crate::recorder::Announcement;
@@ -87,6 +89,10 @@ struct Running {
 }
 
 fn start(plan: Plan) -> Running {
+    start_with(plan, Spool::in_memory())
+}
+
+fn start_with(plan: Plan, spool: Spool) -> Running {
     let (streams_sender, streams) = mpsc::channel(1);
     let aggregator = Arc::new(FakeAggregator {
         streams: streams_sender,
@@ -112,7 +118,7 @@ fn start(plan: Plan) -> Running {
         identity,
         HostInfo::default(),
         (samples, wish_sender),
-        Keeper::new(Spool::in_memory(), Arc::clone(&board)),
+        Keeper::new(spool, Arc::clone(&board)),
         Arc::clone(&board),
         shutdown.clone(),
     );
