@@ -5,6 +5,7 @@
 )]
 
 mod ci;
+mod faults;
 mod measure;
 mod prepare;
 mod process;
@@ -19,8 +20,11 @@ Usage: cargo xtask COMMAND
 
   ci        everything that CI checks: prepare, fmt, tidy, clippy, doc, deny, tests, doc tests
   tidy      only the repository's own rules: crate arrows, file sizes, manifests, clippy bans
-  prepare   only get what the tests need: rustfmt, clippy, a Python with grpcio under target/
+  prepare   only get what the tests need: rustfmt, clippy, PostgreSQL, Redis, and under target/ a Python with grpcio
+            and a TimescaleDB
   stack     the smoke test of docker-compose.yml; needs a Docker engine with Compose
+  faults    kills everything at random moments under load, then shows that nothing is missing or there twice
+            [--seconds 120] [--seed 1] [--machines 50] [--sqlite] [--release] [--keep]
   measure   processor time, memory and terminal bytes beside peers, in one run
             [--windows 3] [--seconds 60] [--processes 150]
 
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["prepare"] => prepare::run(),
         ["stack"] => stack::run(),
+        ["faults", options @ ..] => faults::run(options),
         ["measure", options @ ..] => measure::run(options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
