@@ -18,7 +18,7 @@ use sysmon_store::{
 use tokio::runtime::Runtime;
 
 const SERIES: u32 = 100;
-const START: UnixMillis = UnixMillis(1_800_000_000_000 / 86_400_000 * 86_400_000);
+const START: UnixMillis = UnixMillis(1_700_000_000_000 / 86_400_000 * 86_400_000);
 
 /// A hundred series as machines have them: a third constant, a third small rates, a third bytes.
 fn table() -> Arc<SeriesTable> {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 const HOUR_MS: i64 = 3_600_000;
-const START: UnixMillis = UnixMillis(1_800_000_000_000 / HOUR_MS * HOUR_MS);
+const START: UnixMillis = UnixMillis(1_700_000_000_000 / HOUR_MS * HOUR_MS);
 
 fn batches(count: u64) -> Vec<IngestBatch> {
     let entry = SeriesEntry {
