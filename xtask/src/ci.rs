@@ -3,12 +3,11 @@
 use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use eyre::Result;
 
-use crate::prepare::{self, Deny, PYTHON_VARIABLE, Skip, Tools};
+use crate::prepare::{self, Deny, PYTHON_VARIABLE, SKIP_VARIABLE, Skip, TIMESCALE, Tools};
 use crate::process::{cargo, run as run_streaming};
 use crate::stack;
 use crate::tidy;
@@ -51,7 +50,7 @@ pub(crate) fn run() -> Result<bool> {
     println!("== prepare: done in {}", display(started.elapsed()));
     let mut reports = Vec::new();
     for step in steps(&tools) {
-        reports.push(perform(&step, tools.python.as_ref()));
+        reports.push(perform(&step, &tools));
     }
     println!("\n{}", summary(&reports, &tools.skips));
     Ok(reports.iter().all(|report| report.failure.is_none()))
@@ -120,7 +119,7 @@ fn steps(tools: &Tools) -> Vec<Step> {
     steps
 }
 
-fn perform(step: &Step, python: Option<&PathBuf>) -> Report {
+fn perform(step: &Step, tools: &Tools) -> Report {
     let started = Instant::now();
     let (failure, totals) = match step.work {
         Work::Tidy => {
@@ -139,7 +138,7 @@ fn perform(step: &Step, python: Option<&PathBuf>) -> Report {
         }
         Work::Cargo { arguments, runner } => {
             println!("\n== {}: cargo {arguments}", step.name);
-            run_cargo(arguments, runner, python)
+            run_cargo(arguments, runner, tools)
         }
     };
     let report = Report {
@@ -153,12 +152,15 @@ fn perform(step: &Step, python: Option<&PathBuf>) -> Report {
 }
 
 /// Runs one cargo command; gives why it failed, if it did, and the tests that it counted in either case.
-fn run_cargo(arguments: &str, runner: Option<Runner>, python: Option<&PathBuf>) -> (Option<String>, Totals) {
+fn run_cargo(arguments: &str, runner: Option<Runner>, tools: &Tools) -> (Option<String>, Totals) {
     let mut command = cargo();
     command
         .args(arguments.split(' '))
         .env("RUSTDOCFLAGS", "-D warnings");
-    match python {
+    if !tools.timescale {
+        command.env(SKIP_VARIABLE, TIMESCALE);
+    }
+    match &tools.python {
         Some(python) => command.env(PYTHON_VARIABLE, python),
         None => command.env_remove(PYTHON_VARIABLE),
     };
@@ -240,6 +242,7 @@ mod tests {
             nextest: true,
             python: None,
             stack: true,
+            timescale: true,
             skips: Vec::new(),
         }
     }

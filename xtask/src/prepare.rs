@@ -2,7 +2,9 @@
 //!
 //! What cannot be had is no failure: it is printed with the reason, and counted among the skipped.
 
+mod apt;
 mod python;
+mod servers;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ use crate::process::{cargo, succeeds};
 use crate::stack;
 
 pub(crate) use python::VARIABLE as PYTHON_VARIABLE;
+pub(crate) use servers::{SKIP_VARIABLE, TIMESCALE};
 
 /// A check that this machine cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,8 @@ pub(crate) struct Tools {
     pub(crate) python: Option<PathBuf>,
     /// The Compose stack is to be tested, and can be.
     pub(crate) stack: bool,
+    /// Tests find a TimescaleDB to start.
+    pub(crate) timescale: bool,
     pub(crate) skips: Vec<Skip>,
 }
 
@@ -64,6 +69,9 @@ pub(crate) fn run() -> Result<bool> {
             "for a test run by hand: export {PYTHON_VARIABLE}={}",
             python.display()
         );
+    }
+    if !tools.timescale {
+        println!("for a test run by hand: export {SKIP_VARIABLE}={TIMESCALE}");
     }
     Ok(true)
 }
@@ -94,6 +102,14 @@ pub(crate) fn prepare() -> Result<Tools> {
         println!("python with grpcio: {}", python.display());
     }
     let stack = note("the smoke test of the Compose stack", stack::wanted(), &mut skips).is_some();
+    // Without these the tests that need them fail and say so: on any Debian they can be had.
+    note("the history in PostgreSQL", servers::postgres(), &mut skips);
+    note("hot state and bus in Redis", servers::redis(), &mut skips);
+    let timescale = servers::timescale(
+        metadata.workspace_root.as_std_path(),
+        metadata.target_directory.as_std_path(),
+    );
+    let timescale = note("the history in TimescaleDB", timescale, &mut skips).is_some();
     for skip in &skips {
         println!("{skip}");
     }
@@ -104,6 +120,7 @@ pub(crate) fn prepare() -> Result<Tools> {
         nextest,
         python,
         stack,
+        timescale,
         skips,
     })
 }

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::{run, succeeds};
+use super::apt::runs;
+use crate::process::succeeds;
 
 /// The environment variable by which a test finds the interpreter; unset means that there is none.
 pub(crate) const VARIABLE: &str = "SYSMON_TEST_PYTHON";
@@ -77,48 +78,12 @@ fn base_python() -> Result<&'static str, String> {
     if let Some(python) = find() {
         return Ok(python);
     }
-    if !Path::new("/etc/debian_version").exists() {
-        return Err("there is no python3 with venv; install one".to_owned());
-    }
-    if !is_root() {
-        return Err(
-            "there is no python3 with venv; `apt-get install python3-venv` as root brings it".to_owned(),
-        );
-    }
-    println!("installing python3-venv");
-    let apt = || {
-        let mut command = Command::new("apt-get");
-        command
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["-q", "-o", "Acquire::Retries=2"]);
-        command
-    };
-    let installed = runs(apt().arg("update"))
-        && runs(apt().args([
-            "install",
-            "--yes",
-            "--no-install-recommends",
-            "python3",
-            "python3-venv",
-        ]));
-    find()
-        .filter(|_| installed)
-        .ok_or_else(|| "apt-get could not install python3-venv".to_owned())
-}
-
-fn is_root() -> bool {
-    let output = Command::new("id").arg("-u").output();
-    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+    super::apt::install(&["python3", "python3-venv"])?;
+    find().ok_or_else(|| "apt-get installed python3-venv, but no python3 makes environments".to_owned())
 }
 
 fn has_grpc(python: &Path) -> bool {
     succeeds(Command::new(python).args(["-c", "import grpc, grpc_tools.protoc"]))
-}
-
-/// Runs an installation step, its output passed on.
-fn runs(command: &mut Command) -> bool {
-    command.stdin(std::process::Stdio::null());
-    run(command, None).is_ok_and(|(status, _)| status.success())
 }
 
 #[cfg(test)]
