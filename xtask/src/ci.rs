@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use eyre::Result;
 
+#[cfg(unix)]
+use crate::faults;
 use crate::prepare::{self, Deny, PYTHON_VARIABLE, SKIP_VARIABLE, Skip, TIMESCALE, Tools};
 use crate::process::{cargo, run as run_streaming};
 use crate::stack;
@@ -22,6 +24,9 @@ struct Step {
 #[derive(Debug)]
 enum Work {
     Tidy,
+    /// The short run: our own programs and SQLite alone.
+    #[cfg(unix)]
+    Faults,
     Stack,
     Cargo {
         /// Separated by single spaces; none of them holds one.
@@ -110,6 +115,11 @@ fn steps(tools: &Tools) -> Vec<Step> {
         "test --workspace --doc --no-fail-fast",
         Runner::Libtest,
     ));
+    #[cfg(unix)]
+    steps.push(Step {
+        name: "faults",
+        work: Work::Faults,
+    });
     if tools.stack {
         steps.push(Step {
             name: "stack",
@@ -127,6 +137,16 @@ fn perform(step: &Step, tools: &Tools) -> Report {
             let failure = match tidy::run() {
                 Ok(true) => None,
                 Ok(false) => Some("the violations are above".to_owned()),
+                Err(error) => Some(format!("{error:#}")),
+            };
+            (failure, Totals::default())
+        }
+        #[cfg(unix)]
+        Work::Faults => {
+            println!("\n== {}", step.name);
+            let failure = match faults::run_with(&faults::Options::short()) {
+                Ok(true) => None,
+                Ok(false) => Some("not every sample is accounted for; see above".to_owned()),
                 Err(error) => Some(format!("{error:#}")),
             };
             (failure, Totals::default())
@@ -259,7 +279,7 @@ mod tests {
             .work;
         match work {
             Work::Cargo { arguments, .. } => arguments,
-            Work::Tidy | Work::Stack => "no command",
+            Work::Tidy | Work::Faults | Work::Stack => "no command",
         }
     }
 
@@ -285,6 +305,7 @@ mod tests {
                 "deny",
                 "tests",
                 "doc tests",
+                "faults",
                 "stack"
             ]
         );
@@ -300,7 +321,7 @@ mod tests {
             stack: false,
             ..tools()
         };
-        assert_eq!(names(&bare), ["tidy", "doc", "tests", "doc tests"]);
+        assert_eq!(names(&bare), ["tidy", "doc", "tests", "doc tests", "faults"]);
         assert_eq!(
             arguments(&bare, "tests"),
             "test --workspace --tests --no-fail-fast"

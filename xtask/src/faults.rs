@@ -26,8 +26,8 @@ use self::world::World;
 const WARM_UP: Duration = Duration::from_secs(3);
 /// How often it is looked after the processes.
 const PULSE: Duration = Duration::from_millis(20);
-/// How long everything may take to arrive once all faults are over.
-const DRAIN_LIMIT: Duration = Duration::from_secs(180);
+/// Once all faults are over: for how long nothing may arrive before the wait is given up.
+const STANDSTILL_LIMIT: Duration = Duration::from_secs(90);
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -144,7 +144,7 @@ pub(crate) fn run_with(options: &Options) -> Result<bool> {
         "[{:7.2} s] no more faults; waiting for everything to arrive",
         started.elapsed().as_secs_f64()
     );
-    let is_accounted_for = world.settle(DRAIN_LIMIT, plan.kills())?;
+    let is_accounted_for = world.settle(STANDSTILL_LIMIT, plan.kills())?;
     world.end(options.keep || !is_accounted_for)?;
     Ok(is_accounted_for)
 }

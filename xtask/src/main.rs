@@ -5,6 +5,7 @@
 )]
 
 mod ci;
+#[cfg(unix)]
 mod faults;
 mod measure;
 mod prepare;
@@ -18,7 +19,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
-  ci        everything that CI checks: prepare, fmt, tidy, clippy, doc, deny, tests, doc tests
+  ci        everything that CI checks: prepare, fmt, tidy, clippy, doc, deny, tests, doc tests, a short
+            fault run, the stack where Docker is
   tidy      only the repository's own rules: crate arrows, file sizes, manifests, clippy bans
   prepare   only get what the tests need: rustfmt, clippy, PostgreSQL, Redis, and under target/ a Python with grpcio
             and a TimescaleDB
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["prepare"] => prepare::run(),
         ["stack"] => stack::run(),
+        #[cfg(unix)]
         ["faults", options @ ..] => faults::run(options),
         ["measure", options @ ..] => measure::run(options),
         ["help" | "--help" | "-h"] => {

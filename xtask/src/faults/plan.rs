@@ -117,6 +117,15 @@ const AGGREGATOR_HANGS: Kind = Kind {
     seconds: (1.0, 6.0),
     ..AGGREGATOR
 };
+/// How long the others have to show that they work with it again.
+fn rest_of(target: Target) -> Duration {
+    match target {
+        Target::Simulator(_) | Target::Aggregator(_) => Duration::from_millis(500),
+        Target::Redis => Duration::from_secs(2),
+        Target::Postgres => Duration::from_secs(4),
+    }
+}
+
 /// From how long a run on there is time for a long hang.
 const LONG_RUN: Duration = Duration::from_secs(60);
 
@@ -137,6 +146,7 @@ impl Plan {
         let mut at = shape.warm_up;
         loop {
             at += Duration::from_secs_f64(random.between(0.2, 2.2));
+            let is_first = !first.is_empty();
             let kind = if first.is_empty() {
                 kinds[random.below(kinds.len())]
             } else {
@@ -144,28 +154,26 @@ impl Plan {
             };
             let target = (kind.target)(&mut random, shape);
             let lasts = Duration::from_secs_f64(random.between(kind.seconds.0, kind.seconds.1));
-            // One that is still down is hit when it is up again.
-            let free = busy.iter().filter(|(known, _)| *known == target);
-            let at_least = free.map(|(_, until)| *until + Duration::from_millis(300)).max();
-            let begins = at_least.map_or(at, |free| free.max(at));
-            let ends = begins + lasts;
+            let ends = at + lasts;
             if at >= shape.length {
                 break;
             }
-            if ends >= shape.length {
+            // One that is down, or has just come back, is left alone: what never works shows nothing.
+            let is_resting = busy.iter().any(|(known, until)| *known == target && at < *until);
+            if is_resting || ends >= shape.length {
+                if is_first {
+                    first.push(kind);
+                }
                 continue;
             }
-            busy.push((target, ends));
+            busy.push((target, ends + rest_of(target)));
             let (strike, mend) = if kind.hangs {
                 (Action::Hang(target), Action::GoOn(target))
             } else {
                 (Action::Kill(target), Action::Start(target))
             };
             plan.steps.extend([
-                Step {
-                    at: begins,
-                    action: strike,
-                },
+                Step { at, action: strike },
                 Step {
                     at: ends,
                     action: mend,
@@ -238,7 +246,7 @@ mod tests {
                     let is_hit = |target| hit.contains(&target);
                     assert!(is_hit(Target::Postgres) && is_hit(Target::Redis), "seed {seed}");
                 }
-                assert!(hit.len() >= 3, "seed {seed}: {hit:?}");
+                assert!(hit.len() >= 2, "seed {seed}: {hit:?}");
             }
         }
     }

@@ -177,20 +177,19 @@ impl World {
 
     /// Waits until all of what was produced by now is in history, while the machines go on reporting; then holds the
     /// ledger against the database.
-    pub(super) fn settle(&mut self, limit: Duration, kills: usize) -> Result<bool> {
+    pub(super) fn settle(&mut self, standstill: Duration, kills: usize) -> Result<bool> {
         let (until_ms, until) = (unix_now_ms(), Instant::now());
         let produced = Ledger::read(&self.ledgers)?.until(until_ms).appended();
-        let mut waited = Duration::ZERO;
-        let mut arrived = 0;
-        while waited < limit {
+        let (mut arrived, mut moved) = (0, until);
+        while arrived < produced as u64 && moved.elapsed() < standstill {
             self.look_after_until(Instant::now() + COUNT_EVERY)?;
             // A database that is just starting has no answer yet.
-            arrived = self.source.count(until_ms).unwrap_or(arrived);
-            waited = until.elapsed();
-            if arrived >= produced as u64 {
-                break;
+            let counted = self.source.count(until_ms).unwrap_or(arrived);
+            if std::mem::replace(&mut arrived, counted) != counted {
+                moved = Instant::now();
             }
         }
+        let waited = until.elapsed();
         let lasted = until.duration_since(self.started).as_secs_f64();
         // What was counted twice may hide what is missing; only the comparison by time tells.
         let ledger = Ledger::read(&self.ledgers)?.until(until_ms);

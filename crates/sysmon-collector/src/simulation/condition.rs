@@ -268,30 +268,58 @@ impl Fate {
     }
 }
 
+/// How likely a condition is to come back again and again on a machine, and how.
+struct Chance {
+    condition: Condition,
+    /// Of a thousand machines.
+    per_thousand: f64,
+    /// Length of a cycle.
+    hours: (f64, f64),
+    /// The part of a cycle that is bad.
+    part: f64,
+    /// The part of that in which it is getting worse.
+    rising: f64,
+}
+
+const fn chance(
+    condition: Condition,
+    per_thousand: f64,
+    hours: (f64, f64),
+    part: f64,
+    rising: f64,
+) -> Chance {
+    Chance {
+        condition,
+        per_thousand,
+        hours,
+        part,
+        rising,
+    }
+}
+
+const CHANCES: [Chance; 6] = [
+    chance(Condition::IoWait, 15.0, (1.0, 6.0), 0.25, 0.02),
+    chance(Condition::DiskFull, 15.0, (12.0, 72.0), 0.6, 0.9),
+    chance(Condition::MemoryLeak, 25.0, (3.0, 20.0), 0.95, 1.0),
+    chance(Condition::LinkFlap, 10.0, (0.5, 3.0), 0.2, 0.0),
+    chance(Condition::CpuSteal, 20.0, (0.5, 4.0), 0.3, 0.01),
+    chance(Condition::Runaway, 25.0, (2.0, 12.0), 0.3, 0.0),
+];
+
 /// What the seed has in store for a machine: for most nothing.
 fn chronic(key: Key) -> Vec<Chronic> {
-    // Of a thousand machines, how many; and the length of a cycle in hours, the part of it that is bad, and the part of
-    // that in which it is getting worse.
-    const CHANCES: [(Condition, f64, (f64, f64), f64, f64); 6] = [
-        (Condition::IoWait, 15.0, (1.0, 6.0), 0.25, 0.02),
-        (Condition::DiskFull, 15.0, (12.0, 72.0), 0.6, 0.9),
-        (Condition::MemoryLeak, 25.0, (3.0, 20.0), 0.95, 1.0),
-        (Condition::LinkFlap, 10.0, (0.5, 3.0), 0.2, 0.0),
-        (Condition::CpuSteal, 20.0, (0.5, 4.0), 0.3, 0.01),
-        (Condition::Runaway, 25.0, (2.0, 12.0), 0.3, 0.0),
-    ];
-    let has = |(index, chance): (usize, &(Condition, f64, (f64, f64), f64, f64))| {
-        let (condition, thousandth, hours, part, rising) = *chance;
+    let has = |(index, chance): (usize, &Chance)| {
         let key = key.part(100 + index as u64);
-        (key.unit() * 1_000.0 < thousandth).then(|| {
-            let period_ms = (key.part(0).between(hours.0, hours.1) * HOUR_MS as f64) as i64;
-            let lasts_ms = (period_ms as f64 * part) as i64;
+        (key.unit() * 1_000.0 < chance.per_thousand).then(|| {
+            let (shortest, longest) = chance.hours;
+            let period_ms = (key.part(0).between(shortest, longest) * HOUR_MS as f64) as i64;
+            let lasts_ms = (period_ms as f64 * chance.part) as i64;
             Chronic {
-                condition,
+                condition: chance.condition,
                 period_ms,
                 phase_ms: (key.part(1).unit() * period_ms as f64) as i64,
                 lasts_ms,
-                rise_ms: (lasts_ms as f64 * rising) as i64,
+                rise_ms: (lasts_ms as f64 * chance.rising) as i64,
             }
         })
     };

@@ -355,7 +355,7 @@ fn a_machine_that_was_off_has_booted_since() {
     assert!(before.host().boot_unix_ms < NOON.0);
     assert_eq!(after.host().boot_unix_ms, NOON.0 + 90_000);
     let [off, cut] = after.absences();
-    assert_eq!((off, cut), (vec![NOON.0 + 60_000..NOON.0 + 90_000], Vec::new()));
+    assert!(off.iter().eq([&(NOON.0 + 60_000..NOON.0 + 90_000)]) && cut.is_empty());
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) struct Life {
 /// Where a machine's samples come from.
 enum Source {
     MadeUp(Box<Machine>),
-    Recorded(Player),
+    Recorded(Box<Player>),
 }
 
 impl Source {
@@ -77,7 +77,7 @@ impl Life {
             let source = match &self.recording {
                 Some(recording) => {
                     let key = Key::of_machine(u64::from(self.index), self.index);
-                    Source::Recorded(Player::new(Arc::clone(recording), key, self.index, &id))
+                    Source::Recorded(Box::new(Player::new(Arc::clone(recording), key, self.index, &id)))
                 }
                 None => Source::MadeUp(Box::new(machine)),
             };
