@@ -41,7 +41,7 @@ pub(crate) use state::metric_to_wire;
 
 pub use ingest::Opened;
 pub(crate) use remote::{RemoteHead, RemoteTick, Taken};
-pub use remote::{Reported, RemoteStream};
+pub use remote::{RemoteStream, Reported};
 pub(crate) use report::VALUES_MAX;
 pub use report::{Batch, Hello};
 

@@ -55,7 +55,7 @@ pub mod wire {
     };
     // What aggregators that share a bus tell each other.
     pub use crate::generated::{
-        FleetEvent, FleetEvents, HeadWanted, HotTick, MachineAlive, MachineHead, MirroredBatch, StreamClosed, Wish,
-        fleet_event,
+        FleetEvent, FleetEvents, HeadWanted, HotTick, MachineAlive, MachineHead, MirroredBatch, StreamClosed,
+        Wish, fleet_event,
     };
 }

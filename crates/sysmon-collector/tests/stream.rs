@@ -87,11 +87,7 @@ impl Backend for Aggregator {
         not_here()
     }
 
-    async fn history(
-        &self,
-        _: Principal,
-        _: wire::HistoryRequest,
-    ) -> Result<wire::HistoryReply, ApiError> {
+    async fn history(&self, _: Principal, _: wire::HistoryRequest) -> Result<wire::HistoryReply, ApiError> {
         not_here()
     }
 }
@@ -194,7 +190,10 @@ async fn this_machine_reports_itself_follows_a_directive_and_ends_when_told() {
         }
     };
     assert_eq!(faster.interval_ms, 100);
-    assert_eq!(known.values["collector.interval_ms"], 100.0, "history knows the pace too");
+    assert_eq!(
+        known.values["collector.interval_ms"], 100.0,
+        "history knows the pace too"
+    );
     let mut last = faster.sequence;
     while !known.processes.is_complete() || !known.values.contains_key("mount.used_percent{mount=\"/\"}") {
         let batch = next_batch(&mut requests).await;

@@ -8,8 +8,8 @@ mod pulse;
 pub use aggregator::AggregatorRole;
 pub(crate) use aggregator::aggregator;
 pub use collector::CollectorRole;
-pub(crate) use connection::{asking, of_simulation};
 pub use connection::of_terminal;
+pub(crate) use connection::{asking, of_simulation};
 pub use pulse::collector_health;
 
 use crate::paths::Paths;

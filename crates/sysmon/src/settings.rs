@@ -23,9 +23,9 @@ pub use print::PrintFormat;
 pub use problem::{ConfigError, Origin, Problem};
 pub use raw::Raw;
 pub use setting::{AnySetting, Setting};
-pub(crate) use suggest::nearest;
 pub(crate) use store_url::without_password;
 pub use store_url::{DatabaseUrl, RedisUrl};
+pub(crate) use suggest::nearest;
 pub(crate) use value::parse_duration;
 pub use value::{Folder, Interval, Labels, LogFilter, LogFormat, Period, SettingValue, Space};
 

@@ -193,7 +193,8 @@ mod tests {
         };
         let loaded = Settings::load(&sources);
         let made = loaded.with(|settings| Storage::from_settings(settings, &Paths::default()));
-        made.map(|(_, storage)| storage).map_err(|error| error.to_string())
+        made.map(|(_, storage)| storage)
+            .map_err(|error| error.to_string())
     }
 
     #[test]

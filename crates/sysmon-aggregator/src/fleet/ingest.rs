@@ -97,11 +97,7 @@ impl Fleet {
         Err(ApiError::new(Code::AlreadyExists, problem))
     }
 
-    pub(super) fn add_machine(
-        &mut self,
-        id: &sysmon_core::MachineId,
-        now: Moment,
-    ) -> Result<u32, ApiError> {
+    pub(super) fn add_machine(&mut self, id: &sysmon_core::MachineId, now: Moment) -> Result<u32, ApiError> {
         let number = u32::try_from(self.machines.len()).unwrap_or(u32::MAX);
         if self.machines.len() >= self.config.machines_max {
             self.counters.refused_streams.add(1);

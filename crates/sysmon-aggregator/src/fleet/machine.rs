@@ -389,9 +389,15 @@ impl Machine {
             .collector
             .as_ref()
             .map(|collector| (collector.wanted_unix_ms, collector.wanted_interval_ms));
-        let others = self.wishes.iter().map(|wish| (wish.interval_unix_ms, wish.interval_ms));
+        let others = self
+            .wishes
+            .iter()
+            .map(|wish| (wish.interval_unix_ms, wish.interval_ms));
         // Whoever asked last has the say.
-        let latest = own.into_iter().chain(others).max_by_key(|(asked_ms, _)| *asked_ms);
+        let latest = own
+            .into_iter()
+            .chain(others)
+            .max_by_key(|(asked_ms, _)| *asked_ms);
         wire::Directive {
             interval_ms: latest.map_or(0, |(_, interval_ms)| interval_ms),
             processes: processes.into(),

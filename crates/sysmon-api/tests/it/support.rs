@@ -164,11 +164,7 @@ impl Backend for Double {
         })
     }
 
-    async fn history(
-        &self,
-        _: Principal,
-        _: wire::HistoryRequest,
-    ) -> Result<wire::HistoryReply, ApiError> {
+    async fn history(&self, _: Principal, _: wire::HistoryRequest) -> Result<wire::HistoryReply, ApiError> {
         Ok(wire::HistoryReply::default())
     }
 }

@@ -1,13 +1,19 @@
 //! What every history promises, tried on every back end, one test per case and back end.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics fails, which is what it is for")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics fails, which is what it is for"
+)]
 
 #[macro_use]
 mod contract;
 mod fixture;
 mod local;
 #[path = "../support/postgres_server.rs"]
-#[expect(dead_code, reason = "the contract starts servers, and other tests also stop them")]
+#[expect(
+    dead_code,
+    reason = "the contract starts servers, and other tests also stop them"
+)]
 mod postgres_server;
 mod servers;
 #[path = "../support/timescale_server.rs"]

@@ -1,6 +1,9 @@
 //! What every hot state and every bus promises, on memory and on a real Redis; and what only Redis can do wrong.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics fails, which is what it is for")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics fails, which is what it is for"
+)]
 
 mod bus;
 mod faults;

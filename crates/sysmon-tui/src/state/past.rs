@@ -88,11 +88,12 @@ pub(crate) struct Past {
 impl Past {
     /// How much time the charts show: as chosen, else an hour where there is that much to show, and what is live where not.
     pub(crate) fn range(&self) -> Range {
-        self.chosen.unwrap_or(if self.keeping == Keeping::Kept && !self.is_young {
-            Range::Hour
-        } else {
-            Range::FiveMinutes
-        })
+        self.chosen
+            .unwrap_or(if self.keeping == Keeping::Kept && !self.is_young {
+                Range::Hour
+            } else {
+                Range::FiveMinutes
+            })
     }
 
     /// The answer about this machine, if there is one.

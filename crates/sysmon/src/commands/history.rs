@@ -42,7 +42,11 @@ pub(super) fn dead_letters(
     })
 }
 
-pub(super) fn machines(command: &MachinesCommand, loaded: Loaded, paths: &Paths) -> Result<ExitCode, Failure> {
+pub(super) fn machines(
+    command: &MachinesCommand,
+    loaded: Loaded,
+    paths: &Paths,
+) -> Result<ExitCode, Failure> {
     let MachinesCommand::List { source, format } = command;
     let source = Source::choose(source.aggregator.as_ref(), loaded, paths)?;
     single_threaded()?.block_on(list::run(source, *format, now()))
@@ -94,7 +98,10 @@ fn json_line(value: &impl serde::Serialize) -> Result<String, Failure> {
 fn aligned(headings: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        let widest = cells.map(|cell| sysmon_core::display_width(cell)).max().unwrap_or(0);
+        let widest = cells
+            .map(|cell| sysmon_core::display_width(cell))
+            .max()
+            .unwrap_or(0);
         widest.max(headings[column].len())
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
@@ -117,15 +124,22 @@ fn aligned(headings: &[&str], rows: &[Vec<String>]) -> String {
 /// Nobody can be asked for what is not there.
 fn unknown_machine(id: &str, known: &[&str]) -> Failure {
     const NAMED_MAX: usize = 10;
-    let mut named = known.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    let mut named = known
+        .iter()
+        .take(NAMED_MAX)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
     if known.len() > NAMED_MAX {
         named.push_str(&format!(" and {} more", known.len() - NAMED_MAX));
     }
-    Failure::runtime(match crate::settings::nearest(id, known.iter().map(|id| (*id).to_owned())) {
-        Some(meant) => eyre!("history has no machine {id}; did you mean {meant}?"),
-        None if known.is_empty() => eyre!("history has no machine {id}, nor any other yet"),
-        None => eyre!("history has no machine {id}; it has {named}"),
-    })
+    Failure::runtime(
+        match crate::settings::nearest(id, known.iter().map(|id| (*id).to_owned())) {
+            Some(meant) => eyre!("history has no machine {id}; did you mean {meant}?"),
+            None if known.is_empty() => eyre!("history has no machine {id}, nor any other yet"),
+            None => eyre!("history has no machine {id}; it has {named}"),
+        },
+    )
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ mod tests {
         assert!(judge(&file, now + AGE_MAX * 2).unwrap_err().contains("hangs"));
         pulse.write("the aggregator does not answer").unwrap();
         assert!(judge(&file, now).unwrap_err().contains("does not answer"));
-        assert_eq!(pulses(&folder.path().join("run")), [file.clone()]);
+        assert_eq!(pulses(&folder.path().join("run")), std::slice::from_ref(&file));
         drop(pulse);
         assert!(judge(&file, now).is_err(), "one that ended leaves nothing behind");
     }

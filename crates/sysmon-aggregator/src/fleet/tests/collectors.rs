@@ -237,7 +237,10 @@ fn an_operators_interval_lasts_as_long_as_the_stream() {
             Code::InvalidArgument
         );
     }
-    assert_eq!(lab.fleet.set_interval("b", 500, lab.now).unwrap_err().code, Code::NotFound);
+    assert_eq!(
+        lab.fleet.set_interval("b", 500, lab.now).unwrap_err().code,
+        Code::NotFound
+    );
     lab.fleet.set_interval("a", 500, lab.now).unwrap();
     assert_eq!(lab.fleet.take_directives()[0].1.interval_ms, 500);
     lab.fleet.close_stream(stream);

@@ -146,8 +146,18 @@ async fn upgrade(connection: &mut PgConnection, has_timescale: bool) -> Result<F
         .bind(LOCK)
         .execute(&mut *transaction)
         .await?;
+    let (version, flavour) = present(&mut transaction, has_timescale).await?;
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > version) {
+        apply(&mut transaction, migration, flavour).await?;
+    }
+    transaction.commit().await?;
+    Ok(flavour)
+}
+
+/// Which schema there is, and of what kind; 0 and the kind that would be made when there is none.
+async fn present(connection: &mut PgConnection, has_timescale: bool) -> Result<(i32, Flavour), Failure> {
     let exists: bool = sqlx::query_scalar("SELECT to_regclass('schema_version') IS NOT NULL")
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *connection)
         .await?;
     if !exists {
         sqlx::raw_sql(
@@ -159,11 +169,11 @@ async fn upgrade(connection: &mut PgConnection, has_timescale: bool) -> Result<F
             );
             COMMENT ON TABLE schema_version IS 'Which files of migrations/postgres/ were applied, and when.'",
         )
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
     }
     let applied = sqlx::query("SELECT version, flavour FROM schema_version ORDER BY version")
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut *connection)
         .await?;
     let mut version = 0;
     let mut flavour = if has_timescale {
@@ -191,26 +201,31 @@ async fn upgrade(connection: &mut PgConnection, has_timescale: bool) -> Result<F
         )
         .into());
     }
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > version) {
-        sqlx::raw_sql(AssertSqlSafe(migration.sql(flavour)))
-            .execute(&mut *transaction)
-            .await?;
-        let word = match flavour {
-            Flavour::Plain => "plain",
-            Flavour::Timescale => "timescaledb",
-        };
-        sqlx::query("INSERT INTO schema_version (version, name, flavour) VALUES ($1, $2, $3)")
-            .bind(migration.version)
-            .bind(migration.name)
-            .bind(word)
-            .execute(&mut *transaction)
-            .await?;
-        tracing::info!(
-            version = migration.version,
-            name = migration.name,
-            "database schema brought up"
-        );
-    }
-    transaction.commit().await?;
-    Ok(flavour)
+    Ok((version, flavour))
+}
+
+async fn apply(
+    connection: &mut PgConnection,
+    migration: &Migration,
+    flavour: Flavour,
+) -> Result<(), Failure> {
+    sqlx::raw_sql(AssertSqlSafe(migration.sql(flavour)))
+        .execute(&mut *connection)
+        .await?;
+    let word = match flavour {
+        Flavour::Plain => "plain",
+        Flavour::Timescale => "timescaledb",
+    };
+    sqlx::query("INSERT INTO schema_version (version, name, flavour) VALUES ($1, $2, $3)")
+        .bind(migration.version)
+        .bind(migration.name)
+        .bind(word)
+        .execute(&mut *connection)
+        .await?;
+    tracing::info!(
+        version = migration.version,
+        name = migration.name,
+        "database schema brought up"
+    );
+    Ok(())
 }

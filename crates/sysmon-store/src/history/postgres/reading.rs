@@ -148,29 +148,7 @@ pub(super) fn statement(
         None => vec![("value", false)],
     };
     for (name, maximum_only) in names {
-        let _ = match shape {
-            Shape::Binned if maximum_only => {
-                write!(
-                    text,
-                    ", max(s.{name}), max(s.{name}), NULL::double precision, 1::bigint"
-                )
-            }
-            Shape::RolledUp(_) if maximum_only => {
-                write!(
-                    text,
-                    ", max(s.{name}_max), max(s.{name}_max), NULL::double precision, 1::bigint"
-                )
-            }
-            Shape::Single => write!(text, ", s.{name}"),
-            Shape::Binned => write!(
-                text,
-                ", min(s.{name}), max(s.{name}), sum(s.{name}::double precision), count(s.{name})"
-            ),
-            Shape::RolledUp(_) => write!(
-                text,
-                ", min(s.{name}_min), max(s.{name}_max), sum(s.{name}_avg * s.{name}_count), sum(s.{name}_count)::bigint"
-            ),
-        };
+        write_value(&mut text, shape, name, maximum_only);
     }
     match (table, shape) {
         (Some(_), _) => {}
@@ -185,6 +163,46 @@ pub(super) fn statement(
         text,
         " WHERE s.machine_key = ANY($1) AND {time} >= $2 AND {time} < $3"
     );
+    write_conditions(&mut text, source, shape, time, late);
+    let keys = if source.second_key.is_some() {
+        "1, 2, 3"
+    } else {
+        "1, 2"
+    };
+    if shape != Shape::Single {
+        let _ = write!(text, " GROUP BY {keys}");
+    }
+    let _ = write!(text, " ORDER BY {keys}");
+    text
+}
+
+/// Adds what is read of one column: of moments its smallest and largest value, the sum and how many there are.
+fn write_value(text: &mut String, shape: Shape, name: &str, maximum_only: bool) {
+    let _ = match shape {
+        Shape::Binned if maximum_only => {
+            write!(
+                text,
+                ", max(s.{name}), max(s.{name}), NULL::double precision, 1::bigint"
+            )
+        }
+        Shape::RolledUp(_) if maximum_only => write!(
+            text,
+            ", max(s.{name}_max), max(s.{name}_max), NULL::double precision, 1::bigint"
+        ),
+        Shape::Single => write!(text, ", s.{name}"),
+        Shape::Binned => write!(
+            text,
+            ", min(s.{name}), max(s.{name}), sum(s.{name}::double precision), count(s.{name})"
+        ),
+        Shape::RolledUp(_) => write!(
+            text,
+            ", min(s.{name}_min), max(s.{name}_max), sum(s.{name}_avg * s.{name}_count), sum(s.{name}_count)::bigint"
+        ),
+    };
+}
+
+/// Adds which custom series, and which hours, are read.
+fn write_conditions(text: &mut String, source: &Source, shape: Shape, time: &str, late: Option<Late>) {
     let mut parameter = if shape == Shape::Single { 4 } else { 6 };
     if source.only_series.is_some() {
         let _ = write!(text, " AND s.series_key = ANY(${parameter})");
@@ -199,14 +217,4 @@ pub(super) fn statement(
             parameter + 1
         );
     }
-    let keys = if source.second_key.is_some() {
-        "1, 2, 3"
-    } else {
-        "1, 2"
-    };
-    if shape != Shape::Single {
-        let _ = write!(text, " GROUP BY {keys}");
-    }
-    let _ = write!(text, " ORDER BY {keys}");
-    text
 }

@@ -11,7 +11,7 @@ use sysmon_core::{Epoch, GapReason, HostInfo, UnixMillis};
 use super::catalogue::Fresh;
 use super::{Inner, tick};
 use crate::error::StoreError;
-use crate::history::{Content, IngestBatch, Outcome};
+use crate::history::{Content, DeadTick, IngestBatch, Outcome};
 
 /// Rows of one insert: few sizes, so that their statements stay prepared.
 const INSERT_SIZES: [usize; 3] = [128, 16, 1];
@@ -114,13 +114,7 @@ impl Inner {
                     .numbers(connection, &mut commit.fresh, series)
                     .await?;
                 if batch.spool_was_lost && batch.sequence == 1 {
-                    let newest = newest_sample(connection, machine)
-                        .await?
-                        .max(commit.newest.get(&machine).copied());
-                    if let Some(newest) = newest.filter(|newest| *newest < at.0) {
-                        let range = (UnixMillis(newest), *at);
-                        write_gap(connection, machine, batch.epoch, range, 0, GapReason::SpoolLost).await?;
-                    }
+                    note_lost_spool(connection, commit, batch.epoch, machine, *at).await?;
                 }
                 let newest = commit.newest.entry(machine).or_insert(at.0);
                 *newest = (*newest).max(at.0);
@@ -154,23 +148,49 @@ impl Inner {
                 reason,
                 tick,
             } => {
-                let tick = tick.as_ref().map(serde_json::to_string).transpose();
-                sqlx::query(
-                    "INSERT INTO dead_letter (machine, epoch, sequence, received_unix_ms, reason, tick) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )
-                .bind(batch.machine.as_str())
-                .bind(&batch.epoch.0[..])
-                .bind(batch.sequence.cast_signed())
-                .bind(received.0)
-                .bind(reason)
-                .bind(tick.map_err(|error| sqlx::Error::Encode(error.into()))?)
-                .execute(connection)
-                .await
-                .map(drop)
+                let letter = (*received, reason.as_str(), tick.as_ref());
+                write_dead_letter(connection, batch, letter).await
             }
         }
     }
+}
+
+/// Writes down that everything between the machine's newest sample and this one is lost, if there is one before it.
+async fn note_lost_spool(
+    connection: &mut SqliteConnection,
+    commit: &Commit,
+    epoch: Epoch,
+    machine: i64,
+    at: UnixMillis,
+) -> sqlx::Result<()> {
+    let stored = newest_sample(connection, machine).await?;
+    let newest = stored.max(commit.newest.get(&machine).copied());
+    let Some(newest) = newest.filter(|newest| *newest < at.0) else {
+        return Ok(());
+    };
+    let range = (UnixMillis(newest), at);
+    write_gap(connection, machine, epoch, range, 0, GapReason::SpoolLost).await
+}
+
+async fn write_dead_letter(
+    connection: &mut SqliteConnection,
+    batch: &IngestBatch,
+    (received, reason, tick): (UnixMillis, &str, Option<&DeadTick>),
+) -> sqlx::Result<()> {
+    let tick = tick.map(serde_json::to_string).transpose();
+    sqlx::query(
+        "INSERT INTO dead_letter (machine, epoch, sequence, received_unix_ms, reason, tick) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+    .bind(batch.machine.as_str())
+    .bind(&batch.epoch.0[..])
+    .bind(batch.sequence.cast_signed())
+    .bind(received.0)
+    .bind(reason)
+    .bind(tick.map_err(|error| sqlx::Error::Encode(error.into()))?)
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Values under the store's numbers, ascending, each once.
