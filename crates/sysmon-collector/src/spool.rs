@@ -240,10 +240,15 @@ impl Spool {
         self.settings.is_none()
     }
 
-    /// Whether there is a folder, it was empty when this was opened, and nothing was acknowledged since: nothing older
-    /// will ever come.
+    /// Whether there is a folder, it was empty when this was opened, and no aggregator that keeps history was told so
+    /// yet: nothing older will ever come.
     pub(crate) fn is_new(&self) -> bool {
         self.found_nothing
+    }
+
+    /// An aggregator knows now. Said once: with a later stream it would make a gap of what is still to come as backlog.
+    pub(crate) fn is_known_new(&mut self) {
+        self.found_nothing = false;
     }
 
     /// The epoch that is appended to.

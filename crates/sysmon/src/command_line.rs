@@ -17,8 +17,8 @@ pub use history::{
 pub use moment::Moment;
 pub use reference::cli_reference;
 pub use server::{
-    AggregatorArguments, CollectorArguments, ConfigCommand, HealthArguments, ServerCommand,
-    ServerCommandLine, TokensCommand, UpArguments,
+    AggregatorArguments, CollectorArguments, CollectorCommandLine, ConfigCommand, HealthArguments,
+    ServerCommand, ServerCommandLine, TokensCommand, UpArguments,
 };
 pub use simulate::SimulateArguments;
 pub use terminal::{OnceFormat, TerminalCommandLine};

@@ -12,10 +12,20 @@ use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::command_line::{Flags, ServerCommand, ServerCommandLine};
+use crate::command_line::{CollectorCommandLine, Flags, ServerCommand, ServerCommandLine};
 use crate::exit::Failure;
 use crate::paths::Paths;
 use crate::settings::{Loaded, Settings, Sources};
+
+/// `sysmon-collector`: measures and reports until it is told to stop.
+///
+/// # Errors
+/// What is wrong with the configuration, or what failed.
+pub fn collect(command_line: &CollectorCommandLine) -> Result<ExitCode, Failure> {
+    let paths = Paths::of_user();
+    let loaded = load(&paths, command_line.config.as_ref(), command_line.flags());
+    serve::collector(loaded, &paths)
+}
 
 /// Carries out a command.
 ///

@@ -118,9 +118,8 @@ impl Bench {
     }
 
     fn collector(&mut self, name: &'static str, port: u16) -> Result<()> {
-        let mut command = self.ours("sysmon");
+        let mut command = self.ours("sysmon-collector");
         command.args([
-            "collector",
             "--interval",
             "1s",
             "--aggregator",

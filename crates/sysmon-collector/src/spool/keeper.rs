@@ -98,6 +98,12 @@ impl Keeper {
         self.spool.as_ref().is_some_and(|spool| spool.is_new())
     }
 
+    /// [`Spool::is_known_new`]
+    pub(crate) fn is_known_new(&mut self) -> Result<(), Broken> {
+        self.spool()?.is_known_new();
+        Ok(())
+    }
+
     /// [`Spool::begin_epoch`]
     pub(crate) async fn begin_epoch(&mut self, epoch: Epoch) -> Result<(), Broken> {
         self.with(move |spool| spool.begin_epoch(epoch)).await

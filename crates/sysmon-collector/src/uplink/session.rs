@@ -120,6 +120,7 @@ impl Session {
         if link.keeps {
             link.keeper.begin_epoch(self.epoch).await?;
             link.keeper.restart()?;
+            link.keeper.is_known_new()?;
             self.backlog.appears();
         } else {
             link.keeper.forget_memory()?;

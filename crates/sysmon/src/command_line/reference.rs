@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use clap::{Command, CommandFactory};
 
-use super::{ServerCommandLine, TerminalCommandLine};
+use super::{CollectorCommandLine, ServerCommandLine, TerminalCommandLine};
 
 const WIDTH: usize = 100;
 
@@ -18,7 +18,12 @@ The `--help` of every command. Made from the programs; a test keeps it up to dat
 #[must_use]
 pub fn cli_reference() -> String {
     let mut page = String::from(HEADER);
-    for root in [TerminalCommandLine::command(), ServerCommandLine::command()] {
+    let roots = [
+        TerminalCommandLine::command(),
+        ServerCommandLine::command(),
+        CollectorCommandLine::command(),
+    ];
+    for root in roots {
         let name = root.get_name().to_owned();
         let mut root = root.term_width(WIDTH);
         root.build();

@@ -159,6 +159,23 @@ pub struct CollectorArguments {
     host_root: Option<PathBuf>,
 }
 
+/// Measures this machine and reports to an aggregator.
+///
+/// The same as `sysmon collector`, in a program of its own that takes half of the memory.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "sysmon-collector",
+    version,
+    after_help = "Example: sysmon-collector --aggregator https://monitor.example:50051 --token-file /etc/sysmon/token --label role=web"
+)]
+pub struct CollectorCommandLine {
+    /// Configuration file to read instead of the usual ones
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    collector: CollectorArguments,
+}
+
 /// Options of `sysmon health`.
 #[derive(Clone, Debug, Args)]
 pub struct HealthArguments {
@@ -261,6 +278,39 @@ impl MeasureArguments {
     }
 }
 
+impl CollectorArguments {
+    fn flags(&self, flags: Flags) -> Flags {
+        self.measure
+            .flags(flags)
+            .text(
+                &table::COLLECTOR_AGGREGATOR,
+                "--aggregator",
+                self.aggregator.as_ref(),
+            )
+            .secret_file(&table::COLLECTOR_TOKEN, "--token-file", self.token_file.as_ref())
+            .path(&table::COLLECTOR_TLS_CA, "--tls-ca", self.tls_ca.as_ref())
+            .switch(&table::COLLECTOR_INSECURE, "--insecure", self.insecure)
+            .path(
+                &table::COLLECTOR_SPOOL_DIR,
+                "--spool-dir",
+                self.spool_dir.as_ref(),
+            )
+            .path(
+                &table::COLLECTOR_HOST_ROOT,
+                "--host-root",
+                self.host_root.as_ref(),
+            )
+    }
+}
+
+impl CollectorCommandLine {
+    /// The settings that were given as flags.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        self.collector.flags(Flags::default())
+    }
+}
+
 impl ServerCommand {
     /// The settings that were given as flags.
     #[must_use]
@@ -269,31 +319,7 @@ impl ServerCommand {
         match self {
             Self::Up(up) => up.measure.flags(up.aggregator.flags(flags)),
             Self::Aggregator(aggregator) => aggregator.flags(flags),
-            Self::Collector(collector) => collector
-                .measure
-                .flags(flags)
-                .text(
-                    &table::COLLECTOR_AGGREGATOR,
-                    "--aggregator",
-                    collector.aggregator.as_ref(),
-                )
-                .secret_file(
-                    &table::COLLECTOR_TOKEN,
-                    "--token-file",
-                    collector.token_file.as_ref(),
-                )
-                .path(&table::COLLECTOR_TLS_CA, "--tls-ca", collector.tls_ca.as_ref())
-                .switch(&table::COLLECTOR_INSECURE, "--insecure", collector.insecure)
-                .path(
-                    &table::COLLECTOR_SPOOL_DIR,
-                    "--spool-dir",
-                    collector.spool_dir.as_ref(),
-                )
-                .path(
-                    &table::COLLECTOR_HOST_ROOT,
-                    "--host-root",
-                    collector.host_root.as_ref(),
-                ),
+            Self::Collector(collector) => collector.flags(flags),
             Self::Simulate(simulate) => simulate.flags(flags),
             Self::Query(query) => query.source.flags(flags),
             Self::DeadLetters { command } => command.flags(flags),
