@@ -16,16 +16,16 @@ TIMEOUT_SECONDS = 20
 
 def generate():
     """Makes Python modules of the .proto files and imports them."""
-    sources = [f"monitoring/v1/{name}.proto" for name in ("types", "metrics")]
+    sources = [f"monitoring/v1/{name}.proto" for name in ("types", "history", "metrics")]
     folders = [f"-I{PROTO_FOLDER}", f"--python_out={SCRATCH_FOLDER}", f"--grpc_python_out={SCRATCH_FOLDER}"]
     assert protoc.main(["protoc", *folders, *sources]) == 0, "the .proto files must compile"
     sys.path.insert(0, SCRATCH_FOLDER)
-    from monitoring.v1 import metrics_pb2, metrics_pb2_grpc, types_pb2
+    from monitoring.v1 import history_pb2, metrics_pb2, metrics_pb2_grpc, types_pb2
 
-    return metrics_pb2, metrics_pb2_grpc, types_pb2
+    return history_pb2, metrics_pb2, metrics_pb2_grpc, types_pb2
 
 
-metrics_pb2, metrics_pb2_grpc, types_pb2 = generate()
+history_pb2, metrics_pb2, metrics_pb2_grpc, types_pb2 = generate()
 CREDENTIALS = (("authorization", f"Bearer {TOKEN}"),)
 
 
@@ -109,9 +109,52 @@ def check_stream(service):
     assert abs(seen["cpu.busy_percent"][-1].timestamp_unix_ms / 1000 - time.time()) < 5
 
 
+def get_history(service, metadata=CREDENTIALS, **request):
+    request = history_pb2.HistoryRequest(machine_ids=[MACHINE_ID], metrics=["host.uptime_seconds"], **request)
+    return service.GetHistory(request, metadata=metadata, timeout=TIMEOUT_SECONDS)
+
+
+def decode(codes):
+    """Values of a series: 0 for none, else one more than the zigzag-encoded difference to the value before."""
+    value = 0
+    for code in codes:
+        if code == 0:
+            yield None
+            continue
+        zigzag = code - 1
+        value += (zigzag >> 1) ^ -(zigzag & 1)
+        yield value
+
+
+def check_history(service):
+    """What was streamed is in history as well: single samples, with times that ascend."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        now_ms = int(time.time() * 1000)
+        reply = get_history(service, from_unix_ms=now_ms - 60_000, to_unix_ms=now_ms + 1_000, points=1_000)
+        if reply.machines and len(reply.machines[0].at_unix_ms_steps) >= 5:
+            break
+        assert time.monotonic() < deadline, reply
+        time.sleep(0.2)
+    (machine,) = reply.machines
+    (series,) = machine.series
+    assert machine.machine_id == MACHINE_ID and machine.tier == history_pb2.HISTORY_TIER_RAW and machine.step_ms == 0
+    assert all(step > 0 for step in machine.at_unix_ms_steps), "times ascend"
+    newest_ms = sum(machine.at_unix_ms_steps)
+    assert abs(newest_ms - now_ms) < 10_000, (newest_ms, now_ms)
+    assert series.definition.metric == "host.uptime_seconds"
+    values = [value / 10**series.definition.decimals for value in decode(series.mean_codes) if value is not None]
+    assert values == sorted(values) and abs(values[-1] - read_number("/proc/uptime")) < 10, values
+    expect_error(grpc.StatusCode.INVALID_ARGUMENT, lambda: get_history(service, from_unix_ms=5, to_unix_ms=5))
+    expect_error(
+        grpc.StatusCode.UNAUTHENTICATED, lambda: get_history(service, metadata=(), from_unix_ms=1, to_unix_ms=5)
+    )
+
+
 with grpc.insecure_channel(ADDRESS) as channel:
     client = metrics_pb2_grpc.MetricsServiceStub(channel)
     check_errors(client)
     check_state(client)
     check_stream(client)
+    check_history(client)
 print("foreign client: all is well")
