@@ -119,6 +119,8 @@ impl Bench {
 
     fn collector(&mut self, name: &'static str, port: u16) -> Result<()> {
         let mut command = self.ours("sysmon-collector");
+        // Two collectors of one machine do not share a spool.
+        command.arg("--spool-dir").arg(self.folder.join(port.to_string()));
         command.args([
             "--interval",
             "1s",
