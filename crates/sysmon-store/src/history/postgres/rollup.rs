@@ -135,29 +135,34 @@ async fn roll_up_hours(connection: &mut PgConnection, done: &mut Maintenance) ->
 
 /// Rolls up again what got late samples; says whether there may be more. Of hours whose samples are partly forgotten only
 /// what is still whole is made anew: samples are forgotten by whole hours.
+///
+/// The hours are marked first, in a transaction of its own: commits note theirs here, and would wait for a lock that lasts as
+/// long as the rolling up. What gets late samples meanwhile is marked anew by them, and stays.
 async fn roll_up_late(connection: &mut PgConnection, done: &mut Maintenance) -> Result<bool, Failure> {
-    let mut transaction = connection.begin().await?;
     let rows = sqlx::query(
-        "DELETE FROM rollup_late WHERE ctid = ANY(ARRAY(
+        "UPDATE rollup_late SET taken = true WHERE ctid = ANY(ARRAY(
              SELECT ctid FROM rollup_late ORDER BY hour, machine_key LIMIT $1))
          RETURNING machine_key, hour",
     )
     .bind(LATE_AT_ONCE)
-    .fetch_all(&mut *transaction)
+    .fetch_all(&mut *connection)
     .await?;
     if rows.is_empty() {
-        transaction.rollback().await?;
         return Ok(false);
     }
-    let kept = settings::get(&mut transaction, Setting::RawKept).await?;
+    let kept = settings::get(connection, Setting::RawKept).await?;
     let (mut machine_keys, mut hours) = (Vec::new(), Vec::new());
+    let (mut taken_keys, mut taken_hours) = (Vec::new(), Vec::new());
     for row in &rows {
-        let hour: Timestamp = row.try_get(1)?;
+        let (machine_key, hour) = (row.try_get::<i32, _>(0)?, row.try_get::<Timestamp, _>(1)?);
         if kept.is_none_or(|kept| hour.0 >= kept) {
-            machine_keys.push(row.try_get::<i32, _>(0)?);
+            machine_keys.push(machine_key);
             hours.push(hour);
         }
+        taken_keys.push(machine_key);
+        taken_hours.push(hour);
     }
+    let mut transaction = connection.begin().await?;
     for tier in ["minute", "hour"] {
         for statement in statements(tier, &Piece::Late) {
             let made = sqlx::query(AssertSqlSafe(statement))
@@ -168,6 +173,15 @@ async fn roll_up_late(connection: &mut PgConnection, done: &mut Maintenance) -> 
             done.rolled_up += made.rows_affected();
         }
     }
+    // Only these: a run that was broken off may have left others marked.
+    sqlx::query(
+        "DELETE FROM rollup_late WHERE taken
+         AND (machine_key, hour) IN (SELECT * FROM unnest($1::integer[], $2::timestamptz[]))",
+    )
+    .bind(&taken_keys)
+    .bind(&taken_hours)
+    .execute(&mut *transaction)
+    .await?;
     transaction.commit().await?;
     Ok(rows.len() as i64 >= LATE_AT_ONCE)
 }
