@@ -16,6 +16,7 @@ use crate::durable::{Durable, StatusBoard, Work};
 use crate::fleet::Fleet;
 use crate::message::Message;
 use crate::mirror::{self, Sharing};
+use crate::recall;
 use crate::sessions::{self, Archive};
 use crate::stores::Stores;
 use crate::task::Owner;
@@ -54,6 +55,10 @@ impl Aggregator {
         let (owner, inbox) = mpsc::channel(config.queue_capacity);
         let status = StatusBoard::new(clock);
         let (sharing, telling) = Sharing::new(&stores, &status, &counters, shutdown.clone()).unzip();
+        let recall = stores
+            .history
+            .clone()
+            .map(|history| recall::run(history, clock, owner.downgrade(), shutdown.clone()));
         let archive = stores.history.clone().map(Archive::new).map(Arc::new);
         let (durable, writing) = stores
             .history
@@ -81,7 +86,8 @@ impl Aggregator {
         };
         let work = async move {
             // As tasks of their own: a store's work is not to hold up the fleet's.
-            let tasks = writing.map(Work::spawn).unwrap_or_default();
+            let mut tasks = writing.map(Work::spawn).unwrap_or_default();
+            recall.map(|recall| tasks.spawn(recall));
             let shared = telling.map(mirror::Work::spawn).unwrap_or_default();
             tokio::join!(task.run(), ended(tasks), ended(shared));
         };

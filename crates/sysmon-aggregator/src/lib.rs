@@ -19,6 +19,7 @@ mod durable;
 pub mod fleet;
 mod message;
 mod mirror;
+mod recall;
 mod sessions;
 mod stores;
 mod task;

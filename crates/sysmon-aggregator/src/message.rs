@@ -2,6 +2,7 @@
 
 use sysmon_api::{ApiError, wire};
 use sysmon_core::Epoch;
+use sysmon_store::MachineRecord;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::fleet::{Batch, ClientId, Hello, StreamId};
@@ -22,6 +23,8 @@ pub(crate) enum Message {
     NewEpoch { stream: StreamId, epoch: Epoch },
     /// A collector's stream has ended.
     CloseStream { stream: StreamId },
+    /// History knows these machines.
+    Recall { records: Vec<MachineRecord> },
     /// A client comes; responses go into `responses`, which has room for [`RESPONSES`].
     OpenClient {
         responses: mpsc::Sender<wire::Response>,

@@ -148,6 +148,13 @@ impl Owner {
                 let _ = reply.send(ticket);
             }
             Message::CloseStream { stream } => self.close_stream(stream),
+            Message::Recall { records } => {
+                for record in records {
+                    if let Some(last_seen) = record.last_sample {
+                        self.fleet.recall(&record.machine, record.host, last_seen, now);
+                    }
+                }
+            }
             Message::OpenClient { responses, reply } => {
                 let client = self.fleet.open_client();
                 if let Ok(client) = client {

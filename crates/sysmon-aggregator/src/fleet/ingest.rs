@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sysmon_api::{ApiError, Code, processes_from_wire, wire};
-use sysmon_core::{Epoch, Liveness, ProcessTable, UnixMillis};
+use sysmon_core::{Epoch, HostInfo, Liveness, ProcessTable, UnixMillis};
 
 use super::machine::{Collector, Machine};
 use super::remote::Reported;
@@ -111,6 +111,28 @@ impl Fleet {
         self.machines.push(machine);
         self.by_id.insert(id.clone(), number);
         Ok(number)
+    }
+
+    /// Takes note of a machine of which only history knows, last seen then, as one that is silent. One that is known
+    /// stays as it is.
+    pub fn recall(
+        &mut self,
+        id: &sysmon_core::MachineId,
+        host: HostInfo,
+        last_seen: UnixMillis,
+        now: Moment,
+    ) {
+        if self.by_id.contains_key(id) {
+            return;
+        }
+        // When there are too many, those that report are shown.
+        let Ok(number) = self.add_machine(id, now) else {
+            return;
+        };
+        self.machines[number as usize].set_header(Some(host), None);
+        self.heard_at(number, last_seen, true, now);
+        self.refilter(number);
+        self.touch(number);
     }
 
     /// Takes a batch over. What comes on a stream that was replaced is ignored. Returns what other aggregators are to be

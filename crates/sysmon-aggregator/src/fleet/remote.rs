@@ -413,8 +413,8 @@ impl Fleet {
         }
     }
 
-    /// Notes when a machine was last heard of, on the clock of another aggregator, and judges it anew.
-    fn heard_at(&mut self, number: u32, heard: UnixMillis, is_new: bool, now: Moment) {
+    /// Notes when a machine was last heard of elsewhere or earlier, and judges it anew.
+    pub(super) fn heard_at(&mut self, number: u32, heard: UnixMillis, is_new: bool, now: Moment) {
         let machine = &mut self.machines[number as usize];
         let at_ms = now.monotonic_ms.saturating_sub(now.unix.since_ms(heard));
         if is_new || at_ms > machine.heard_ms {

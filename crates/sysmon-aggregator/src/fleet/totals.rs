@@ -1,4 +1,5 @@
-//! How many machines are how, kept up to date change by change.
+//! How many machines are how, kept up to date change by change. Health counts for those that are live: what a silent
+//! one was like when it last spoke is not how it is.
 
 use sysmon_api::wire;
 use sysmon_core::{Health, Liveness};
@@ -15,13 +16,17 @@ impl Totals {
     pub(super) fn enter(&mut self, liveness: Liveness, health: Health) {
         self.version += 1;
         *self.of_liveness(liveness) += 1;
-        *self.of_health(health) += 1;
+        if liveness == Liveness::Live {
+            *self.of_health(health) += 1;
+        }
     }
 
     /// A machine is no longer this; it was counted by [`Totals::enter`].
     pub(super) fn leave(&mut self, liveness: Liveness, health: Health) {
         *self.of_liveness(liveness) -= 1;
-        *self.of_health(health) -= 1;
+        if liveness == Liveness::Live {
+            *self.of_health(health) -= 1;
+        }
     }
 
     /// The counts as they travel.

@@ -1,12 +1,16 @@
 //! Interactive clients' streams.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sysmon_aggregator::Config;
 use sysmon_api::{Code, Role, wire};
+use sysmon_core::{Epoch, Liveness, MachineId};
+use sysmon_store::{Content, History, IngestBatch, SeriesTable};
 use wire::command::Body as Ask;
 use wire::response::Body as Answer;
 
+use crate::faulty::{Faulty, Mode};
 use crate::support::*;
 
 #[tokio::test(start_paused = true)]
@@ -25,6 +29,49 @@ async fn a_tick_reaches_the_subscriber_at_once() {
         assert_eq!(begin.elapsed(), Duration::ZERO, "no timer is waited for");
     }
     assert_eq!(console.replica.find("a").unwrap().host.hostname, "a.example");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_the_machines_that_do_not_come_back_are_shown_as_lost() {
+    let history = Faulty::new().await;
+    let batch = |machine: &str, ago_ms: i64| IngestBatch {
+        machine: MachineId::parse(machine).unwrap(),
+        epoch: Epoch([1; 16]),
+        sequence: 1,
+        content: Content::Tick {
+            at: START.plus_ms(-ago_ms),
+            series: Arc::new(SeriesTable::new([].into())),
+            values: Vec::new(),
+        },
+        clock_offset_ms: 0,
+        host: None,
+        spool_was_lost: false,
+    };
+    const DAY_MS: i64 = 86_400_000;
+    history
+        .commit(&[
+            batch("back", 60_000),
+            batch("gone", 2 * DAY_MS),
+            batch("scrapped", 8 * DAY_MS),
+        ])
+        .await
+        .unwrap();
+    // The database takes a while to come up, too.
+    history.fail();
+    let (aggregator, _shutdown) = start_with(Config::default(), history.stores());
+    let (mut collector, _) = Collector::join(&aggregator, "back", 1).await;
+    let mut console = Console::join(&aggregator, Role::Viewer).await;
+    console.storage().await;
+    console.command(everything(&[])).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    history.set(Mode::Well);
+    collector.tick(START.plus_ms(9_000), 5).await;
+    console.until(|replica| replica.find("gone").is_some()).await;
+    let gone = console.replica.find("gone").unwrap();
+    assert_eq!(gone.liveness, Liveness::Lost);
+    assert_eq!(gone.last_seen, START.plus_ms(-2 * DAY_MS));
+    assert_eq!(console.replica.find("back").unwrap().liveness, Liveness::Live);
+    assert!(console.replica.find("scrapped").is_none());
 }
 
 #[tokio::test(start_paused = true)]

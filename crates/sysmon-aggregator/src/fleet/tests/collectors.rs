@@ -82,13 +82,59 @@ fn a_lost_machine_has_no_known_health_and_the_totals_say_so() {
     assert_eq!(lab.fleet.machines[0].health, Health::Critical);
     let totals = lab.fleet.totals.counts();
     assert_eq!((totals.live, totals.critical), (1, 1));
+    lab.wait(4_000);
+    let totals = lab.fleet.totals.counts();
+    assert_eq!((totals.live, totals.stale, totals.critical), (0, 1, 0));
     lab.wait(60_000);
     assert_eq!(lab.fleet.machines[0].health, Health::Unknown);
     let totals = lab.fleet.totals.counts();
     assert_eq!(
         (totals.live, totals.lost, totals.critical, totals.unknown),
-        (0, 1, 0, 1)
+        (0, 1, 0, 0)
     );
+}
+
+#[test]
+fn a_machine_of_which_only_history_knows_is_silent_since_its_last_sample() {
+    let mut lab = Lab::new(Config::default());
+    lab.wait(3_600_000);
+    lab.join("here");
+    let everything = wire::Subscribe {
+        subscription: 1,
+        ..wire::Subscribe::default()
+    };
+    let mut follower = Follower::new(&mut lab, everything);
+    for (id, ago_ms) in [("here", 600_000), ("gone", 600_000), ("quiet", 20_000)] {
+        let last_seen = lab.now.unix.plus_ms(-ago_ms);
+        let id = MachineId::parse(id).unwrap();
+        lab.fleet
+            .recall(&id, host("recalled", &[("room", "9")]), last_seen, lab.now);
+    }
+    let known: Vec<_> = lab
+        .fleet
+        .machines
+        .iter()
+        .map(|machine| (machine.id.to_string(), machine.liveness, &*machine.host.hostname))
+        .collect();
+    assert_eq!(
+        known,
+        [
+            ("here".into(), Liveness::Live, "here.example"),
+            ("gone".into(), Liveness::Lost, "recalled.example"),
+            ("quiet".into(), Liveness::Stale, "recalled.example"),
+        ]
+    );
+    assert_eq!(lab.fleet.machines[1].last_seen, lab.now.unix.plus_ms(-600_000));
+    lab.wait(1_000);
+    follower.drain(&mut lab);
+    assert!(follower.replica.find("gone").is_some(), "subscribers are told");
+    lab.wait(60_000);
+    assert_eq!(lab.fleet.machines[2].liveness, Liveness::Lost);
+    // And it comes back like any other.
+    let stream = lab.join("gone");
+    lab.tick(stream, &[(1, 5)]);
+    assert_eq!(lab.fleet.machines[1].liveness, Liveness::Live);
+    assert_eq!(lab.fleet.machine_count(), 3);
 }
 
 #[test]

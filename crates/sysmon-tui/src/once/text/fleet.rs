@@ -79,16 +79,20 @@ fn totals(machines: &[&Machine]) -> String {
         Health::Unknown,
         Health::Healthy,
     ]
-    .map(|health| (count(&|machine| machine.health == health), health.word()));
+    .map(|health| {
+        let is = |machine: &Machine| machine.liveness == Liveness::Live && machine.health == health;
+        (count(&is), health.word())
+    });
     let noun = if machines.len() == 1 {
         "machine"
     } else {
         "machines"
     };
+    let parts = [list(states.to_vec()), list(healths.to_vec())];
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
     format!(
-        "{} {noun}: {}; {}",
+        "{} {noun}: {}",
         machines.len(),
-        list(states.to_vec()),
-        list(healths.to_vec())
+        parts.collect::<Vec<_>>().join("; ")
     )
 }
