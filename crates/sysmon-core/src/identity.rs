@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Why a text cannot be an identity.
@@ -25,7 +26,8 @@ pub enum IdentityError {
 /// The stable name of one machine: 1 to 128 ASCII letters, digits, `-`, `_`, `.` or `:`.
 ///
 /// The set is narrow on purpose: an id goes into URLs, keys, file names and terminals unescaped.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct MachineId(Arc<str>);
 
 impl MachineId {
@@ -54,6 +56,20 @@ impl MachineId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for MachineId {
+    type Error = IdentityError;
+
+    fn try_from(text: String) -> Result<Self, IdentityError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<MachineId> for String {
+    fn from(id: MachineId) -> Self {
+        id.0.as_ref().into()
     }
 }
 

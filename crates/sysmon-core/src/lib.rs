@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or knows a runtime: every moment in time is an argument. That is what lets
 //! the collector, the aggregator and the terminal client agree on every number, and what makes replay possible.
 
+pub mod alert;
 mod catalogue;
 mod downsample;
 mod filter;
