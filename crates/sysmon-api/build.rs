@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     println!("cargo::rerun-if-changed={}", root.display());
-    let names = ["types", "history", "ingest", "control", "metrics", "mirror"];
+    let names = [
+        "types", "history", "alerts", "config", "ingest", "control", "metrics", "mirror",
+    ];
     let files: Vec<PathBuf> = names
         .iter()
         .map(|name| root.join(format!("monitoring/v1/{name}.proto")))

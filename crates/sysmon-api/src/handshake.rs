@@ -11,6 +11,8 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// Said by an aggregator that keeps history: it acknowledges what is durable, takes backlog and answers questions about
 /// the past. Without it a collector that keeps what is not acknowledged would keep it for nothing.
 pub const CAPABILITY_HISTORY: &str = "history";
+/// Said by an aggregator that keeps rules: it answers commands about alerts.
+pub const CAPABILITY_ALERTS: &str = "alerts";
 
 /// What this release says of itself at `now`.
 #[must_use]

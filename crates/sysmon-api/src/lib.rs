@@ -3,6 +3,7 @@
 //! tonic's types stay in here. Whoever serves implements [`Backend`] over [`Inbound`] and [`Outbound`]; whoever asks
 //! uses [`Client`]. Both deal in the messages of [`wire`].
 
+mod alerts;
 mod auth;
 mod client;
 mod convert;
@@ -16,6 +17,11 @@ mod streams;
 mod throttle;
 mod transport;
 
+pub use alerts::{
+    alert_from_wire, alert_key_from_wire, alert_key_to_wire, alert_to_wire, rule_from_wire,
+    rule_id_from_wire, rule_to_wire, severity_from_wire, severity_to_wire, silence_from_wire,
+    silence_to_wire, transition_from_wire, transition_to_wire,
+};
 pub use auth::{Access, Principal, Role, Secret, tokens};
 pub use client::{Backoff, Client, ClientConfig, Endpoint};
 pub use convert::{
@@ -24,7 +30,7 @@ pub use convert::{
     tick_values,
 };
 pub use error::{ApiError, Code};
-pub use handshake::{CAPABILITY_HISTORY, PROTOCOL_VERSION, check_peer, hello, hello_with};
+pub use handshake::{CAPABILITY_ALERTS, CAPABILITY_HISTORY, PROTOCOL_VERSION, check_peer, hello, hello_with};
 pub use history::{
     gap_from_wire, gap_reason_from_wire, gap_reason_to_wire, gap_to_wire, history_from_wire, history_to_wire,
     query_from_wire, query_to_wire,
@@ -52,6 +58,15 @@ pub mod wire {
         SeriesDefinition, SeriesHistory, SeriesPoints, SetInterval, StateRequest, StorageComponent,
         StorageHealth, StorageRole, StorageStatus, Subscribe, Tick, Unsubscribe, Update, UpdateReceived,
         backlog, command, push_request, push_response, response,
+    };
+    // Alerts.
+    pub use crate::generated::{
+        Acknowledge, Acknowledgement, Alert, AlertBoard, AlertKey, AlertLog, AlertLogRequest, AlertNews,
+        AlertPhase, AlertPulse, AlertTransition, AuditEntry, ChangeReply, Comparison, Culprit,
+        DeleteRuleRequest, Delivery, DeliveryState, DryRunReply, DryRunRequest, EndSilence, Episode,
+        Function, Guard, Level, ListAuditReply, ListAuditRequest, ListRulesReply, ListRulesRequest,
+        MachineDownCheck, MetricCheck, PutRuleRequest, Quantity, ResendDelivery, Rule, RuleScope, Severity,
+        Silence, StoredRule, TestReceiver, WatchAlerts, rule,
     };
     // What aggregators that share a bus tell each other.
     pub use crate::generated::{

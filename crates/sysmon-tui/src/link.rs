@@ -131,7 +131,7 @@ async fn deliver(response: wire::Response, events: &mpsc::Sender<Event>) {
             chunk: Box::new(chunk),
         },
         Some(wire::response::Body::Storage(status)) => LinkEvent::Storage(Box::new(status)),
-        Some(wire::response::Body::Hello(_) | wire::response::Body::Accepted(_)) | None => return,
+        _ => return,
     };
     // When the client has ended, the task ends with it.
     let _ = events.send(Event::Link(event)).await;

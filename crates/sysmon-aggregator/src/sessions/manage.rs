@@ -170,7 +170,7 @@ impl Session<'_> {
             Some(Body::Hello(_)) => {
                 return Err(ApiError::invalid("a second hello on one stream; leave it out"));
             }
-            None => {
+            _ => {
                 return Err(ApiError::new(
                     Code::Unimplemented,
                     "this aggregator does not know the command; upgrade it",
