@@ -326,7 +326,12 @@ impl ServerCommand {
             Self::Machines {
                 command: MachinesCommand::List { source, .. },
             } => source.flags(flags),
-            Self::Health(_) | Self::Config { .. } | Self::Tokens { .. } => flags,
+            Self::Machines {
+                command: MachinesCommand::Revoke { .. },
+            }
+            | Self::Health(_)
+            | Self::Config { .. }
+            | Self::Tokens { .. } => flags,
         }
     }
 }

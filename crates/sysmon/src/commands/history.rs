@@ -17,7 +17,7 @@ use eyre::{Report, eyre};
 use sysmon_core::UnixMillis;
 use sysmon_store::{ErrorKind, StoreError};
 
-use super::single_threaded;
+use super::{single_threaded, tokens};
 use crate::command_line::{DeadLettersCommand, MachinesCommand, QueryArguments};
 use crate::exit::Failure;
 use crate::paths::Paths;
@@ -47,9 +47,13 @@ pub(super) fn machines(
     loaded: Loaded,
     paths: &Paths,
 ) -> Result<ExitCode, Failure> {
-    let MachinesCommand::List { source, format } = command;
-    let source = Source::choose(source.aggregator.as_ref(), loaded, paths)?;
-    single_threaded()?.block_on(list::run(source, *format, now()))
+    match command {
+        MachinesCommand::List { source, format } => {
+            let source = Source::choose(source.aggregator.as_ref(), loaded, paths)?;
+            single_threaded()?.block_on(list::run(source, *format, now()))
+        }
+        MachinesCommand::Revoke { machine } => tokens::revoke_machine(machine, &loaded.finish()?, paths),
+    }
 }
 
 /// This machine's clock.
