@@ -3,6 +3,9 @@
 mod check;
 mod lease;
 pub(crate) mod memory;
+pub(crate) mod postgres;
+mod rows;
+pub(crate) mod sqlite;
 mod words;
 
 use std::sync::Arc;
