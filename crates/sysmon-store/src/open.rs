@@ -8,6 +8,9 @@ use crate::history::memory::MemoryHistory;
 use crate::history::postgres;
 use crate::history::sqlite::SqliteHistory;
 use crate::history::{History, Retention};
+use crate::rules::memory::MemoryRules;
+use crate::rules::sqlite::SqliteRules;
+use crate::rules::{self, RuleStore};
 
 /// What a history is opened with, beside its URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,15 @@ pub async fn open_history(url: &str, options: HistoryOptions) -> Result<Arc<dyn 
         Place::Memory => Ok(Arc::new(MemoryHistory::default())),
         Place::Sqlite(path) => Ok(Arc::new(SqliteHistory::open(&path, options).await?)),
         Place::Postgres => postgres::open(url, options),
+    }
+}
+
+/// Opens the rule store of a history's URL; see [`crate::open_rule_store`].
+pub(crate) async fn rule_store(url: &str) -> Result<Arc<dyn RuleStore>, StoreError> {
+    match Place::of(url)? {
+        Place::Memory => Ok(Arc::new(MemoryRules::default())),
+        Place::Sqlite(path) => Ok(Arc::new(SqliteRules::open(&path).await?)),
+        Place::Postgres => rules::postgres::open(url),
     }
 }
 
