@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use sysmon_aggregator::Stores;
 use sysmon_api::Secret;
-use sysmon_store::{ErrorKind, HistoryOptions, Retention, StoreError, open_bus, open_hot_state};
+use sysmon_store::{ErrorKind, History, HistoryOptions, Retention, StoreError, open_bus, open_hot_state};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::paths::Paths;
 use crate::settings::{DatabaseUrl, Origin, Period, Problem, RedisUrl, Setting, Settings, table};
-pub use late::LateHistory;
+pub use late::Late;
 
 /// How long a server waits for its database before it serves without it.
 const OPEN_PATIENCE: Duration = Duration::from_secs(3);
@@ -84,7 +84,7 @@ impl Storage {
     /// # Errors
     /// `Misconfigured`: somebody has to change something.
     pub async fn open(&self, shutdown: &CancellationToken) -> Result<Stores, StoreError> {
-        let late = LateHistory::open(self.database.reveal(), self.options, shutdown.clone());
+        let late = Late::history(self.database.reveal(), self.options, shutdown.clone());
         let tried = timeout(OPEN_PATIENCE, async {
             let history = late.ready(OPEN_PATIENCE).await?;
             history.probe().await?;
@@ -111,14 +111,14 @@ impl Storage {
     /// # Errors
     /// `Misconfigured`: an address that is none.
     pub fn open_in_background(&self, shutdown: &CancellationToken) -> Result<Stores, StoreError> {
-        self.with_history(LateHistory::open(
+        self.with_history(Late::history(
             self.database.reveal(),
             self.options,
             shutdown.clone(),
         ))
     }
 
-    fn with_history(&self, history: Arc<LateHistory>) -> Result<Stores, StoreError> {
+    fn with_history(&self, history: Arc<Late<dyn History>>) -> Result<Stores, StoreError> {
         let url = self.redis.reveal();
         // In memory nobody else could see them, and this process has it all anyway.
         let is_shared = url != MEMORY;
