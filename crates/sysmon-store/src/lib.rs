@@ -14,6 +14,7 @@ mod history;
 mod hot;
 mod open;
 mod redis;
+mod rules;
 
 pub use bus::{BusEvent, BusSubscription, Channel, EventBus, open_bus};
 pub use error::{ErrorKind, StoreError};
@@ -25,3 +26,7 @@ pub use history::{
 pub use hot::{HOT_TICKS_MAX, HOT_WINDOW_MS, HotMachine, HotState, HotUpdate, open_hot_state};
 pub use open::{HistoryOptions, check_history_url, open_history};
 pub use redis::check_redis_url;
+pub use rules::{
+    AuditEntry, Author, Delivery, DeliveryState, Lease, LoggedTransition, NewSilence, Notifier, NotifierWork, Put,
+    RuleStore, SHARDS, Shard, ShardWork, StoredRule, TransitionQuery, Work, open_rule_store, shard_of,
+};

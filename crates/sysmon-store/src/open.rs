@@ -47,6 +47,11 @@ pub async fn open_history(url: &str, options: HistoryOptions) -> Result<Arc<dyn 
     }
 }
 
+/// Placeholder until the back ends are merged.
+pub(crate) async fn rule_store(_url: &str) -> Result<Arc<dyn crate::rules::RuleStore>, StoreError> {
+    Err(StoreError::misconfigured("no rule store in this build"))
+}
+
 /// Checks that a URL names a history, without opening it.
 ///
 /// # Errors
