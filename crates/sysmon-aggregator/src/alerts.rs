@@ -9,6 +9,7 @@
 
 mod board;
 mod commands;
+mod fetch;
 mod health;
 mod keeper;
 mod messages;
@@ -21,13 +22,16 @@ use std::time::Duration;
 use prost::Message as _;
 use sysmon_api::{ApiError, Code, wire};
 use sysmon_store::{ErrorKind, EventBus, RuleStore, StoreError};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::message::Message;
+use crate::stores::Stores;
 
 pub(crate) use board::{Board, Cursor};
-pub(crate) use keeper::Keeper;
+use keeper::Keeper;
 
 /// The channel of the bus on which alert services and aggregators tell each other what is new.
 pub(crate) const CHANNEL: &str = "alerts";
@@ -110,8 +114,21 @@ impl Wanted {
     }
 }
 
+/// The way to rules and alerts and the task that keeps the board up until `over`; none where no rules are kept.
+pub(crate) fn start(
+    stores: &Stores,
+    clock: Clock,
+    owner: mpsc::WeakSender<Message>,
+    over: CancellationToken,
+) -> Option<(Arc<Alerts>, Keeper)> {
+    let store = stores.rules.clone()?;
+    let alerts = Arc::new(Alerts::new(store, stores.alert_bus.clone(), clock));
+    let keeper = Keeper::new(Arc::clone(&alerts), owner, over);
+    Some((alerts, keeper))
+}
+
 impl Alerts {
-    pub(crate) fn new(store: Arc<dyn RuleStore>, bus: Option<Arc<dyn EventBus>>, clock: Clock) -> Self {
+    fn new(store: Arc<dyn RuleStore>, bus: Option<Arc<dyn EventBus>>, clock: Clock) -> Self {
         let random: u128 = rand::random();
         Self {
             store,

@@ -1,7 +1,5 @@
 //! Rules and alerts, between wire and domain.
 
-use std::sync::Arc;
-
 use sysmon_core::alert::{
     Acknowledgement, Alert, AlertKey, Cause, Check, Comparison, Culprit, Function, Guard, Level, Matcher,
     MetricCheck, Phase, Quantity, Rule, RuleId, Scope, Severity, Silence, SilenceId, Transition,

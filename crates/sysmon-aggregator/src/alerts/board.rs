@@ -182,13 +182,13 @@ impl Board {
         }
     }
 
-    /// Takes over that these are all alerts, as they are stored.
-    pub(super) fn set_all_alerts(&mut self, alerts: Vec<Alert>) {
+    /// Takes over that these are all alerts, as they are stored, but for those that are known to be `newer` here.
+    pub(super) fn set_all_alerts(&mut self, alerts: Vec<Alert>, newer: &HashSet<AlertKey>) {
         let there: HashSet<_> = alerts.iter().map(|alert| &alert.key).collect();
         let gone: Vec<_> = self
             .alerts
             .keys()
-            .filter(|key| !there.contains(key))
+            .filter(|key| !there.contains(key) && !newer.contains(key))
             .cloned()
             .collect();
         drop(there);
@@ -196,7 +196,9 @@ impl Board {
             self.remove_alert(key);
         }
         for alert in alerts {
-            self.set_alert(alert);
+            if !newer.contains(&alert.key) {
+                self.set_alert(alert);
+            }
         }
     }
 
@@ -581,15 +583,20 @@ pub(super) mod tests {
     fn loading_what_is_known_is_no_change() {
         let mut board = loaded();
         let alerts = vec![firing("a"), firing("b")];
-        board.set_all_alerts(alerts.clone());
+        board.set_all_alerts(alerts.clone(), &HashSet::new());
         board.set_rules(vec![stored("x", 1)]);
         let version = board.version();
-        board.set_all_alerts(alerts);
+        board.set_all_alerts(alerts, &HashSet::new());
         board.set_rules(vec![stored("x", 1)]);
         board.set_silences(Vec::new());
         board.end_silences(UnixMillis(i64::MAX));
         assert_eq!(board.version(), version);
-        board.set_all_alerts(vec![firing("b")]);
+        board.set_all_alerts(vec![firing("b")], &HashSet::new());
         assert_eq!(everything(&board).alerts.len(), 1);
+        // The bus was faster than the store.
+        let newer = HashSet::from([firing("b").key, firing("c").key]);
+        board.set_all_alerts(vec![firing("c"), firing("d")], &newer);
+        let known = everything(&board);
+        assert_eq!(known.alerts.keys().collect::<Vec<_>>(), ["cpu/b", "cpu/d"]);
     }
 }

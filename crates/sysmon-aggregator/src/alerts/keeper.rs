@@ -1,23 +1,21 @@
 //! The task that keeps the board up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
 use sysmon_api::{alert_from_wire, transition_from_wire, wire};
+use sysmon_core::alert::AlertKey;
 use sysmon_core::{Health, MachineId};
-use sysmon_store::{
-    BusEvent, BusSubscription, Delivery, DeliveryState, ErrorKind, LoggedTransition, StoreError,
-    TransitionQuery,
-};
+use sysmon_store::{BusEvent, BusSubscription, ErrorKind, LoggedTransition, StoreError};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::board::{ALERTS_MAX, Board, TRANSITIONS_MAX};
-use super::messages::delivery_to_wire;
+use super::board::{ALERTS_MAX, Board};
+use super::fetch::{Fetched, Fetching, fetch};
 use super::{Alerts, CHANNEL, Parts};
 use crate::message::Message;
 
@@ -29,12 +27,8 @@ const POLL_ALONE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(5);
 /// Between two attempts on one that somebody has to do something about.
 const AGAIN_WRONG: Duration = Duration::from_mins(1);
-/// Between two loads, however much is changed.
-const GAP: Duration = Duration::from_millis(250);
-/// A store that says nothing for so long is asked again.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Deliveries that clients are told of.
-const DELIVERIES_MAX: usize = 100;
+/// Between two parts that are loaded, however much is changed.
+const GAP: Duration = Duration::from_millis(100);
 /// An alert service whose pulse is older than this is gone, and with it its receivers.
 const PULSE: Duration = Duration::from_secs(15);
 /// Bounds of what others say of themselves.
@@ -48,16 +42,22 @@ pub(crate) struct Keeper {
     /// A strong one would keep an aggregator going that everyone has left.
     owner: mpsc::WeakSender<Message>,
     over: CancellationToken,
-    /// What is to be loaded, and when.
+    /// What is to be loaded, and not before when.
     wanted: Parts,
     load_at: Instant,
+    /// When everything is to be loaded anyway.
     poll_at: Instant,
+    /// What is being loaded.
+    fetching: Option<Fetching>,
+    /// Alerts that the bus told of meanwhile: what was read of them may be older.
+    heard: HashSet<AlertKey>,
     /// What was never loaded.
     missing: Parts,
     /// The last entry of the log of alerts that was loaded; none before the first time.
     logged: Option<i64>,
     /// What the owner was told; machines that are well are left out. None before the first time.
     told: Option<HashMap<MachineId, Health>>,
+    /// What the alert services said of themselves last, by sender.
     pulses: HashMap<String, (Instant, Vec<String>)>,
     is_failing: bool,
 }
@@ -76,6 +76,8 @@ impl Keeper {
             wanted: Parts::ALL,
             load_at: now,
             poll_at: now,
+            fetching: None,
+            heard: HashSet::new(),
             missing: Parts::ALL,
             logged: None,
             told: None,
@@ -95,11 +97,18 @@ impl Keeper {
 
     async fn keep(&mut self) {
         // Subscribed first: what happens while the store is read is not missed.
-        let mut subscription = self.subscribe().await;
         let alerts = Arc::clone(&self.alerts);
-        self.plan_poll(subscription.is_some());
+        let mut subscription = subscribe(&alerts).await;
         loop {
+            let now = Instant::now();
+            if self.poll_at <= now {
+                self.want(Parts::ALL);
+                let has_bus = subscription.is_some();
+                self.poll_at = now + if has_bus { POLL_WITH_BUS } else { POLL_ALONE };
+            }
+            self.begin_to_load(now);
             let due = self.next_due();
+            // The store may take its time: the bus is heard all the while.
             tokio::select! {
                 event = next(&mut subscription) => match event {
                     Some(BusEvent::Message { payload, .. }) => self.hear(payload),
@@ -107,49 +116,30 @@ impl Keeper {
                     None => {
                         tracing::error!("the bus is gone; rules and alerts are loaded every few seconds instead");
                         subscription = None;
-                        self.want(Parts::ALL);
+                        self.poll_at = Instant::now();
                     }
                 },
+                (part, read) = fetched(&mut self.fetching) => self.loaded(part, read),
                 parts = alerts.wanted.next() => self.want(parts),
                 () = sleep_until(due) => {}
             }
-            let now = Instant::now();
-            if self.poll_at <= now {
-                self.want(Parts::ALL);
-                self.plan_poll(subscription.is_some());
-            }
-            if self.wanted != Parts::NONE && self.load_at <= now {
-                self.load().await;
-            }
-            self.expire();
+            let now = alerts.clock.now().unix;
+            self.change(|board| board.end_silences(now));
             self.tell_owner().await;
         }
     }
 
-    async fn subscribe(&self) -> Option<BusSubscription> {
-        match self.alerts.bus.as_ref()?.subscribe(&[CHANNEL.to_owned()]).await {
-            Ok(subscription) => Some(subscription),
-            Err(error) => {
-                tracing::error!(%error, "alert services are not heard; report this");
-                None
-            }
-        }
-    }
-
-    fn plan_poll(&mut self, has_bus: bool) {
-        let period = if has_bus { POLL_WITH_BUS } else { POLL_ALONE };
-        self.poll_at = Instant::now() + period;
-    }
-
+    /// When there is something to do although nothing happens.
     fn next_due(&self) -> Instant {
         let mut due = self.poll_at;
-        if self.wanted != Parts::NONE {
+        if self.wanted != Parts::NONE && self.fetching.is_none() {
             due = due.min(self.load_at);
         }
         let board = self.alerts.board.borrow();
         if let Some(until) = board.silences().iter().map(|silence| silence.until).min() {
             let left_ms = until.since_ms(self.alerts.clock.now().unix).max(1);
-            due = due.min(Instant::now() + Duration::from_millis(left_ms));
+            // Far away means with the next poll.
+            due = due.min(Instant::now() + Duration::from_millis(left_ms.min(60_000)));
         }
         due
     }
@@ -158,103 +148,66 @@ impl Keeper {
         self.wanted = self.wanted.and(parts);
     }
 
-    /// Loads what is wanted; what fails is tried again later, and the board stays as it is until then.
-    async fn load(&mut self) {
-        for part in [Parts::RULES, Parts::SILENCES, Parts::ALERTS, Parts::DELIVERIES] {
-            if !self.wanted.has(part) {
-                continue;
-            }
-            let loaded = timeout(PATIENCE, self.load_part(part)).await;
-            let loaded = loaded.unwrap_or_else(|_| Err(StoreError::unavailable("it does not answer")));
-            if let Err(error) = loaded {
-                self.failed(&error);
+    /// Begins with the next part that is wanted, when its time has come.
+    fn begin_to_load(&mut self, now: Instant) {
+        if self.fetching.is_some() || self.load_at > now {
+            return;
+        }
+        let parts = [Parts::RULES, Parts::SILENCES, Parts::ALERTS, Parts::DELIVERIES];
+        let Some(part) = parts.into_iter().find(|part| self.wanted.has(*part)) else {
+            return;
+        };
+        // What is wanted from now on was perhaps changed after it was read.
+        self.wanted = self.wanted.without(part);
+        self.heard.clear();
+        let alerts = &self.alerts;
+        let now = alerts.clock.now().unix;
+        self.fetching = Some(fetch(Arc::clone(&alerts.store), part, now, self.logged));
+    }
+
+    /// Takes over what was read. What could not be is tried again later, and the board stays as it is until then.
+    fn loaded(&mut self, part: Parts, read: Result<Fetched, StoreError>) {
+        let now = Instant::now();
+        let fetched = match read {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                self.want(part);
+                let is_down = error.kind == ErrorKind::Unavailable;
+                self.load_at = now + if is_down { AGAIN } else { AGAIN_WRONG };
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::warn!(%error, "rules and alerts cannot be loaded; what is known of them stays");
+                }
                 return;
             }
-            self.wanted = self.wanted.without(part);
-            self.missing = self.missing.without(part);
-        }
-        self.load_at = Instant::now() + GAP;
+        };
         if std::mem::replace(&mut self.is_failing, false) {
             tracing::info!("rules and alerts can be loaded again");
         }
-        if self.missing == Parts::NONE {
-            self.change(Board::set_loaded);
+        self.missing = self.missing.without(part);
+        let is_complete = self.missing == Parts::NONE;
+        if is_complete {
+            self.load_at = now + GAP;
         }
-    }
-
-    fn failed(&mut self, error: &StoreError) {
-        let is_down = error.kind == ErrorKind::Unavailable;
-        self.load_at = Instant::now() + if is_down { AGAIN } else { AGAIN_WRONG };
-        if !std::mem::replace(&mut self.is_failing, true) {
-            tracing::warn!(%error, "rules and alerts cannot be loaded; what is known of them stays");
+        let heard = std::mem::take(&mut self.heard);
+        if let Fetched::Alerts { logged, .. } = &fetched {
+            self.logged = Some(*logged);
         }
-    }
-
-    async fn load_part(&mut self, part: Parts) -> Result<(), StoreError> {
-        let alerts = Arc::clone(&self.alerts);
-        let store = &alerts.store;
-        match part {
-            Parts::RULES => {
-                let rules = store.rules().await?;
-                self.change(|board| board.set_rules(rules));
-            }
-            Parts::SILENCES => {
-                let silences = store.silences(alerts.clock.now().unix).await?;
-                self.change(|board| board.set_silences(silences));
-            }
-            Parts::DELIVERIES => {
-                let most = u32::try_from(DELIVERIES_MAX).unwrap_or(u32::MAX);
-                let dead = store.deliveries(Some(DeliveryState::Dead), most).await?;
-                let pending = store.deliveries(Some(DeliveryState::Pending), most).await?;
-                let mut all: Vec<Delivery> = dead.into_iter().chain(pending).collect();
-                all.sort_by(|one, other| (other.created, &other.id).cmp(&(one.created, &one.id)));
-                all.truncate(DELIVERIES_MAX);
-                let deliveries = all.iter().map(delivery_to_wire).collect();
-                self.change(|board| board.set_deliveries(deliveries));
-            }
-            _ => {
-                let steps = self.load_steps().await?;
-                let mut all = store.alerts().await?;
-                all.truncate(ALERTS_MAX);
-                self.change(|board| {
-                    board.set_all_alerts(all);
+        self.change(|board| {
+            match fetched {
+                Fetched::Rules(rules) => board.set_rules(rules),
+                Fetched::Silences(silences) => board.set_silences(silences),
+                Fetched::Deliveries(deliveries) => board.set_deliveries(deliveries),
+                Fetched::Alerts { alerts, steps, .. } => {
+                    board.set_all_alerts(alerts, &heard);
                     for step in &steps {
                         board.add_step(step);
                     }
-                });
+                }
             }
-        }
-        Ok(())
-    }
-
-    /// What is new in the log of alerts, oldest first. What was in it at the start is not new, and of more than clients
-    /// are told at once the newest counts.
-    async fn load_steps(&mut self) -> Result<Vec<LoggedTransition>, StoreError> {
-        let store = &self.alerts.store;
-        let newest = async |limit| {
-            let query = TransitionQuery {
-                limit,
-                ..TransitionQuery::default()
-            };
-            store.transitions(&query).await
-        };
-        let most = u32::try_from(TRANSITIONS_MAX).unwrap_or(u32::MAX);
-        let mut steps = match self.logged {
-            None => {
-                let last = newest(1).await?;
-                self.logged = Some(last.first().map_or(0, |step| step.id));
-                return Ok(Vec::new());
+            if is_complete {
+                board.set_loaded();
             }
-            Some(after) => store.transitions_after(after, most).await?,
-        };
-        if steps.len() >= TRANSITIONS_MAX {
-            steps = newest(most).await?;
-            steps.reverse();
-        }
-        if let Some(last) = steps.last() {
-            self.logged = Some(last.id);
-        }
-        Ok(steps)
+        });
     }
 
     /// A message on the bus. What cannot be read is passed over: it may be of a newer release.
@@ -293,6 +246,13 @@ impl Keeper {
             })
             .collect();
         let now = self.alerts.clock.now().unix;
+        if self.fetching.is_some() {
+            self.heard.extend(alerts.iter().map(|alert| alert.key.clone()));
+            if self.heard.len() > ALERTS_MAX {
+                // Nothing of what is being read counts any more.
+                (self.fetching, self.wanted) = (None, Parts::ALL);
+            }
+        }
         self.change(|board| {
             for alert in alerts {
                 board.set_alert(alert);
@@ -325,11 +285,6 @@ impl Keeper {
         all.dedup();
         all.truncate(RECEIVERS_MAX);
         all
-    }
-
-    fn expire(&self) {
-        let now = self.alerts.clock.now().unix;
-        self.change(|board| board.end_silences(now));
     }
 
     /// Changes the board; sessions are woken when that changed anything for them.
@@ -372,10 +327,32 @@ impl Keeper {
     }
 }
 
+async fn subscribe(alerts: &Alerts) -> Option<BusSubscription> {
+    match alerts.bus.as_ref()?.subscribe(&[CHANNEL.to_owned()]).await {
+        Ok(subscription) => Some(subscription),
+        Err(error) => {
+            tracing::error!(%error, "alert services are not heard; report this");
+            None
+        }
+    }
+}
+
 /// The next event; for ever when none can come.
 async fn next(subscription: &mut Option<BusSubscription>) -> Option<BusEvent> {
     match subscription {
         Some(subscription) => subscription.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What was read; for ever when nothing is being read. Safe to cancel.
+async fn fetched(fetching: &mut Option<Fetching>) -> (Parts, Result<Fetched, StoreError>) {
+    match fetching {
+        Some(reading) => {
+            let read = reading.await;
+            *fetching = None;
+            read
+        }
         None => std::future::pending().await,
     }
 }
