@@ -3,6 +3,7 @@
 //! | trait | keeps | back ends |
 //! |---|---|---|
 //! | [`History`] | every sample, roll-ups, gaps, cursors, dead letters | memory, SQLite, PostgreSQL with or without TimescaleDB |
+//! | [`RuleStore`] | alert rules, silences, alerts and their log, notifications, leases of alert services | as [`History`], in the same database |
 //! | [`HotState`] | the newest state of every machine, for whoever starts or joins | memory, Redis |
 //! | [`EventBus`] | nothing for long: carries what happened to every aggregator | memory, Redis |
 //!
@@ -27,6 +28,6 @@ pub use hot::{HOT_TICKS_MAX, HOT_WINDOW_MS, HotMachine, HotState, HotUpdate, ope
 pub use open::{HistoryOptions, check_history_url, open_history};
 pub use redis::check_redis_url;
 pub use rules::{
-    AuditEntry, Author, Delivery, DeliveryState, Lease, LoggedTransition, NewSilence, Notifier, NotifierWork, Put,
-    RuleStore, SHARDS, Shard, ShardWork, StoredRule, TransitionQuery, Work, open_rule_store, shard_of,
+    AuditEntry, Author, Delivery, DeliveryState, Lease, LoggedTransition, NewSilence, Notifier, NotifierWork,
+    Put, RuleStore, SHARDS, Shard, ShardWork, StoredRule, TransitionQuery, Work, open_rule_store, shard_of,
 };
