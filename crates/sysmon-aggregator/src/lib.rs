@@ -12,6 +12,7 @@
 //! - owner to a collector's session, the latest directive: it replaces the one before.
 
 mod aggregator;
+mod alerts;
 mod clock;
 mod config;
 mod counters;

@@ -5,8 +5,10 @@
 
 mod lasting;
 mod mute;
+mod pattern;
 mod rule;
 mod state;
+mod validate;
 
 pub use mute::{Acknowledgement, Matcher, Silence, SilenceId};
 pub use rule::{
