@@ -4,6 +4,7 @@
 //! [`Phase`], and every step is a [`Transition`]. A [`Silence`] mutes, an [`Acknowledgement`] says that somebody knows.
 
 mod bits;
+mod dry_run;
 mod lasting;
 mod machine;
 mod mute;
@@ -16,6 +17,7 @@ mod state;
 mod validate;
 mod window;
 
+pub use dry_run::{DryRun, Episode, dry_run};
 pub use machine::{
     FLAPPING_COUNT, FLAPPING_WINDOW_MS, GONE_KEPT_MS, GONE_MAX, LATE_MS, MISSING_MS, MachineAlerts,
     RESOLVED_KEPT_MS, SavedMachine, WATCHES_MAX,

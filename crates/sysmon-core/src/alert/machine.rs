@@ -119,6 +119,13 @@ impl MachineAlerts {
         &self.id
     }
 
+    /// Whether any rule covers the machine, whatever it reports.
+    #[must_use]
+    pub fn is_covered(&self) -> bool {
+        let mut rules = self.rules.compiled().iter();
+        rules.any(|rule| rule.covers(&self.id, &self.labels))
+    }
+
     /// Takes one sample: its time by the machine's clock, when it was received, and values by series number, best
     /// ascending. A sample that is late, or not after the newest one, only proves that the machine is alive. Numbers
     /// that are not announced, values that are not finite or larger than 1e100 are ignored.

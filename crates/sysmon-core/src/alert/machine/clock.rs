@@ -4,6 +4,7 @@ use super::super::state::{Cause, Phase, Transition};
 use super::feed::NONE;
 use super::mutes;
 use super::standing::Standing;
+use super::watch::Watch;
 use super::{FLAPPING_WINDOW_MS, GONE_KEPT_MS, MISSING_MS, MachineAlerts, RESOLVED_KEPT_MS};
 use crate::time::UnixMillis;
 
@@ -37,10 +38,15 @@ impl MachineAlerts {
     /// a word of the machine can change anything.
     #[must_use]
     pub fn next_due(&self) -> Option<UnixMillis> {
+        let is_lively = |watch: &Watch| {
+            let phase = watch.standing.as_deref().map(|standing| standing.alert.phase);
+            matches!(phase, Some(Phase::Pending | Phase::Firing | Phase::Recovering))
+        };
+        let can_lose_data = self.watches.iter().any(is_lively);
         let missing = self.heard.and_then(|heard| {
             let left_ms = self.missing_at_ms.saturating_sub(self.presence_ms);
             let at = heard.plus_ms(i64::try_from(left_ms).unwrap_or(i64::MAX));
-            (!self.feeds.is_empty() && self.presence_at(at) >= self.missing_at_ms).then_some(at)
+            (can_lose_data && self.presence_at(at) >= self.missing_at_ms).then_some(at)
         });
         let timer = Some(self.due).filter(|due| due.0 != i64::MAX);
         [missing, timer, self.silence_due()].into_iter().flatten().min()
@@ -86,7 +92,6 @@ impl MachineAlerts {
             let is_over = |gone: UnixMillis| now.since_ms(gone) >= GONE_KEPT_MS;
             if watch.gone_since.is_some_and(is_over) && watch.is_active() {
                 watch.close(Cause::DataMissing, now, now, out);
-                self.is_layout_old = true;
             }
         }
         let downs = self.downs.iter_mut().map(|down| &mut down.standing);
@@ -103,6 +108,8 @@ impl MachineAlerts {
                 *slot = None;
             }
         }
+        let is_nothing = |watch: &Watch| watch.gone_since.is_some() && watch.standing.is_none();
+        self.is_layout_old |= self.watches.iter().any(is_nothing);
         self.revision += u64::from(has_changed);
         self.plan_timers();
     }

@@ -160,7 +160,7 @@ impl MachineAlerts {
         let watched: HashSet<Arc<SeriesKey>> = legacy
             .watches
             .iter()
-            .filter(|(_, (_, watch))| watch.is_active())
+            .filter(|(_, (_, watch))| watch.standing.is_some())
             .map(|((_, key), _)| Arc::clone(key))
             .collect();
         for (key, mut feed) in known {

@@ -35,7 +35,7 @@ pub struct SavedMachine {
     now: UnixMillis,
     feeds: Vec<SavedFeed>,
     watches: Vec<SavedWatch>,
-    downs: Vec<(RuleId, Standing)>,
+    downs: Vec<(RuleId, SavedStanding)>,
 }
 
 impl SavedMachine {
@@ -69,7 +69,39 @@ struct SavedWatch {
     gone_since: Option<UnixMillis>,
     input: SavedInput,
     guards: Vec<SavedGuard>,
-    standing: Option<Standing>,
+    standing: Option<SavedStanding>,
+}
+
+/// An alert whose numbers come back exactly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SavedStanding {
+    standing: Standing,
+    #[serde(with = "bits::option")]
+    value: Option<f64>,
+    #[serde(with = "bits::option")]
+    threshold: Option<f64>,
+    #[serde(with = "bits::option")]
+    peak: Option<f64>,
+}
+
+impl SavedStanding {
+    fn of(standing: &Standing) -> Self {
+        let alert = &standing.alert;
+        Self {
+            value: alert.value,
+            threshold: alert.threshold,
+            peak: alert.peak,
+            standing: standing.clone(),
+        }
+    }
+
+    fn restored(self) -> Box<Standing> {
+        let mut standing = self.standing;
+        standing.alert.value = self.value;
+        standing.alert.threshold = self.threshold;
+        standing.alert.peak = self.peak;
+        Box::new(standing)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -171,11 +203,11 @@ impl MachineAlerts {
                 gone_since: watch.gone_since,
                 input: SavedInput::of(&watch.input),
                 guards: watch.guards.iter().map(guard).collect(),
-                standing: watch.standing.as_deref().cloned(),
+                standing: watch.standing.as_deref().map(SavedStanding::of),
             }
         });
         let downs = self.downs.iter().filter_map(|down| {
-            let standing = down.standing.as_deref()?.clone();
+            let standing = SavedStanding::of(down.standing.as_deref()?);
             Some((compiled[down.rule as usize].rule.id.clone(), standing))
         });
         SavedMachine {
@@ -221,7 +253,7 @@ impl MachineAlerts {
             downs: saved
                 .downs
                 .into_iter()
-                .map(|(rule, standing)| (rule, Some(Box::new(standing))))
+                .map(|(rule, standing)| (rule, Some(standing.restored())))
                 .collect(),
         };
         for saved in saved.watches {
@@ -251,7 +283,7 @@ impl SavedWatch {
         watch.input = self.input.restored();
         watch.guards = guards.collect();
         watch.gone_since = self.gone_since;
-        watch.standing = self.standing.map(Box::new);
+        watch.standing = self.standing.map(SavedStanding::restored);
         watch
     }
 }
