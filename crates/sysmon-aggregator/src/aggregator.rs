@@ -4,7 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sysmon_api::{ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_HISTORY, Inbound, Outbound, Principal, hello_with, wire};
+use sysmon_api::{
+    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_HISTORY, Inbound, Outbound, Principal, hello_with, wire,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};

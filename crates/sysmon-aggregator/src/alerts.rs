@@ -75,6 +75,7 @@ impl Parts {
     /// And their steps.
     const ALERTS: Self = Self(8);
     const ALL: Self = Self(15);
+    const EACH: [Self; 4] = [Self::RULES, Self::SILENCES, Self::ALERTS, Self::DELIVERIES];
 
     fn has(self, part: Self) -> bool {
         self.0 & part.0 != 0
@@ -173,7 +174,9 @@ impl Alerts {
         match timeout(PUBLISH_LIMIT, bus.publish(&[message])).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "others hear of a change to rules or alerts later"),
-            Err(_) => tracing::warn!("others hear of a change to rules or alerts later: the bus does not answer"),
+            Err(_) => {
+                tracing::warn!("others hear of a change to rules or alerts later: the bus does not answer")
+            }
         }
     }
 }

@@ -29,7 +29,10 @@ impl fmt::Debug for Stores {
             .field("hot", &self.hot.as_ref().map(|store| store.info().engine))
             .field("bus", &self.bus.as_ref().map(|store| store.info().engine))
             .field("rules", &self.rules.as_ref().map(|store| store.info().engine))
-            .field("alert_bus", &self.alert_bus.as_ref().map(|store| store.info().engine))
+            .field(
+                "alert_bus",
+                &self.alert_bus.as_ref().map(|store| store.info().engine),
+            )
             .finish()
     }
 }

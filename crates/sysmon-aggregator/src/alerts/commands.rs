@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use prost::Message as _;
 use sysmon_api::{
-    ApiError, Code, Principal, Role, alert_key_from_wire, rule_from_wire, rule_id_from_wire, silence_from_wire,
-    silence_to_wire, transition_to_wire, wire,
+    ApiError, Code, Principal, Role, alert_key_from_wire, rule_from_wire, rule_id_from_wire,
+    silence_from_wire, silence_to_wire, transition_to_wire, wire,
 };
 use sysmon_core::alert::{Acknowledgement, Rule, SilenceId};
 use sysmon_core::{MachineId, UnixMillis};
@@ -125,7 +125,9 @@ impl Alerts {
         request: wire::ListAuditRequest,
     ) -> Result<wire::ListAuditReply, ApiError> {
         let before = (request.before != 0).then_some(request.before);
-        let entries = self.ask(self.store.audit(before, entries(request.limit)?)).await?;
+        let entries = self
+            .ask(self.store.audit(before, entries(request.limit)?))
+            .await?;
         let mut room = WHOLE_BYTES;
         let fits = |entry: &wire::AuditEntry| {
             let size = entry.encoded_len() + 8;
@@ -147,10 +149,15 @@ impl Alerts {
                 "more than {NAMED_MAX} machines or rules are named; name fewer, or none for all"
             )));
         }
-        let machine = |id: &String| MachineId::parse(id).map_err(|error| ApiError::invalid(error.to_string()));
+        let machine =
+            |id: &String| MachineId::parse(id).map_err(|error| ApiError::invalid(error.to_string()));
         let bound = |at: i64| (at != 0).then_some(UnixMillis(at));
         let query = TransitionQuery {
-            machines: request.machine_ids.iter().map(machine).collect::<Result<_, _>>()?,
+            machines: request
+                .machine_ids
+                .iter()
+                .map(machine)
+                .collect::<Result<_, _>>()?,
             rules: request
                 .rule_ids
                 .iter()
@@ -301,7 +308,10 @@ impl Alerts {
             let end = alerts.store.end_silence(SilenceId(silence_id), &author);
             let is_ended = alerts.ask(end).await?;
             alerts.mutes_changed().await;
-            found(is_ended, "there is no such silence; it is over, or somebody else ended it")
+            found(
+                is_ended,
+                "there is no such silence; it is over, or somebody else ended it",
+            )
         })
         .await
     }
@@ -433,7 +443,9 @@ impl Alerts {
         });
         change.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a change to rules or alerts failed; report this");
-            Err(failure(&sysmon_store::StoreError::unavailable("it was interrupted")))
+            Err(failure(&sysmon_store::StoreError::unavailable(
+                "it was interrupted",
+            )))
         })
     }
 }

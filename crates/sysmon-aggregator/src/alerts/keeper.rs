@@ -27,8 +27,8 @@ const POLL_ALONE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(5);
 /// Between two attempts on one that somebody has to do something about.
 const AGAIN_WRONG: Duration = Duration::from_mins(1);
-/// Between two parts that are loaded, however much is changed.
-const GAP: Duration = Duration::from_millis(100);
+/// Between two loads of the same part, however often it is changed.
+const GAP: Duration = Duration::from_millis(250);
 /// An alert service whose pulse is older than this is gone, and with it its receivers.
 const PULSE: Duration = Duration::from_secs(15);
 /// Bounds of what others say of themselves.
@@ -42,9 +42,12 @@ pub(crate) struct Keeper {
     /// A strong one would keep an aggregator going that everyone has left.
     owner: mpsc::WeakSender<Message>,
     over: CancellationToken,
-    /// What is to be loaded, and not before when.
+    /// What is to be loaded.
     wanted: Parts,
-    load_at: Instant,
+    /// The store failed: it is not asked before this.
+    again_at: Instant,
+    /// Before when each part, in the order of [`Parts::EACH`], is not loaded again.
+    load_at: [Instant; Parts::EACH.len()],
     /// When everything is to be loaded anyway.
     poll_at: Instant,
     /// What is being loaded.
@@ -74,7 +77,8 @@ impl Keeper {
             owner,
             over,
             wanted: Parts::ALL,
-            load_at: now,
+            again_at: now,
+            load_at: [now; Parts::EACH.len()],
             poll_at: now,
             fetching: None,
             heard: HashSet::new(),
@@ -132,8 +136,10 @@ impl Keeper {
     /// When there is something to do although nothing happens.
     fn next_due(&self) -> Instant {
         let mut due = self.poll_at;
-        if self.wanted != Parts::NONE && self.fetching.is_none() {
-            due = due.min(self.load_at);
+        if self.fetching.is_none()
+            && let Some((_, at)) = self.next_part()
+        {
+            due = due.min(at);
         }
         let board = self.alerts.board.borrow();
         if let Some(until) = board.silences().iter().map(|silence| silence.until).min() {
@@ -148,13 +154,18 @@ impl Keeper {
         self.wanted = self.wanted.and(parts);
     }
 
+    /// The part to load next, and not before when.
+    fn next_part(&self) -> Option<(Parts, Instant)> {
+        let parts = Parts::EACH.into_iter().zip(self.load_at);
+        let wanted = parts.filter(|(part, _)| self.wanted.has(*part));
+        let (part, at) = wanted.min_by_key(|(_, at)| *at)?;
+        Some((part, at.max(self.again_at)))
+    }
+
     /// Begins with the next part that is wanted, when its time has come.
     fn begin_to_load(&mut self, now: Instant) {
-        if self.fetching.is_some() || self.load_at > now {
-            return;
-        }
-        let parts = [Parts::RULES, Parts::SILENCES, Parts::ALERTS, Parts::DELIVERIES];
-        let Some(part) = parts.into_iter().find(|part| self.wanted.has(*part)) else {
+        let next = self.next_part().filter(|(_, at)| *at <= now);
+        let Some((part, _)) = next.filter(|_| self.fetching.is_none()) else {
             return;
         };
         // What is wanted from now on was perhaps changed after it was read.
@@ -173,7 +184,7 @@ impl Keeper {
             Err(error) => {
                 self.want(part);
                 let is_down = error.kind == ErrorKind::Unavailable;
-                self.load_at = now + if is_down { AGAIN } else { AGAIN_WRONG };
+                self.again_at = now + if is_down { AGAIN } else { AGAIN_WRONG };
                 if !std::mem::replace(&mut self.is_failing, true) {
                     tracing::warn!(%error, "rules and alerts cannot be loaded; what is known of them stays");
                 }
@@ -185,8 +196,10 @@ impl Keeper {
         }
         self.missing = self.missing.without(part);
         let is_complete = self.missing == Parts::NONE;
-        if is_complete {
-            self.load_at = now + GAP;
+        for (known, load_at) in Parts::EACH.into_iter().zip(&mut self.load_at) {
+            if known == part {
+                *load_at = now + GAP;
+            }
         }
         let heard = std::mem::take(&mut self.heard);
         if let Fetched::Alerts { logged, .. } = &fetched {

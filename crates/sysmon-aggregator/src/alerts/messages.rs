@@ -78,7 +78,10 @@ mod tests {
     #[test]
     fn a_delivery_says_in_one_line_what_it_is_about_whatever_its_content_is() {
         for (content, expected) in [
-            (r#"{"kind":"group","summary":"cpu on a\nand b"}"#, "cpu on a\u{fffd}and b"),
+            (
+                r#"{"kind":"group","summary":"cpu on a\nand b"}"#,
+                "cpu on a\u{fffd}and b",
+            ),
             (r#"{"kind":"test"}"#, "test"),
             (r#"{"kind":5}"#, "notification"),
             ("not JSON", "notification"),

@@ -132,7 +132,11 @@ impl Answers {
                 "a command with this request id is still being answered; give it another",
             ));
         }
-        let count = self.running.values().filter(|running| running.kind == kind).count();
+        let count = self
+            .running
+            .values()
+            .filter(|running| running.kind == kind)
+            .count();
         if count >= kind.most() {
             return Err(ApiError::new(Code::ResourceExhausted, kind.too_many()));
         }

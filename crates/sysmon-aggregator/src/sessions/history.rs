@@ -204,7 +204,9 @@ pub(super) fn begin(
     let query = query_from_wire(request)?;
     aggregator.counters().queries.add(1);
     let limit = time_limit(aggregator);
-    let begun = answers.begin(request_id, Kind::Question, |parts| send(archive, query, limit, parts));
+    let begun = answers.begin(request_id, Kind::Question, |parts| {
+        send(archive, query, limit, parts)
+    });
     begun.inspect_err(|error| {
         if error.code == Code::ResourceExhausted {
             aggregator.counters().refused_queries.add(1);

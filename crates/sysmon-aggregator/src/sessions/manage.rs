@@ -184,7 +184,9 @@ impl Session<'_> {
             }
             Some(body) if alerts::is_about_alerts(&body) => {
                 let Self {
-                    aggregator, principal, ..
+                    aggregator,
+                    principal,
+                    ..
                 } = self;
                 alerts::begin(aggregator, principal, answers, command.request_id, body)?;
                 return Ok(Step::AnswerLater);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+mod alerts;
 mod cluster;
 mod collectors;
 mod consoles;
@@ -10,5 +11,6 @@ mod durable;
 mod faulty;
 mod keeper;
 mod queries;
+mod rules;
 mod support;
 mod values;

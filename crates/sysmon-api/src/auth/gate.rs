@@ -36,18 +36,9 @@ const METHODS: [(&str, Need); 12] = [
         "/monitoring.v1.ConfigService/DeleteRule",
         Need::Role(Role::Operator),
     ),
-    (
-        "/monitoring.v1.ConfigService/ListAudit",
-        Need::Role(Role::Viewer),
-    ),
-    (
-        "/monitoring.v1.ConfigService/ListRules",
-        Need::Role(Role::Viewer),
-    ),
-    (
-        "/monitoring.v1.ConfigService/PutRule",
-        Need::Role(Role::Operator),
-    ),
+    ("/monitoring.v1.ConfigService/ListAudit", Need::Role(Role::Viewer)),
+    ("/monitoring.v1.ConfigService/ListRules", Need::Role(Role::Viewer)),
+    ("/monitoring.v1.ConfigService/PutRule", Need::Role(Role::Operator)),
     (
         "/monitoring.v1.ControlService/ManageStream",
         Need::Role(Role::Viewer),

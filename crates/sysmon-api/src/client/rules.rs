@@ -55,7 +55,10 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::list_rules`].
-    pub async fn list_audit(&self, request: wire::ListAuditRequest) -> Result<wire::ListAuditReply, ApiError> {
+    pub async fn list_audit(
+        &self,
+        request: wire::ListAuditRequest,
+    ) -> Result<wire::ListAuditReply, ApiError> {
         match self.config().list_audit(self.unary(request)).await {
             Ok(response) => Ok(response.into_inner()),
             Err(status) => Err(self.inner.remote.explain_call(&status)),
@@ -70,7 +73,9 @@ impl Client {
                 // One problem per line, each harmless by itself.
                 let lines = status.message().lines().take(PROBLEMS_MAX);
                 let lines: Vec<_> = lines
-                    .map(|line| sysmon_core::clip(&sysmon_core::sanitize(line), PROBLEM_CELLS_MAX).into_owned())
+                    .map(|line| {
+                        sysmon_core::clip(&sysmon_core::sanitize(line), PROBLEM_CELLS_MAX).into_owned()
+                    })
                     .collect();
                 error.message = lines.join("\n");
             }
@@ -79,7 +84,8 @@ impl Client {
         if reply.stored.as_ref().is_some_and(|stored| stored.rule.is_none()) {
             // It was too long for the trailer.
             let rules = self.list_rules().await?.rules;
-            let is_it = |stored: &wire::StoredRule| stored.rule.as_ref().is_some_and(|rule| rule.rule_id == id);
+            let is_it =
+                |stored: &wire::StoredRule| stored.rule.as_ref().is_some_and(|rule| rule.rule_id == id);
             reply.stored = rules.into_iter().find(is_it);
         }
         Ok(reply)

@@ -20,9 +20,15 @@ async fn a_conflict_is_aborted_on_the_wire_and_a_reply_again_at_the_client_howev
     let running = serve(Access::local_only(), None).await;
     let client = running.local_client();
     let done = soon(client.put_rule(put("cpu", "t", 3))).await.unwrap();
-    assert_eq!((done.conflict, done.stored), (false, Some(stored("cpu", "local"))));
+    assert_eq!(
+        (done.conflict, done.stored),
+        (false, Some(stored("cpu", "local")))
+    );
     let conflict = soon(client.put_rule(put("cpu", "t", 2))).await.unwrap();
-    assert_eq!((conflict.conflict, conflict.stored), (true, Some(stored("cpu", "local"))));
+    assert_eq!(
+        (conflict.conflict, conflict.stored),
+        (true, Some(stored("cpu", "local")))
+    );
     let long = soon(client.put_rule(put("long", "t", 2))).await.unwrap();
     assert_eq!(
         (long.conflict, long.stored),
@@ -44,5 +50,8 @@ async fn all_problems_of_a_rule_arrive_one_per_line_and_harmless() {
         "it has no title; give it one\nand a\u{fffd}[31m second problem"
     );
     let request = wire::ListAuditRequest { before: 7, limit: 0 };
-    assert_eq!(soon(client.list_audit(request)).await.unwrap().entries[0].entry_id, 7);
+    assert_eq!(
+        soon(client.list_audit(request)).await.unwrap().entries[0].entry_id,
+        7
+    );
 }

@@ -182,10 +182,16 @@ impl Backend for Double {
         request: wire::PutRuleRequest,
     ) -> Result<wire::ChangeReply, ApiError> {
         let Some(rule) = request.rule.filter(|rule| !rule.title.is_empty()) else {
-            return Err(ApiError::invalid("it has no title; give it one\nand a\u{1b}[31m second problem"));
+            return Err(ApiError::invalid(
+                "it has no title; give it one\nand a\u{1b}[31m second problem",
+            ));
         };
         let conflict = request.expected_version != 3;
-        let note = if rule.rule_id == "long" { "x".repeat(20_000) } else { principal.name };
+        let note = if rule.rule_id == "long" {
+            "x".repeat(20_000)
+        } else {
+            principal.name
+        };
         Ok(wire::ChangeReply {
             conflict,
             stored: Some(stored(&rule.rule_id, &note)),
@@ -212,9 +218,7 @@ impl Backend for Double {
             entry_id: request.before,
             ..Default::default()
         };
-        Ok(wire::ListAuditReply {
-            entries: vec![entry],
-        })
+        Ok(wire::ListAuditReply { entries: vec![entry] })
     }
 }
 
