@@ -79,7 +79,11 @@ impl Key {
         if event.kind == KeyEventKind::Release || event.modifiers.contains(KeyModifiers::ALT) {
             return None;
         }
+        let is_shifted = event.modifiers.contains(KeyModifiers::SHIFT);
         let code = match event.code {
+            // The same in larger steps, on every keyboard.
+            TerminalCode::Up if is_shifted => KeyCode::PageUp,
+            TerminalCode::Down if is_shifted => KeyCode::PageDown,
             TerminalCode::Char(character) => KeyCode::Char(character),
             TerminalCode::Enter => KeyCode::Enter,
             TerminalCode::Esc => KeyCode::Escape,

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::connect::Connect;
 use crate::event::{Event, LinkEvent};
+use crate::state::past::FIRST_QUESTION;
 
 /// Commands on their way to the aggregator: subscriptions and acknowledgements. When the queue is full the connection
 /// is stuck, and further commands are dropped: everything is asked for anew on the next one.
@@ -131,6 +132,27 @@ async fn deliver(response: wire::Response, events: &mpsc::Sender<Event>) {
             chunk: Box::new(chunk),
         },
         Some(wire::response::Body::Storage(status)) => LinkEvent::Storage(Box::new(status)),
+        Some(wire::response::Body::Alerts(board)) => LinkEvent::Alerts(Box::new(board)),
+        // Nobody waits for word that a subscription was taken: its snapshot follows.
+        Some(wire::response::Body::Accepted(_)) if request_id >= FIRST_QUESTION => {
+            LinkEvent::Accepted { request_id }
+        }
+        Some(wire::response::Body::Change(reply)) => LinkEvent::Change {
+            request_id,
+            reply: Box::new(reply),
+        },
+        Some(wire::response::Body::DryRun(reply)) => LinkEvent::DryRun {
+            request_id,
+            reply: Box::new(reply),
+        },
+        Some(wire::response::Body::AlertLog(log)) => LinkEvent::AlertLog {
+            request_id,
+            log: Box::new(log),
+        },
+        Some(wire::response::Body::Silence(silence)) => LinkEvent::Silence {
+            request_id,
+            silence: Box::new(silence),
+        },
         _ => return,
     };
     // When the client has ended, the task ends with it.

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use sysmon_core::{Health, Thresholds};
+use sysmon_core::{Health, Thresholds, Unit, format_value};
 
 use super::pen::Pen;
 use crate::axis::Slice;
@@ -44,6 +44,18 @@ pub(super) struct Chart<'a> {
     /// What the upper edge is called.
     pub(super) top_label: &'a str,
     pub(super) is_banded: bool,
+    /// Lines through it instead of those of the thresholds.
+    pub(super) lines: &'a [ChartLine],
+}
+
+/// A line across a chart.
+#[derive(Clone, Debug)]
+pub(super) struct ChartLine {
+    pub(super) value: f64,
+    pub(super) style: Style,
+    pub(super) glyph: char,
+    /// Written at its left end, over the chart; may be empty.
+    pub(super) label: String,
 }
 
 /// Heights of one slice in levels from the bottom of the plot; 0 where there is nothing.
@@ -79,8 +91,9 @@ impl Chart<'_> {
             width: area.width - SCALE_WIDTH,
             ..area
         };
-        if area.height >= 4 {
-            self.threshold_lines(pen, plot);
+        let lines = self.all_lines(pen);
+        if area.height >= 4 || !self.lines.is_empty() {
+            self.draw_lines(pen, plot, &lines);
         }
         let glyphs = pen.theme.glyphs;
         let levels = glyphs.levels_per_cell();
@@ -114,6 +127,10 @@ impl Chart<'_> {
                 };
                 pen.put(x, plot.bottom() - 1 - row, glyph, style);
             }
+        }
+        for line in lines.iter().filter(|line| !line.label.is_empty()) {
+            let y = self.row_of(plot, line.value);
+            pen.text(plot.x + 1, y, plot.width.saturating_sub(1), &line.label, line.style);
         }
     }
 
@@ -161,24 +178,45 @@ impl Chart<'_> {
         }
     }
 
-    fn threshold_lines(&self, pen: &mut Pen<'_>, plot: Rect) {
-        let Some(thresholds) = self.thresholds else { return };
-        let lines = [
+    /// The lines that were given, else one for each threshold.
+    fn all_lines(&self, pen: &Pen<'_>) -> Vec<ChartLine> {
+        if !self.lines.is_empty() {
+            return self.lines.to_vec();
+        }
+        let Some(thresholds) = self.thresholds else {
+            return Vec::new();
+        };
+        let glyph = pen.pick("┄", "-").chars().next().unwrap_or('-');
+        let levels = [
             (thresholds.warning, pen.theme.warning()),
             (thresholds.critical, pen.theme.critical()),
         ];
-        let rows = lines.map(|(value, _)| {
-            let share = (value / self.full).clamp(0.0, 1.0);
-            let from_bottom = (share * f64::from(plot.height)).floor() as u16;
-            plot.bottom().saturating_sub(1 + from_bottom.min(plot.height - 1))
-        });
-        let dash = pen.pick("┄", "-").chars().next().unwrap_or('-');
-        for (row, (_, style)) in rows.into_iter().zip(lines) {
-            let style = style
-                .remove_modifier(ratatui::style::Modifier::BOLD)
-                .add_modifier(ratatui::style::Modifier::DIM);
-            (plot.x..plot.right()).for_each(|x| pen.put(x, row, dash, style));
+        let drawn = levels.into_iter().filter(|(value, _)| value.is_finite());
+        drawn
+            .map(|(value, style)| ChartLine {
+                value,
+                style: style
+                    .remove_modifier(ratatui::style::Modifier::BOLD)
+                    .add_modifier(ratatui::style::Modifier::DIM),
+                glyph,
+                label: String::new(),
+            })
+            .collect()
+    }
+
+    fn draw_lines(&self, pen: &mut Pen<'_>, plot: Rect, lines: &[ChartLine]) {
+        for line in lines {
+            let y = self.row_of(plot, line.value);
+            (plot.x..plot.right()).for_each(|x| pen.put(x, y, line.glyph, line.style));
         }
+    }
+
+    /// The row in which a value lies.
+    fn row_of(&self, plot: Rect, value: f64) -> u16 {
+        let share = (value / self.full).clamp(0.0, 1.0);
+        let from_bottom = (share * f64::from(plot.height)).floor() as u16;
+        plot.bottom()
+            .saturating_sub(1 + from_bottom.min(plot.height.saturating_sub(1)))
     }
 }
 
@@ -193,6 +231,25 @@ fn level_of(value: Option<f64>, full: f64, levels: u16) -> u16 {
         0.0
     };
     ((share * f64::from(levels)).round() as u16).clamp(1, levels)
+}
+
+/// The upper edge of a chart and what it is called: 100 for percentages, else a round number that everything fits under.
+pub(super) fn scale(slices: &[Option<Slice>], unit: Unit, levels: Option<Thresholds>) -> (f64, String) {
+    let largest = slices.iter().flatten().map(|slice| slice.maximum);
+    let largest = largest.fold(0.0, f64::max);
+    if unit == Unit::Percent && largest <= 100.0 {
+        return (100.0, "100".into());
+    }
+    let levels = levels.map_or(0.0, |levels| {
+        let finite = [levels.warning, levels.critical].into_iter().filter(|level| level.is_finite());
+        finite.fold(0.0, f64::max)
+    });
+    let full = if unit == Unit::Flag {
+        1.0
+    } else {
+        round_up(largest.max(levels), f64::MIN_POSITIVE)
+    };
+    (full, format_value(full, unit))
 }
 
 /// A round number at or above the largest value: 1, 2 or 5 times a power of ten, so that the scale seldom changes.

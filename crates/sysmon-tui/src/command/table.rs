@@ -1,0 +1,100 @@
+//! The rows of the table.
+
+use super::{Command, CommandDefinition, Context};
+use crate::key::{Key, KeyCode};
+
+const fn plain(code: KeyCode) -> Key {
+    Key::plain(code)
+}
+
+const fn char(character: char) -> Key {
+    Key::char(character)
+}
+
+macro_rules! keys {
+    ($([$($key:expr),+]),+) => { &[$(&[$($key),+]),+] };
+}
+
+const fn row(
+    command: Command,
+    context: Context,
+    keys: &'static [&'static [Key]],
+    hint: &'static str,
+    help: &'static str,
+) -> CommandDefinition {
+    CommandDefinition {
+        command,
+        context,
+        keys,
+        hint,
+        help,
+    }
+}
+
+/// All commands, in the order of the help.
+pub const COMMANDS: &[CommandDefinition] = &[
+    row(Command::Open, Context::Fleet, keys!([plain(KeyCode::Enter)], [char('l')], [plain(KeyCode::Right)]), "open", "open the selected machine"),
+    row(Command::Threshold, Context::Fleet, keys!([char('e')]), "threshold", "edit a threshold: a second key names the column"),
+    row(Command::Back, Context::Machine, keys!([plain(KeyCode::Escape)], [char('h')], [plain(KeyCode::Left)]), "fleet", "back to the fleet, exactly where you were"),
+    row(Command::LongerRange, Context::Machine, keys!([char('+')], [char('=')]), "longer", "charts show more time: 5 min, 1 h, 6 h, 24 h, 7 d, 30 d"),
+    row(Command::ShorterRange, Context::Machine, keys!([char('-')]), "shorter", "charts show less time"),
+    row(Command::NextMachine, Context::Machine, keys!([plain(KeyCode::Tab)]), "", "next machine of the fleet"),
+    row(Command::PreviousMachine, Context::Machine, keys!([plain(KeyCode::BackTab)]), "", "previous machine of the fleet"),
+    row(Command::Threshold, Context::Machine, keys!([char('e')]), "threshold", "edit a threshold: a second key names the metric"),
+    row(Command::Open, Context::Alerts, keys!([plain(KeyCode::Enter)], [char('l')], [plain(KeyCode::Right)]), "machine", "open the machine, with a chart of the metric"),
+    row(Command::Acknowledge, Context::Alerts, keys!([char('a')]), "acknowledge", "acknowledge, with a comment; again to take it back"),
+    row(Command::Silence, Context::Alerts, keys!([char('S')]), "silence", "silence this alert, its rule or its machine for a time"),
+    row(Command::Threshold, Context::Alerts, keys!([char('e')]), "threshold", "edit the rule on a chart of the metric"),
+    row(Command::GoToRule, Context::Alerts, keys!([char('r')]), "", "go to the rule"),
+    row(Command::Group, Context::Alerts, keys!([char('b')]), "group", "group by machine, by rule, or not"),
+    row(Command::History, Context::Alerts, keys!([char('H')]), "history", "show what has happened; again for older steps"),
+    row(Command::Silences, Context::Alerts, keys!([char('L')]), "silences", "list the silences, and end them"),
+    row(Command::Deliveries, Context::Alerts, keys!([char('N')]), "notified", "receivers, and notifications that did not reach them"),
+    row(Command::Back, Context::Alerts, keys!([plain(KeyCode::Escape)], [char('h')], [plain(KeyCode::Left)]), "", "history off, filter off, back to where you were"),
+    row(Command::Open, Context::Rules, keys!([plain(KeyCode::Enter)], [char('e')], [char('l')], [plain(KeyCode::Right)]), "edit", "edit the rule"),
+    row(Command::Toggle, Context::Rules, keys!([char(' ')]), "on/off", "turn the rule on or off"),
+    row(Command::New, Context::Rules, keys!([char('n')]), "new", "make a rule"),
+    row(Command::Copy, Context::Rules, keys!([char('c')]), "copy", "make a rule like this one"),
+    row(Command::Delete, Context::Rules, keys!([char('d')]), "delete", "remove the rule"),
+    row(Command::Undo, Context::Rules, keys!([char('u')]), "undo", "put back what was removed, for a minute"),
+    row(Command::Back, Context::Rules, keys!([plain(KeyCode::Escape)], [char('h')], [plain(KeyCode::Left)]), "", "filter off, back to where you were"),
+    row(Command::Delete, Context::Silences, keys!([char('d')], [plain(KeyCode::Enter)]), "end", "end the silence"),
+    row(Command::Resend, Context::Deliveries, keys!([char('R')], [plain(KeyCode::Enter)]), "resend", "send a notification that was given up once more"),
+    row(Command::Test, Context::Deliveries, keys!([char('T')]), "test", "send a test to the receiver"),
+    row(Command::NextField, Context::Form, keys!([plain(KeyCode::Tab)]), "next", "next field"),
+    row(Command::PreviousField, Context::Form, keys!([plain(KeyCode::BackTab)]), "", "field before"),
+    row(Command::StepUp, Context::Form, keys!([plain(KeyCode::Up)]), "up", "a step up, or the next choice; or type a value such as 90, 5G, 10m"),
+    row(Command::StepDown, Context::Form, keys!([plain(KeyCode::Down)]), "down", "a step down, or the choice before"),
+    row(Command::LeapUp, Context::Form, keys!([plain(KeyCode::PageUp)]), "ten up", "ten steps up (Shift-Up too)"),
+    row(Command::LeapDown, Context::Form, keys!([plain(KeyCode::PageDown)]), "", "ten steps down (Shift-Down too)"),
+    row(Command::Toggle, Context::Form, keys!([char(' ')]), "on/off", "turn the level on or off"),
+    row(Command::Save, Context::Form, keys!([plain(KeyCode::Enter)]), "save", "save"),
+    row(Command::Back, Context::Form, keys!([plain(KeyCode::Escape)]), "leave", "what was typed is dropped, then the form is left"),
+    row(Command::Discard, Context::Leaving, keys!([char('y')]), "leave unsaved", "leave, the changes are lost"),
+    row(Command::Save, Context::Leaving, keys!([plain(KeyCode::Enter)]), "save", "save the changes"),
+    row(Command::Back, Context::Leaving, keys!([plain(KeyCode::Escape)], [char('n')]), "go on editing", "go on editing"),
+    row(Command::TakeTheirs, Context::Conflict, keys!([char('t')]), "take theirs", "drop the own changes"),
+    row(Command::KeepMine, Context::Conflict, keys!([char('k')]), "keep mine", "save over the other edit"),
+    row(Command::Merge, Context::Conflict, keys!([char('m')]), "merge", "theirs where nothing was changed here, to be looked at before it is saved"),
+    row(Command::Back, Context::Conflict, keys!([plain(KeyCode::Escape)]), "go on editing", "go on editing, with nothing decided"),
+    row(Command::Filter, Context::List, keys!([char('/')]), "filter", "filter: all words must occur in what a row is about"),
+    row(Command::Sort, Context::List, keys!([char('s')]), "sort", "sort: a second key names the column"),
+    row(Command::Invert, Context::List, keys!([char('I')]), "", "turn the order around"),
+    row(Command::Down, Context::List, keys!([char('j')], [plain(KeyCode::Down)]), "", "down"),
+    row(Command::Up, Context::List, keys!([char('k')], [plain(KeyCode::Up)]), "", "up"),
+    row(Command::HalfPageDown, Context::List, keys!([Key::control('d')]), "", "half a page down"),
+    row(Command::HalfPageUp, Context::List, keys!([Key::control('u')]), "", "half a page up"),
+    row(Command::PageDown, Context::List, keys!([plain(KeyCode::PageDown)], [Key::control('f')]), "", "a page down"),
+    row(Command::PageUp, Context::List, keys!([plain(KeyCode::PageUp)], [Key::control('b')]), "", "a page up"),
+    row(Command::Top, Context::List, keys!([char('g'), char('g')], [plain(KeyCode::Home)]), "", "to the first row"),
+    row(Command::Bottom, Context::List, keys!([char('G')], [plain(KeyCode::End)]), "", "to the last row"),
+    row(Command::ViewFleet, Context::Anywhere, keys!([char('1')]), "", "all machines"),
+    row(Command::ViewAlerts, Context::Anywhere, keys!([char('2')]), "alerts", "alerts"),
+    row(Command::ViewRules, Context::Anywhere, keys!([char('3')]), "", "rules"),
+    row(Command::Help, Context::Anywhere, keys!([char('?')], [plain(KeyCode::Function(1))]), "help", "this help"),
+    row(Command::Details, Context::Anywhere, keys!([char('D')], [char('4')]), "details", "details: how the stores are, what the charts show, their gaps"),
+    row(Command::Back, Context::Anywhere, keys!([plain(KeyCode::Escape)]), "", "close what is on top: help, filter, view"),
+    row(Command::Redraw, Context::Anywhere, keys!([Key::control('l')]), "", "draw everything again"),
+    row(Command::Suspend, Context::Anywhere, keys!([Key::control('z')]), "", "to the shell; `fg` comes back"),
+    row(Command::Quit, Context::Anywhere, keys!([char('q')], [Key::control('c')]), "quit", "quit"),
+];
