@@ -103,7 +103,7 @@ impl Storage {
             Err(error) if error.kind == ErrorKind::Misconfigured => return Err(error),
             Err(error) => tracing::warn!("history cannot be kept yet, it is tried again by itself: {error}"),
         }
-        self.with_history(late)
+        self.with_history(late, shutdown)
     }
 
     /// Opens everything behind the scenes.
@@ -111,21 +111,26 @@ impl Storage {
     /// # Errors
     /// `Misconfigured`: an address that is none.
     pub fn open_in_background(&self, shutdown: &CancellationToken) -> Result<Stores, StoreError> {
-        self.with_history(Late::history(
-            self.database.reveal(),
-            self.options,
-            shutdown.clone(),
-        ))
+        let late = Late::history(self.database.reveal(), self.options, shutdown.clone());
+        self.with_history(late, shutdown)
     }
 
-    fn with_history(&self, history: Arc<Late<dyn History>>) -> Result<Stores, StoreError> {
+    fn with_history(
+        &self,
+        history: Arc<Late<dyn History>>,
+        shutdown: &CancellationToken,
+    ) -> Result<Stores, StoreError> {
         let url = self.redis.reveal();
         // In memory nobody else could see them, and this process has it all anyway.
         let is_shared = url != MEMORY;
+        let bus = open_bus(url)?;
+        let rules = Late::rules(self.database.reveal(), &history, shutdown.clone());
         Ok(Stores {
             history: Some(history),
             hot: is_shared.then(|| open_hot_state(url)).transpose()?,
-            bus: is_shared.then(|| open_bus(url)).transpose()?,
+            bus: is_shared.then(|| Arc::clone(&bus)),
+            rules: Some(rules),
+            alert_bus: Some(bus),
         })
     }
 }

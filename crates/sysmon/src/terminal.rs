@@ -156,6 +156,7 @@ fn options(settings: &Settings, paths: &Paths, source_name: String) -> Options {
         source_name,
         is_local: false,
         filter: None,
+        notify: settings.get(&table::TUI_NOTIFY).unwrap_or_default(),
     }
 }
 

@@ -36,7 +36,12 @@ pub(super) fn alerts_regions(area: Rect) -> AlertsRegions {
 }
 
 /// Columns of a table: those that fit, in order; one of them takes what is left.
-fn columns<C: Copy + PartialEq>(area: Rect, wanted: &[(C, u16, u16)], widest: C, least: u16) -> Vec<ColumnRegion<C>> {
+fn columns<C: Copy + PartialEq>(
+    area: Rect,
+    wanted: &[(C, u16, u16)],
+    widest: C,
+    least: u16,
+) -> Vec<ColumnRegion<C>> {
     let shown = || wanted.iter().filter(|(_, _, from)| area.width >= *from);
     let taken: u16 = shown()
         .filter(|(column, _, _)| *column != widest)
@@ -120,7 +125,11 @@ pub(crate) fn editor_regions(screen: Rect, line_count: usize) -> EditorRegions {
     let lines = u16::try_from(line_count).unwrap_or(u16::MAX);
     let (title, rest) = split(body, 1);
     let (rest, message) = split(rest, rest.height.saturating_sub(1));
-    let report_rows = if rest.height >= lines.saturating_add(6) { 2 } else { 1 };
+    let report_rows = if rest.height >= lines.saturating_add(6) {
+        2
+    } else {
+        1
+    };
     let fields_rows = lines.min(rest.height.saturating_sub(report_rows));
     let chart_rows = rest.height.saturating_sub(fields_rows + report_rows + 1);
     let (chart_rows, axis_rows) = if chart_rows >= CHART_FROM_ROWS {

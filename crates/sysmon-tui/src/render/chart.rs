@@ -130,7 +130,13 @@ impl Chart<'_> {
         }
         for line in lines.iter().filter(|line| !line.label.is_empty()) {
             let y = self.row_of(plot, line.value);
-            pen.text(plot.x + 1, y, plot.width.saturating_sub(1), &line.label, line.style);
+            pen.text(
+                plot.x + 1,
+                y,
+                plot.width.saturating_sub(1),
+                &line.label,
+                line.style,
+            );
         }
     }
 
@@ -241,7 +247,9 @@ pub(super) fn scale(slices: &[Option<Slice>], unit: Unit, levels: Option<Thresho
         return (100.0, "100".into());
     }
     let levels = levels.map_or(0.0, |levels| {
-        let finite = [levels.warning, levels.critical].into_iter().filter(|level| level.is_finite());
+        let finite = [levels.warning, levels.critical]
+            .into_iter()
+            .filter(|level| level.is_finite());
         finite.fold(0.0, f64::max)
     });
     let full = if unit == Unit::Flag {

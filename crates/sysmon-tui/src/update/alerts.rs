@@ -69,7 +69,10 @@ pub(super) fn disconnected(state: &mut State) {
         Action::Watch | Action::Log | Action::Save | Action::DryRun => None,
     });
     if let Some(what) = unsure {
-        notify(state, format!("the connection broke: unknown whether this was done: {what}"));
+        notify(
+            state,
+            format!("the connection broke: unknown whether this was done: {what}"),
+        );
     }
     editor::disconnected(state);
 }

@@ -150,9 +150,7 @@ pub(crate) fn standing(state: &State, alert: &Alert) -> String {
     let mut text = match Standing::of(alert) {
         Standing::Silenced if alert.silenced.is_none() => "machine down".into(),
         Standing::Silenced => {
-            let silence = alert
-                .silenced
-                .and_then(|id| state.alerts.board.silence(id));
+            let silence = alert.silenced.and_then(|id| state.alerts.board.silence(id));
             silence.map_or_else(
                 || "silenced".into(),
                 |silence| format!("silenced, {} left", duration(silence.until.since_ms(now))),

@@ -35,7 +35,10 @@ pub(super) fn details(pen: &mut Pen<'_>, area: Rect, state: &State) {
     if let Some(alert) = board.alert(key) {
         of_alert(&mut lines, alert, state);
     }
-    if let Some(stored) = board.rule(&key.rule).filter(|stored| !stored.rule.note.is_empty()) {
+    if let Some(stored) = board
+        .rule(&key.rule)
+        .filter(|stored| !stored.rule.note.is_empty())
+    {
         lines.push(("note", stored.rule.note.clone()));
     }
     let (quiet, text) = (pen.theme.quiet(), pen.theme.text());
@@ -69,7 +72,10 @@ fn of_alert(lines: &mut Vec<(&str, String)>, alert: &Alert, state: &State) {
         ));
     }
     if alert.inhibited {
-        lines.push(("muted", "the machine is down, which is an alert of its own".into()));
+        lines.push((
+            "muted",
+            "the machine is down, which is an alert of its own".into(),
+        ));
     }
     let unit = words::alerts::unit(state.alerts.board.rule(&alert.key.rule));
     let mut since = Vec::new();

@@ -31,7 +31,15 @@ pub(in crate::render) fn silences(pen: &mut Pen<'_>, screen: Rect, state: &State
         })
         .collect();
     let empty = "nothing is silenced; S on an alert makes a silence";
-    selectable(pen, screen, " Silences ", &lines, at, empty, " d ends one, Esc closes ");
+    selectable(
+        pen,
+        screen,
+        " Silences ",
+        &lines,
+        at,
+        empty,
+        " d ends one, Esc closes ",
+    );
 }
 
 /// Draws receivers, then deliveries; line `at` is selected.

@@ -59,7 +59,11 @@ pub(super) fn plot(pen: &mut Pen<'_>, screen: Rect, regions: &EditorRegions, edi
         lines: &lines,
     }
     .draw(pen, area);
-    let gaps = editor.past.answer.as_ref().and_then(|answer| answer.history.as_ref());
+    let gaps = editor
+        .past
+        .answer
+        .as_ref()
+        .and_then(|answer| answer.history.as_ref());
     let gaps = gaps.map(|history| history.gaps.as_slice()).unwrap_or_default();
     legends(pen, area, &axis, gaps);
     if slices.iter().all(Option::is_none) {
@@ -133,9 +137,8 @@ fn lines(pen: &Pen<'_>, editor: &Editor) -> Vec<ChartLine> {
         return Vec::new();
     }
     let unit = editor.unit();
-    let glyph = |unicode: &'static str, ascii: &'static str| {
-        pen.pick(unicode, ascii).chars().next().unwrap_or('-')
-    };
+    let glyph =
+        |unicode: &'static str, ascii: &'static str| pen.pick(unicode, ascii).chars().next().unwrap_or('-');
     let mut lines = Vec::new();
     for severity in SEVERITIES {
         let Some(level) = editor.level(severity) else {
@@ -169,7 +172,11 @@ fn lines(pen: &Pen<'_>, editor: &Editor) -> Vec<ChartLine> {
             0,
             ChartLine {
                 value,
-                style: if is_here { pen.theme.text() } else { pen.theme.quiet() },
+                style: if is_here {
+                    pen.theme.text()
+                } else {
+                    pen.theme.quiet()
+                },
                 glyph: glyph("·", "."),
                 label: format!("{mark}clears at {}", value_shown(value, unit)),
             },

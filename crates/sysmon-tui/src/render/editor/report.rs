@@ -64,7 +64,10 @@ fn here(pen: &Pen<'_>, editor: &Editor, report: &Report, range: &str, style: Sty
     } else {
         ""
     };
-    let mut text = format!("would have fired {at_least}{} in {range} on {machine}", times(count));
+    let mut text = format!(
+        "would have fired {at_least}{} in {range} on {machine}",
+        times(count)
+    );
     if count > 0 {
         text.push_str(&format!(", longest {}", words::duration(longest_ms)));
     }
@@ -89,7 +92,9 @@ fn everywhere(editor: &Editor, report: &Report, range: &str) -> String {
     }
     if report.step_ms > 0 && report.step_ms > editor.draft.hold_ms.max(1) {
         let step = words::duration(report.step_ms);
-        text.push_str(&format!("; played on roll-ups of {step}, so shorter peaks are not seen"));
+        text.push_str(&format!(
+            "; played on roll-ups of {step}, so shorter peaks are not seen"
+        ));
     }
     text
 }
