@@ -93,7 +93,8 @@ impl Rule {
             ));
         }
         if !self.note.split('\n').all(is_clean) {
-            problems.push("note: has control or direction characters other than line ends; remove them".into());
+            problems
+                .push("note: has control or direction characters other than line ends; remove them".into());
         }
     }
 }
@@ -258,7 +259,9 @@ fn check_level(place: &str, level: &Level, comparison: Comparison, problems: &mu
     }
     if let Some(clear) = level.clear {
         if !clear.is_finite() {
-            problems.push(format!("{place}.clear: not a finite number; give one or leave it out"));
+            problems.push(format!(
+                "{place}.clear: not a finite number; give one or leave it out"
+            ));
         } else if level.trigger.is_finite() && !comparison.is_beyond(level.trigger, clear) {
             let side = match comparison {
                 Comparison::Above => "above",

@@ -69,7 +69,10 @@ fn every_problem_is_told_at_once_and_says_where() {
         "critical.and.value: not a finite",
         "critical.trigger: 80 is not as far as the warning at 90",
     ] {
-        let found = problems.iter().filter(|problem| problem.starts_with(start)).count();
+        let found = problems
+            .iter()
+            .filter(|problem| problem.starts_with(start))
+            .count();
         assert_eq!(found, 1, "{start}\n{problems:#?}");
     }
     assert_eq!(problems.len(), 18, "{problems:#?}");
@@ -107,7 +110,9 @@ fn machine_down_has_no_entities_and_a_metric_rule_has_a_level() {
     );
     let problems = empty.problems();
     assert!(
-        problems.len() == 2 && problems[0].starts_with("comparison:") && problems[1].starts_with("check: no level"),
+        problems.len() == 2
+            && problems[0].starts_with("comparison:")
+            && problems[1].starts_with("check: no level"),
         "{problems:?}"
     );
 }
