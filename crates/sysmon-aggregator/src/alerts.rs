@@ -5,6 +5,7 @@
 //! fare. Queues, and what happens when they are full:
 //! - the bus to the task, as [`sysmon_store::BusSubscription`]: what is lost is loaded from the store;
 //! - clients to the store, a fixed number of things at a time and of changes under way: further ones wait or are refused;
+//! - rules to be played on the past, two at a time and one per client: further ones wait or are refused;
 //! - the task to the owner: the task waits, and the bus with it.
 
 mod board;
@@ -22,15 +23,17 @@ use std::time::Duration;
 use prost::Message as _;
 use sysmon_api::{ApiError, Code, wire};
 use sysmon_store::{ErrorKind, EventBus, RuleStore, StoreError};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::aggregator::stopping;
 use crate::clock::Clock;
 use crate::message::Message;
 use crate::stores::Stores;
 
 pub(crate) use board::{Board, Cursor};
+pub(crate) use commands::checked_rule;
 use keeper::Keeper;
 
 /// The channel of the bus on which alert services and aggregators tell each other what is new.
@@ -39,6 +42,8 @@ pub(crate) const CHANNEL: &str = "alerts";
 const AT_A_TIME: usize = 4;
 /// So many changes may be under way; further ones are refused.
 const CHANGES_MAX: usize = 64;
+/// So many rules are played on the past at a time; further ones wait, at most one per client.
+const DRY_RUNS: usize = 2;
 /// How long the store may take for one thing, waiting included: less than a client waits.
 const LIMIT: Duration = Duration::from_secs(8);
 /// How long saying on the bus what was changed may take.
@@ -55,6 +60,7 @@ pub(crate) struct Alerts {
     wanted: Wanted,
     at_a_time: Semaphore,
     changes: Arc<Semaphore>,
+    dry_runs: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Alerts {
@@ -140,12 +146,22 @@ impl Alerts {
             wanted: Wanted::default(),
             at_a_time: Semaphore::new(AT_A_TIME),
             changes: Arc::new(Semaphore::new(CHANGES_MAX)),
+            dry_runs: Arc::new(Semaphore::new(DRY_RUNS)),
         }
     }
 
     /// What there is, for a session to read whenever it changes.
     pub(crate) fn watch(&self) -> watch::Receiver<Board> {
         self.board.subscribe()
+    }
+
+    /// Waits until a rule may be played on the past, for as long as the permit is held.
+    ///
+    /// # Errors
+    /// That the aggregator stops.
+    pub(crate) async fn begin_dry_run(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let permit = Arc::clone(&self.dry_runs).acquire_owned().await;
+        permit.map_err(|_| stopping())
     }
 
     /// Has the store do something, when its turn has come.

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod answers;
+mod dry_run;
 mod history;
 mod manage;
 mod metrics;

@@ -454,7 +454,7 @@ impl Alerts {
 ///
 /// # Errors
 /// Everything that is wrong with it, one problem per line.
-pub(super) fn checked_rule(rule: Option<&wire::Rule>) -> Result<Rule, ApiError> {
+pub(crate) fn checked_rule(rule: Option<&wire::Rule>) -> Result<Rule, ApiError> {
     let rule = rule.ok_or_else(|| ApiError::invalid("there is no rule in it; send one"))?;
     let rule = rule_from_wire(rule)?;
     let problems = rule.problems();

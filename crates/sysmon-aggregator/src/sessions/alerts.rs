@@ -8,6 +8,7 @@ use wire::command::Body as Ask;
 use wire::response::Body;
 
 use super::answers::{Answers, Kind};
+use super::dry_run;
 use crate::aggregator::Aggregator;
 use crate::alerts::{Alerts, Board, Cursor, nothing_kept};
 
@@ -51,7 +52,7 @@ impl Watching {
     }
 }
 
-/// Begins to do what a command about alerts asks; `None` when it is about something else.
+/// Begins to do what a command about alerts asks.
 ///
 /// # Errors
 /// That there are no alerts here, or that the client asks too much at a time.
@@ -63,6 +64,9 @@ pub(super) fn begin(
     ask: Ask,
 ) -> Result<(), ApiError> {
     let alerts = Arc::clone(aggregator.alerts.as_ref().ok_or_else(nothing_kept)?);
+    if let Ask::DryRun(request) = &ask {
+        return dry_run::begin(aggregator, alerts, answers, request_id, request);
+    }
     let principal = principal.clone();
     answers.begin(request_id, Kind::Command, |parts| async move {
         let done = perform(&alerts, &principal, ask).await;
@@ -76,6 +80,7 @@ pub(super) fn is_about_alerts(ask: &Ask) -> bool {
         ask,
         Ask::PutRule(_)
             | Ask::DeleteRule(_)
+            | Ask::DryRun(_)
             | Ask::Acknowledge(_)
             | Ask::AddSilence(_)
             | Ask::EndSilence(_)
