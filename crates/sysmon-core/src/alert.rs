@@ -3,11 +3,13 @@
 //! A [`Rule`] is what people write. An [`Alert`] is one rule on one entity of one machine; it goes through the phases of
 //! [`Phase`], and every step is a [`Transition`]. A [`Silence`] mutes, an [`Acknowledgement`] says that somebody knows.
 
+mod grouping;
 mod lasting;
 mod mute;
 mod rule;
 mod state;
 
+pub use grouping::{Audience, Change, Due, Group, Grouping, Item, Notification, NotificationKind, Timing};
 pub use mute::{Acknowledgement, Matcher, Silence, SilenceId};
 pub use rule::{
     Check, Comparison, Function, Guard, Level, MetricCheck, Quantity, Rule, RuleId, RuleIdError, Scope,

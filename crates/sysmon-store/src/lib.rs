@@ -27,6 +27,6 @@ pub use hot::{HOT_TICKS_MAX, HOT_WINDOW_MS, HotMachine, HotState, HotUpdate, ope
 pub use open::{HistoryOptions, check_history_url, open_history};
 pub use redis::check_redis_url;
 pub use rules::{
-    AuditEntry, Author, Delivery, DeliveryState, Lease, LoggedTransition, NewSilence, Notifier, NotifierWork, Put,
-    RuleStore, SHARDS, Shard, ShardWork, StoredRule, TransitionQuery, Work, open_rule_store, shard_of,
+    AuditEntry, Author, Delivery, DeliveryState, Lease, LoggedTransition, NewSilence, Notifier, NotifierWork,
+    Put, RuleStore, SHARDS, Shard, ShardWork, StoredRule, TransitionQuery, Work, open_rule_store, shard_of,
 };
