@@ -3,6 +3,7 @@
 //! | trait | keeps | back ends |
 //! |---|---|---|
 //! | [`History`] | every sample, roll-ups, gaps, cursors, dead letters | memory, SQLite, PostgreSQL with or without TimescaleDB |
+//! | [`RuleStore`] | alert rules, silences, alerts and their log, notifications, leases of alert services | as [`History`], in the same database |
 //! | [`HotState`] | the newest state of every machine, for whoever starts or joins | memory, Redis |
 //! | [`EventBus`] | nothing for long: carries what happened to every aggregator | memory, Redis |
 //!

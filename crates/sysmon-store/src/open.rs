@@ -8,6 +8,8 @@ use crate::history::memory::MemoryHistory;
 use crate::history::postgres;
 use crate::history::sqlite::SqliteHistory;
 use crate::history::{History, Retention};
+use crate::rules::RuleStore;
+use crate::rules::memory::MemoryRules;
 
 /// What a history is opened with, beside its URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +49,14 @@ pub async fn open_history(url: &str, options: HistoryOptions) -> Result<Arc<dyn 
     }
 }
 
-/// Placeholder until the back ends are merged.
-pub(crate) async fn rule_store(_url: &str) -> Result<Arc<dyn crate::rules::RuleStore>, StoreError> {
-    Err(StoreError::misconfigured("no rule store in this build"))
+/// Opens the rule store of a history's URL; see [`crate::open_rule_store`].
+pub(crate) async fn rule_store(url: &str) -> Result<Arc<dyn RuleStore>, StoreError> {
+    match Place::of(url)? {
+        Place::Memory => Ok(Arc::new(MemoryRules::default())),
+        Place::Sqlite(_) | Place::Postgres => Err(StoreError::misconfigured(
+            "no rules are kept there yet; use memory:",
+        )),
+    }
 }
 
 /// Checks that a URL names a history, without opening it.

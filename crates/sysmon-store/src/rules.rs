@@ -1,5 +1,10 @@
 //! Keeps what people decided about alerts, and what became of them.
 
+mod check;
+mod lease;
+pub(crate) mod memory;
+mod words;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -332,5 +337,17 @@ impl DeliveryState {
             .iter()
             .find(|(state, _)| *state == self)
             .map_or("pending", |(_, word)| word)
+    }
+}
+
+impl Delivery {
+    /// The same to be sent anew: its attempts begin again, and why the last one failed stays.
+    pub(crate) fn again(&self, due: UnixMillis) -> Self {
+        Self {
+            state: DeliveryState::Pending,
+            attempts: 0,
+            due,
+            ..self.clone()
+        }
     }
 }
