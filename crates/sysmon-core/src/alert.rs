@@ -3,18 +3,34 @@
 //! A [`Rule`] is what people write. An [`Alert`] is one rule on one entity of one machine; it goes through the phases of
 //! [`Phase`], and every step is a [`Transition`]. A [`Silence`] mutes, an [`Acknowledgement`] says that somebody knows.
 
+mod bits;
+mod dry_run;
 mod grouping;
 mod lasting;
+mod machine;
 mod mute;
+mod pattern;
 mod rule;
+mod rule_set;
+mod stage;
+mod starter;
 mod state;
+mod validate;
+mod window;
 
+pub use dry_run::{DryRun, Episode, dry_run};
 pub use grouping::{Audience, Change, Due, Group, Grouping, Item, Notification, NotificationKind, Timing};
+pub use machine::{
+    FLAPPING_COUNT, FLAPPING_WINDOW_MS, GONE_KEPT_MS, GONE_MAX, LATE_MS, MISSING_MS, MachineAlerts,
+    RESOLVED_KEPT_MS, SavedMachine, WATCHES_MAX,
+};
 pub use mute::{Acknowledgement, Matcher, Silence, SilenceId};
 pub use rule::{
     Check, Comparison, Function, Guard, Level, MetricCheck, Quantity, Rule, RuleId, RuleIdError, Scope,
     Severity,
 };
+pub use rule_set::RuleSet;
+pub use starter::starter_pack;
 pub use state::{Alert, AlertKey, Cause, Culprit, Phase, Transition};
 
 #[cfg(test)]

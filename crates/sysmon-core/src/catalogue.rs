@@ -144,6 +144,7 @@ catalogue! {
     CpuCoreBusy "cpu.core_busy_percent" Percent Rate CORE, 1 Mean "Time not idle and not waiting for I/O, one core";
     ContextSwitches "cpu.context_switches_per_second" PerSecond Rate None, 0 Mean "Context switches, all cores together";
     Interrupts "cpu.interrupts_per_second" PerSecond Rate None, 0 Mean "Interrupts serviced, all cores together";
+    CpuCount "cpu.count" Count Gauge None, 0 Last "Logical processors that are online";
     Load1 "load.1m" Count Gauge None, 2 Mean "Load average over one minute";
     Load5 "load.5m" Count Gauge None, 2 Mean "Load average over five minutes";
     Load15 "load.15m" Count Gauge None, 2 Mean "Load average over fifteen minutes";
@@ -226,6 +227,7 @@ catalogue! {
     SystemdUnitFailed "systemd.unit_failed" Flag Gauge SYSTEMD_UNIT, 0 Last "A unit that is in the failed state";
 
     CollectorInterval "collector.interval_ms" Milliseconds Gauge None, 0 Maximum "Time between two samples as the collector was told";
+    ClockSkew "collector.clock_skew_ms" Milliseconds Gauge None, 0 Mean "How far the machine's clock is ahead of the aggregator's; negative when it is behind";
     CollectorCpu "collector.cpu_percent" Percent Rate None, 2 Mean "Processor time of the collector itself, 100 per core";
     CollectorMemory "collector.memory_bytes" Bytes Gauge None, 0 Last "Resident memory of the collector itself";
     ProbeDuration "collector.probe_ms" Milliseconds Gauge PROBE, 2 Mean "How long a probe took";

@@ -190,7 +190,8 @@ pub struct Level {
     /// Wrong from here on.
     pub trigger: f64,
     /// Right again beyond here: below it for [`Comparison::Above`], above it for [`Comparison::Below`]. When absent: ten
-    /// points from the trigger for percentages, the trigger itself otherwise.
+    /// points from the trigger for percentages (half way to the end of the scale where that is nearer), the trigger
+    /// itself otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clear: Option<f64>,
     /// What has to be true as well for this level, such as "less than 5 GB free". When it no longer is, the level is

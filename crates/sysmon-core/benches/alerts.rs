@@ -1,0 +1,186 @@
+//! What judging costs: a second of a fleet under twenty rules, and a day of a hundred machines played against a rule.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sysmon_core::alert::{Check, MachineAlerts, Rule, RuleId, RuleSet, Transition, dry_run, starter_pack};
+use sysmon_core::{
+    CATALOGUE, MachineHistory, MachineId, MetricId, Point, SeriesKey, SeriesPoints, Tier, Unit, UnixMillis,
+};
+
+const MACHINES: usize = 10_000;
+const RULES: usize = 20;
+const DAY_POINTS: i64 = 17_280;
+
+/// Every metric that a machine has once, and two of every mount, disk and interface: what a small server reports.
+fn keys() -> Vec<Arc<SeriesKey>> {
+    let mut keys = Vec::new();
+    for definition in CATALOGUE {
+        match definition.label {
+            None => keys.push(Arc::new(SeriesKey::plain(definition.id))),
+            Some("mount" | "disk" | "interface") => {
+                keys.extend(["a", "b"].map(|entity| Arc::new(SeriesKey::of(definition.id, entity))));
+            }
+            Some(_) => {}
+        }
+    }
+    keys
+}
+
+fn starter(id: &str) -> Rule {
+    let rules = starter_pack().into_iter();
+    rules
+        .filter(|rule| rule.id.as_str() == id)
+        .last()
+        .expect("a starter rule")
+}
+
+/// The starter pack, and further rules on other metrics until there are twenty.
+fn rules() -> Arc<RuleSet> {
+    let mut rules = starter_pack();
+    for metric in [MetricId::PressureIoFull, MetricId::FilesOpenPercent] {
+        let mut rule = starter("cpu-busy");
+        rule.id = RuleId::parse(&metric.name().replace(['.', '_'], "-")).expect("a rule id");
+        if let Check::Metric(check) = &mut rule.check {
+            check.quantity.metric = metric.name().into();
+        }
+        rules.push(rule);
+    }
+    assert_eq!(rules.len(), RULES, "the bench says twenty rules");
+    Arc::new(RuleSet::new(rules))
+}
+
+struct Fleet {
+    machines: Vec<MachineAlerts>,
+    keys: Vec<Arc<SeriesKey>>,
+    values: Vec<(u32, f64)>,
+    now: UnixMillis,
+    out: Vec<Transition>,
+}
+
+impl Fleet {
+    /// Machines that have reported for more than an hour, so that every window is full.
+    fn new(machines: usize) -> Self {
+        let (keys, rules) = (keys(), rules());
+        let mut out = Vec::new();
+        let machines = (0..machines).map(|index| {
+            let id = MachineId::parse(&format!("machine-{index}")).expect("an id");
+            let mut machine = MachineAlerts::new(id);
+            machine.set_rules(&rules, UnixMillis(0), &mut out);
+            machine.set_host(&[], 1_000, UnixMillis(0), &mut out);
+            for (number, key) in (1..).zip(&keys) {
+                machine.announce(number, key);
+            }
+            machine
+        });
+        let mut fleet = Self {
+            machines: machines.collect(),
+            values: (1..).zip(keys.iter().map(|_| 0.0)).collect(),
+            keys,
+            now: UnixMillis(0),
+            out,
+        };
+        (0..150).for_each(|_| fleet.step(30_000));
+        (0..10).for_each(|_| fleet.step(1_000));
+        assert!(fleet.out.is_empty(), "nothing is wrong: {:?}", fleet.out.first());
+        fleet
+    }
+
+    /// One sample of every machine; nothing is wrong, as on most machines most of the time.
+    fn step(&mut self, step_ms: i64) {
+        self.now = self.now.plus_ms(step_ms);
+        let noise = (self.now.0 / 1_000 % 5) as f64;
+        for (key, (_, value)) in self.keys.iter().zip(&mut self.values) {
+            *value = match key.metric.unit() {
+                Unit::Bytes | Unit::Seconds => 1e12 + noise,
+                Unit::PerSecond if key.metric.name().contains("errors") => 0.0,
+                _ if key.id() == Some(MetricId::OomKills) => 0.0,
+                _ if key.id() == Some(MetricId::CpuCount) => 8.0,
+                _ => 1.0 + noise,
+            };
+        }
+        for machine in &mut self.machines {
+            machine.observe(self.now, self.now, black_box(&self.values), &mut self.out);
+        }
+    }
+}
+
+fn fleet(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("alerts");
+    for machines in [1, MACHINES] {
+        let mut fleet = Fleet::new(machines);
+        let series = fleet.values.len();
+        group.throughput(Throughput::Elements((machines * RULES) as u64));
+        group.bench_function(
+            format!("{machines} machines, {series} series, {RULES} rules, one sample each"),
+            |bencher| bencher.iter(|| fleet.step(1_000)),
+        );
+    }
+    group.finish();
+}
+
+/// A day of one series at 5 s that is over the level for an hour.
+fn day(machine: usize, metric: MetricId) -> MachineHistory {
+    let point = |index: i64| {
+        let value = if (3_000..3_720).contains(&index) {
+            97.0
+        } else {
+            (index % 50) as f64
+        };
+        Some(Point {
+            minimum: value,
+            maximum: value,
+            mean: value,
+            count: 1,
+        })
+    };
+    MachineHistory {
+        machine: MachineId::parse(&format!("machine-{machine}")).expect("an id"),
+        tier: Tier::Raw,
+        step_ms: 0,
+        times: (0..DAY_POINTS).map(|index| UnixMillis(index * 5_000)).collect(),
+        series: vec![SeriesPoints {
+            key: Arc::new(SeriesKey::plain(metric)),
+            decimals: 1,
+            points: (0..DAY_POINTS).map(point).collect(),
+        }],
+        gaps: Vec::new(),
+    }
+}
+
+fn past(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("dry run");
+    for (id, metric) in [
+        ("memory-used", MetricId::MemoryUsedPercent),
+        ("cpu-busy", MetricId::CpuBusy),
+    ] {
+        let rule = starter(id);
+        let histories: Vec<MachineHistory> = (0..100).map(|machine| day(machine, metric)).collect();
+        for history in &histories {
+            assert_eq!(
+                dry_run(&rule, &[], 5_000, history).episodes.len(),
+                1,
+                "an hour is over the level"
+            );
+        }
+        group.throughput(Throughput::Elements(100 * DAY_POINTS.unsigned_abs()));
+        group.bench_function(format!("{id}: 100 machines, a day at 5 s"), |bencher| {
+            bencher.iter(|| {
+                let runs = histories
+                    .iter()
+                    .map(|history| dry_run(&rule, &[], 5_000, history));
+                runs.map(|run| run.episodes.len()).sum::<usize>()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().measurement_time(Duration::from_secs(15)).sample_size(20);
+    targets = fleet, past
+}
+criterion_main!(benches);
