@@ -5,6 +5,7 @@
 
 mod bits;
 mod dry_run;
+mod grouping;
 mod lasting;
 mod machine;
 mod mute;
@@ -18,6 +19,7 @@ mod validate;
 mod window;
 
 pub use dry_run::{DryRun, Episode, dry_run};
+pub use grouping::{Audience, Change, Due, Group, Grouping, Item, Notification, NotificationKind, Timing};
 pub use machine::{
     FLAPPING_COUNT, FLAPPING_WINDOW_MS, GONE_KEPT_MS, GONE_MAX, LATE_MS, MISSING_MS, MachineAlerts,
     RESOLVED_KEPT_MS, SavedMachine, WATCHES_MAX,
