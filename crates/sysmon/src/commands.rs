@@ -45,7 +45,7 @@ pub fn run(command_line: ServerCommandLine) -> Result<ExitCode, Failure> {
         ServerCommand::Machines { command } => history::machines(command, load(), &paths),
         ServerCommand::Collector(_) => serve::collector(load(), &paths),
         ServerCommand::Aggregator(_) => serve::aggregator(load(), &paths),
-        ServerCommand::Alerts(_) => unreachable!(),
+        ServerCommand::Alerts(_) => serve::alerts(load(), &paths),
         ServerCommand::Simulate(arguments) => simulate::run(arguments, load()),
         ServerCommand::Up(_) => serve::up(load(), &paths),
     }

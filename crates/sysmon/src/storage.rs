@@ -78,6 +78,12 @@ impl Storage {
         }
     }
 
+    /// Whether several processes can use the hot state and the bus.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.redis.reveal() != MEMORY
+    }
+
     /// Opens everything, waiting a few seconds for the database. One that is down is tried again behind the scenes until
     /// `shutdown` is cancelled.
     ///
@@ -122,7 +128,7 @@ impl Storage {
     ) -> Result<Stores, StoreError> {
         let url = self.redis.reveal();
         // In memory nobody else could see them, and this process has it all anyway.
-        let is_shared = url != MEMORY;
+        let is_shared = self.is_shared();
         let bus = open_bus(url)?;
         let rules = Late::rules(self.database.reveal(), &history, shutdown.clone());
         Ok(Stores {

@@ -15,7 +15,7 @@ use crate::embedded::{Embedded, EmbeddedRoles, Places, Sharing};
 use crate::exit::{Failure, ONCE_FAILURE};
 use crate::lifecycle::Signals;
 use crate::paths::Paths;
-use crate::roles::{self, CollectorRole};
+use crate::roles::{self, AlertsRole, CollectorRole};
 use crate::settings::{Problem, Settings, table};
 use crate::storage::Storage;
 use crate::{output, telemetry};
@@ -78,11 +78,14 @@ impl Source {
         } else {
             Sharing::Shared
         };
-        let (collector, storage) = roles::both(
-            CollectorRole::local(settings, &table::TUI_INTERVAL),
+        let ((collector, alerts), storage) = roles::both(
+            roles::both(
+                CollectorRole::local(settings, &table::TUI_INTERVAL),
+                AlertsRole::from_settings(settings),
+            ),
             Storage::embedded(settings, paths),
         )?;
-        let embedded = Embedded::new(collector, storage, Places::of_user(paths), sharing);
+        let embedded = Embedded::new(collector, alerts, storage, Places::of_user(paths), sharing);
         Ok(Self {
             name: "this machine".into(),
             roles: Some(embedded.roles()),

@@ -76,10 +76,7 @@ pub(super) fn begin(
 impl Play {
     fn check(request: &wire::DryRunRequest) -> Result<Self, ApiError> {
         let rule = checked_rule(request.rule.as_ref())?;
-        let (from, to) = (
-            UnixMillis(request.from_unix_ms),
-            UnixMillis(request.to_unix_ms),
-        );
+        let (from, to) = (UnixMillis(request.from_unix_ms), UnixMillis(request.to_unix_ms));
         if from >= to {
             return Err(ApiError::invalid(
                 "the range is empty; let it end after it starts",
@@ -97,12 +94,17 @@ impl Play {
                 HistoryQuery::MACHINES_MAX
             )));
         }
-        let machine = |id: &String| MachineId::parse(id).map_err(|error| ApiError::invalid(error.to_string()));
+        let machine =
+            |id: &String| MachineId::parse(id).map_err(|error| ApiError::invalid(error.to_string()));
         Ok(Self {
             rule,
             from,
             to,
-            only: request.machine_ids.iter().map(machine).collect::<Result<_, _>>()?,
+            only: request
+                .machine_ids
+                .iter()
+                .map(machine)
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -324,8 +326,5 @@ fn interval_ms(history: &MachineHistory) -> u64 {
         .map(|pair| pair[1].since_ms(pair[0]))
         .collect();
     distances.sort_unstable();
-    distances
-        .get(distances.len() / 2)
-        .copied()
-        .unwrap_or(INTERVAL_MS)
+    distances.get(distances.len() / 2).copied().unwrap_or(INTERVAL_MS)
 }

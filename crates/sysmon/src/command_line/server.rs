@@ -206,7 +206,7 @@ pub struct CollectorCommandLine {
 #[derive(Clone, Debug, Args)]
 pub struct HealthArguments {
     /// Server to ask: http://HOST:PORT, https://HOST:PORT or unix:PATH; `collector` for the one that this user runs
-    /// here, `collector:MACHINE_ID` where there are several
+    /// here, `collector:MACHINE_ID` where there are several; `alerts` for the alert service
     #[arg(value_name = "ROLE_URL")]
     pub url: String,
     /// How long to wait for the answer
