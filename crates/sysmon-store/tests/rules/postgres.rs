@@ -9,8 +9,8 @@ use sysmon_store::{DeliveryState, HistoryOptions, NotifierWork, RuleStore, Shard
 use sysmon_store::{ErrorKind, open_rule_store};
 
 use crate::fixture::{
-    LONG_MS, acknowledgement, alert, ann, delivery, key, leased, log, machine_of, new_silence, now, rule,
-    save, transition,
+    LONG_MS, acknowledgement, alert, ann, busy_day, delivery, key, leased, log, machine_of, new_silence, now,
+    rule, save, transition,
 };
 use crate::postgres_server::PostgresServer;
 
@@ -245,50 +245,6 @@ async fn tables_that_are_gone_are_made_again() {
     assert_eq!(store.rules().await.unwrap(), []);
 }
 
-async fn busy_day(store: &Arc<dyn RuleStore>) {
-    let machine = machine_of(3, 0);
-    let (var, home, root) = (key(&machine, "/var"), key(&machine, "/home"), key(&machine, "/"));
-    store.put_rule(&rule("disk-full", 80.0), 0, &ann()).await.unwrap();
-    store.put_rule(&rule("quiet", 80.0), 0, &ann()).await.unwrap();
-    let silence = store
-        .add_silence(&new_silence(now(), now().plus_ms(600_000)), &ann())
-        .await
-        .unwrap();
-    store
-        .acknowledge(&var, Some(&acknowledgement("ann")), &ann())
-        .await
-        .unwrap();
-    let steps = vec![
-        transition(&var, now(), Phase::Firing),
-        transition(&home, now(), Phase::Firing),
-        transition(&home, now(), Phase::Resolved),
-    ];
-    let lease = log(store, "a", 3, steps).await;
-    let mut pending = alert(&root, Phase::Pending);
-    pending.fired = None;
-    let mut muted = alert(&home, Phase::NoData);
-    muted.silenced = Some(silence.id);
-    let work = ShardWork {
-        alerts: vec![alert(&var, Phase::Firing), muted, pending],
-        ..ShardWork::default()
-    };
-    save(store, &lease, work).await;
-    let mut failed = delivery(1);
-    failed.state = DeliveryState::Dead;
-    failed.problem = "no route".into();
-    let mut good = delivery(2);
-    for delivery in [&mut failed, &mut good] {
-        // Nobody can look into JSON with a NUL in it.
-        delivery.content = delivery.content.replace("\\u0000", "");
-    }
-    let notifier = leased(store, "a", Work::Notifier).await;
-    let work = NotifierWork {
-        deliveries: vec![failed, good],
-        ..NotifierWork::default()
-    };
-    assert!(store.save_notifier(&notifier, &work).await.unwrap());
-}
-
 #[tokio::test]
 async fn views_answer_common_questions() {
     let server = PostgresServer::start().await;
@@ -349,5 +305,30 @@ async fn views_answer_common_questions() {
             .await
             .unwrap();
         assert_eq!(found, answer, "{question}");
+    }
+}
+
+#[tokio::test]
+async fn every_question_of_the_documentation_can_be_asked() {
+    let document = include_str!("../../../../docs/storage.md");
+    let alerts = document.split("\n## Alerts").nth(1).unwrap();
+    let questions = alerts
+        .split("```sql\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let server = PostgresServer::start().await;
+    let store = open_rule_store(&server.url()).await.unwrap();
+    busy_day(&store).await;
+    let mut connection = connect(&server.url()).await;
+    let questions: Vec<&str> = questions.split_terminator(";\n").collect();
+    assert!(questions.len() > 8, "{questions:?}");
+    for question in questions {
+        sqlx::query(sqlx::AssertSqlSafe(question.to_owned()))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{question}: {error}"));
     }
 }
