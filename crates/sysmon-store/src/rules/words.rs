@@ -221,9 +221,9 @@ mod tests {
 
     #[test]
     fn numbers_come_back_from_json_to_the_last_bit() {
-        // Reading without care is off by one in the last place for this one.
         for value in [
             0.1 + 0.2,
+            // Readers of JSON that take a short way are one off in the last place here.
             123_456_789.123_456_79,
             1.797_693_134_862_315_7e308,
             5e-324,

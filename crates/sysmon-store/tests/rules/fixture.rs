@@ -10,7 +10,8 @@ use sysmon_core::alert::{
 };
 use sysmon_core::{MachineId, UnixMillis};
 use sysmon_store::{
-    Author, Delivery, DeliveryState, Lease, NewSilence, RuleStore, SHARDS, ShardWork, Work, shard_of,
+    Author, Delivery, DeliveryState, Lease, NewSilence, NotifierWork, RuleStore, SHARDS, ShardWork, Work,
+    shard_of,
 };
 
 pub(crate) const MINUTE_MS: i64 = 60_000;
@@ -209,4 +210,49 @@ pub(crate) async fn log(
     };
     save(store, &lease, work).await;
     lease
+}
+
+/// Two alerts that fire, one of them muted, another that is pending; a notification that failed.
+pub(crate) async fn busy_day(store: &Arc<dyn RuleStore>) {
+    let machine = machine_of(3, 0);
+    let (var, home, root) = (key(&machine, "/var"), key(&machine, "/home"), key(&machine, "/"));
+    store.put_rule(&rule("disk-full", 80.0), 0, &ann()).await.unwrap();
+    store.put_rule(&rule("quiet", 80.0), 0, &ann()).await.unwrap();
+    let silence = store
+        .add_silence(&new_silence(now(), now().plus_ms(600_000)), &ann())
+        .await
+        .unwrap();
+    store
+        .acknowledge(&var, Some(&acknowledgement("ann")), &ann())
+        .await
+        .unwrap();
+    let steps = vec![
+        transition(&var, now(), Phase::Firing),
+        transition(&home, now(), Phase::Firing),
+        transition(&home, now(), Phase::Resolved),
+    ];
+    let lease = log(store, "a", 3, steps).await;
+    let mut pending = alert(&root, Phase::Pending);
+    pending.fired = None;
+    let mut muted = alert(&home, Phase::NoData);
+    muted.silenced = Some(silence.id);
+    let work = ShardWork {
+        alerts: vec![alert(&var, Phase::Firing), muted, pending],
+        ..ShardWork::default()
+    };
+    save(store, &lease, work).await;
+    let mut failed = delivery(1);
+    failed.state = DeliveryState::Dead;
+    failed.problem = "no route".into();
+    let mut good = delivery(2);
+    for delivery in [&mut failed, &mut good] {
+        // Nobody can look into JSON with a NUL in it.
+        delivery.content = delivery.content.replace("\\u0000", "");
+    }
+    let notifier = leased(store, "a", Work::Notifier).await;
+    let work = NotifierWork {
+        deliveries: vec![failed, good],
+        ..NotifierWork::default()
+    };
+    assert!(store.save_notifier(&notifier, &work).await.unwrap());
 }

@@ -9,8 +9,8 @@ use sysmon_store::{DeliveryState, HistoryOptions, NotifierWork, RuleStore, Shard
 use sysmon_store::{ErrorKind, open_rule_store};
 
 use crate::fixture::{
-    LONG_MS, acknowledgement, alert, ann, delivery, key, leased, log, machine_of, new_silence, now, rule,
-    save, transition,
+    LONG_MS, acknowledgement, alert, ann, busy_day, delivery, key, leased, log, machine_of, new_silence, now,
+    rule, save, transition,
 };
 use crate::postgres_server::PostgresServer;
 
@@ -33,35 +33,129 @@ async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_take_over_waits_for_what_is_being_saved_and_renewing_does_not() {
     let server = PostgresServer::start().await;
     let one = open_rule_store(&server.url()).await.unwrap();
     let other = open_rule_store(&server.url()).await.unwrap();
     let work = Work::Shard(3);
-    let lease = one.lease("a", &[work], 1, 50).await.unwrap().remove(0);
-    // As somebody who saves does, and then is not heard of for a while.
-    let mut saving = connect(&server.url()).await;
-    let mut transaction = saving.begin().await.unwrap();
-    sqlx::query("SELECT FROM alert_lease WHERE work = 'shard-3' AND fence = 1 FOR KEY SHARE")
+    let lease = leased(&one, "a", work).await;
+    let key = key(&machine_of(3, 0), "/var");
+    let firing = ShardWork {
+        alerts: vec![alert(&key, Phase::Firing)],
+        ..ShardWork::default()
+    };
+    save(&one, &lease, firing.clone()).await;
+    // Somebody with a database shell keeps the next save in the middle of its transaction.
+    let mut shell = connect(&server.url()).await;
+    let mut transaction = shell.begin().await.unwrap();
+    sqlx::query("SELECT FROM alert FOR UPDATE")
         .fetch_one(&mut *transaction)
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(other.lease("b", &[work], 1, LONG_MS).await.unwrap(), []);
-    // Leases of other work do not wait either.
-    let notifier = other
+    let saving = {
+        let (one, lease) = (Arc::clone(&one), lease.clone());
+        tokio::spawn(async move { one.save_shard(&lease, &firing).await })
+    };
+    let mut looking = connect(&server.url()).await;
+    wait_until(
+        &mut looking,
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)",
+    )
+    .await;
+    // Renewed, for a moment only.
+    let renewed = one.lease("a", &[work], 1, 1).await.unwrap();
+    assert_eq!(renewed, std::slice::from_ref(&lease));
+    wait_until(
+        &mut looking,
+        "SELECT until_at < now() FROM alert_lease WHERE work = 'shard-3'",
+    )
+    .await;
+    // Other work is to be had meanwhile, this is not.
+    let free = other
         .lease("b", &[work, Work::Notifier], 2, LONG_MS)
         .await
         .unwrap();
-    assert_eq!(notifier.len(), 1);
-    let renewed = one.lease("a", &[work], 1, 1).await.unwrap();
-    assert_eq!(renewed, std::slice::from_ref(&lease));
+    let free: Vec<Work> = free.iter().map(|lease| lease.work).collect();
+    assert_eq!(free, [Work::Notifier]);
+    assert!(!saving.is_finished());
     transaction.commit().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(saving.await.unwrap().unwrap());
     let taken = other.lease("b", &[work], 2, LONG_MS).await.unwrap();
     assert_eq!((taken[0].work, taken[0].fence), (work, 2));
     assert!(!one.save_shard(&lease, &ShardWork::default()).await.unwrap());
+}
+
+/// Waits for a question to be answered with yes.
+async fn wait_until(connection: &mut PgConnection, question: &'static str) {
+    for _ in 0..400 {
+        let answer: bool = sqlx::query_scalar(question)
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        if answer {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it stays so: {question}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_waits_for_those_that_have_lower_numbers() {
+    let server = PostgresServer::start().await;
+    let store = open_rule_store(&server.url()).await.unwrap();
+    let other = open_rule_store(&server.url()).await.unwrap();
+    let (one, two) = (key(&machine_of(3, 0), "/"), key(&machine_of(4, 0), "/"));
+    let at = now();
+    // A shell that is about to log the second step of the first save keeps that save waiting once it has numbers.
+    log(&store, "a", 3, vec![transition(&one, at, Phase::Pending)]).await;
+    let mut shell = connect(&server.url()).await;
+    let mut transaction = shell.begin().await.unwrap();
+    sqlx::query(
+        "INSERT INTO alert_log (rule, machine, entity, at, from_phase, to_phase, severity_before, severity, cause, detail)
+         SELECT rule, machine, entity, at, from_phase, 'resolved', severity_before, severity, cause, detail FROM alert_log",
+    )
+    .execute(&mut *transaction)
+    .await
+    .unwrap();
+    let low = {
+        let store = Arc::clone(&store);
+        let steps = vec![
+            transition(&one, at, Phase::Firing),
+            transition(&one, at, Phase::Resolved),
+        ];
+        tokio::spawn(async move { log(&store, "a", 3, steps).await })
+    };
+    let mut looking = connect(&server.url()).await;
+    wait_until(
+        &mut looking,
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)",
+    )
+    .await;
+    let high = {
+        let other = Arc::clone(&other);
+        tokio::spawn(async move { log(&other, "b", 4, vec![transition(&two, at, Phase::Firing)]).await })
+    };
+    wait_until(
+        &mut looking,
+        "SELECT count(*) = 2 FROM pg_locks WHERE NOT granted",
+    )
+    .await;
+    assert_eq!(other.transitions_after(0, 10).await.unwrap().len(), 1);
+    transaction.rollback().await.unwrap();
+    low.await.unwrap();
+    high.await.unwrap();
+    let logged = other.transitions_after(0, 10).await.unwrap();
+    let machines: Vec<_> = logged
+        .iter()
+        .map(|logged| logged.transition.key.machine.clone())
+        .collect();
+    assert_eq!(
+        machines[..3],
+        [one.machine.clone(), one.machine.clone(), one.machine]
+    );
+    assert_eq!(machines[3], machine_of(4, 0));
 }
 
 #[tokio::test]
@@ -151,45 +245,6 @@ async fn tables_that_are_gone_are_made_again() {
     assert_eq!(store.rules().await.unwrap(), []);
 }
 
-async fn busy_day(store: &Arc<dyn RuleStore>) {
-    let machine = machine_of(3, 0);
-    let (var, home, root) = (key(&machine, "/var"), key(&machine, "/home"), key(&machine, "/"));
-    store.put_rule(&rule("disk-full", 80.0), 0, &ann()).await.unwrap();
-    store.put_rule(&rule("quiet", 80.0), 0, &ann()).await.unwrap();
-    let silence = store
-        .add_silence(&new_silence(now(), now().plus_ms(600_000)), &ann())
-        .await
-        .unwrap();
-    store
-        .acknowledge(&var, Some(&acknowledgement("ann")), &ann())
-        .await
-        .unwrap();
-    let steps = vec![
-        transition(&var, now(), Phase::Firing),
-        transition(&home, now(), Phase::Firing),
-        transition(&home, now(), Phase::Resolved),
-    ];
-    let lease = log(store, "a", 3, steps).await;
-    let mut pending = alert(&root, Phase::Pending);
-    pending.fired = None;
-    let mut muted = alert(&home, Phase::NoData);
-    muted.silenced = Some(silence.id);
-    let work = ShardWork {
-        alerts: vec![alert(&var, Phase::Firing), muted, pending],
-        ..ShardWork::default()
-    };
-    save(store, &lease, work).await;
-    let mut failed = delivery(1);
-    failed.state = DeliveryState::Dead;
-    failed.problem = "no route".into();
-    let notifier = leased(store, "a", Work::Notifier).await;
-    let work = NotifierWork {
-        deliveries: vec![failed, delivery(2)],
-        ..NotifierWork::default()
-    };
-    assert!(store.save_notifier(&notifier, &work).await.unwrap());
-}
-
 #[tokio::test]
 async fn views_answer_common_questions() {
     let server = PostgresServer::start().await;
@@ -250,5 +305,30 @@ async fn views_answer_common_questions() {
             .await
             .unwrap();
         assert_eq!(found, answer, "{question}");
+    }
+}
+
+#[tokio::test]
+async fn every_question_of_the_documentation_can_be_asked() {
+    let document = include_str!("../../../../docs/storage.md");
+    let alerts = document.split("\n## Alerts").nth(1).unwrap();
+    let questions = alerts
+        .split("```sql\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let server = PostgresServer::start().await;
+    let store = open_rule_store(&server.url()).await.unwrap();
+    busy_day(&store).await;
+    let mut connection = connect(&server.url()).await;
+    let questions: Vec<&str> = questions.split_terminator(";\n").collect();
+    assert!(questions.len() > 8, "{questions:?}");
+    for question in questions {
+        sqlx::query(sqlx::AssertSqlSafe(question.to_owned()))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{question}: {error}"));
     }
 }

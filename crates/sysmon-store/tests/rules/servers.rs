@@ -55,8 +55,16 @@ mod timescale {
             url: server.url(),
             _server: server,
         };
-        // It serves one at a time: who makes the tables keeps others waiting longer than they do for a connection.
-        served.open().await.rules().await.unwrap();
+        // It serves one at a time, slowly: who makes the tables keeps others waiting longer than they do for a connection,
+        // and on a busy machine waits for too long itself.
+        let mut tries = 0;
+        while let Err(error) = served.open().await.rules().await {
+            tries += 1;
+            assert!(
+                error.kind == sysmon_store::ErrorKind::Unavailable && tries < 5,
+                "{error}"
+            );
+        }
         Box::new(served)
     }
 

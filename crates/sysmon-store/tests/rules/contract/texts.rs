@@ -191,8 +191,8 @@ pub(crate) async fn numbers_come_back_to_the_last_bit(backend: &dyn Backend) {
         f64::MIN_POSITIVE,
         5e-324,
         9_007_199_254_740_993.0,
-        // Readers of JSON that take a short way are one off in the last place here.
         2.638_344_616_030_823e-290,
+        // Readers of JSON that take a short way are one off in the last place here.
         123_456_789.123_456_79,
     ];
     for (number, value) in (0..).zip(numbers) {
