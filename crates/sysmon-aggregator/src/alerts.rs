@@ -10,10 +10,12 @@
 
 mod board;
 mod commands;
+mod deliveries;
 mod fetch;
 mod health;
 mod keeper;
 mod messages;
+mod mutes;
 
 use std::fmt;
 use std::sync::Arc;

@@ -155,19 +155,19 @@ impl Answers {
     }
 
     /// Ends an answer; returns what its asker is told, unless it has its answer or will have it in any case.
-    pub(super) fn cancel(&mut self, request_id: u64) -> Option<wire::Response> {
+    pub(super) fn cancel(&mut self, request_id: u64) -> Option<Box<wire::Response>> {
         if self.running.get(&request_id)?.kind == Kind::Command {
             return None;
         }
         let running = self.running.remove(&request_id)?;
         running.task.abort();
-        Some(wire::Response {
+        Some(Box::new(wire::Response {
             request_id,
             body: Some(Body::Failure(wire::Failure {
                 code: CANCELLED,
                 message: "cancelled".into(),
             })),
-        })
+        }))
     }
 
     /// The next part of any of the answers. Safe to cancel.

@@ -27,9 +27,11 @@ const LIMIT: Duration = Duration::from_secs(120);
 const EPISODES_MAX: usize = 1_000;
 /// The longest range: as long as roll-ups of a minute are kept by default, and a day more.
 const RANGE_MAX_MS: u64 = 31 * 86_400_000;
+/// The year 275,760: within it no sum of times runs over.
+const TIME_MAX_MS: i64 = 8_640_000_000_000_000;
 /// The usual time between two samples. What lasts longer than the most moments of these is played on roll-ups.
 const INTERVAL_MS: u64 = 5_000;
-const MINUTE_MS: u64 = 60_000;
+const MINUTE_MS: i64 = 60_000;
 
 /// What is played on what.
 #[derive(Debug)]
@@ -77,6 +79,11 @@ impl Play {
     fn check(request: &wire::DryRunRequest) -> Result<Self, ApiError> {
         let rule = checked_rule(request.rule.as_ref())?;
         let (from, to) = (UnixMillis(request.from_unix_ms), UnixMillis(request.to_unix_ms));
+        if from.0 < 0 || to.0 > TIME_MAX_MS {
+            return Err(ApiError::invalid(
+                "the range is before 1970 or farther ahead than any clock; give Unix milliseconds",
+            ));
+        }
         if from >= to {
             return Err(ApiError::invalid(
                 "the range is empty; let it end after it starts",
@@ -112,22 +119,22 @@ impl Play {
     fn query(&self) -> HistoryQuery {
         let (metrics, window_ms) = metrics(&self.rule);
         let lead_ms = window_ms.saturating_add(self.rule.hold_ms);
-        let from = self.from.plus_ms(-i64::try_from(lead_ms).unwrap_or(i64::MAX));
-        let length_ms = self.to.since_ms(from);
-        let most = u64::from(HistoryQuery::MOMENTS_MAX);
-        let points = if length_ms <= most * INTERVAL_MS {
-            most
-        } else {
-            // Roll-ups of a minute: single samples would not fit, and reading them all takes long.
-            (length_ms / MINUTE_MS).clamp(1, most)
-        };
-        HistoryQuery {
+        let mut query = HistoryQuery {
             machines: Vec::new(),
             metrics,
-            from,
+            from: self.from.plus_ms(-i64::try_from(lead_ms).unwrap_or(i64::MAX)),
             to: self.to,
-            points: u32::try_from(points).unwrap_or(HistoryQuery::MOMENTS_MAX),
+            points: HistoryQuery::MOMENTS_MAX,
+        };
+        let most = u64::from(HistoryQuery::MOMENTS_MAX);
+        if query.to.since_ms(query.from) > most * INTERVAL_MS {
+            // Roll-ups of a minute, whole ones: single samples would not fit, and reading them all takes long.
+            query.from = UnixMillis(query.from.0.div_euclid(MINUTE_MS) * MINUTE_MS);
+            query.to = UnixMillis((query.to.0.div_euclid(MINUTE_MS) + 1) * MINUTE_MS);
+            let minutes = query.to.since_ms(query.from) / MINUTE_MS.unsigned_abs();
+            query.points = u32::try_from(minutes.min(most)).unwrap_or(query.points);
         }
+        query
     }
 
     async fn run(
@@ -192,10 +199,10 @@ impl Play {
             .collect()
     }
 
-    /// How long an episode lasted within the range, in milliseconds; none when it was over before.
+    /// How long an episode lasted within the range, in milliseconds; none when it was not within it.
     fn overlap_ms(&self, episode: &Episode) -> Option<u64> {
         let to = episode.to.unwrap_or(self.to).min(self.to);
-        let is_within = to > self.from || episode.from >= self.from;
+        let is_within = episode.from < self.to && (to > self.from || episode.from >= self.from);
         is_within.then(|| to.since_ms(episode.from.max(self.from)))
     }
 }

@@ -66,7 +66,7 @@ enum Step {
     /// It is done.
     Done,
     /// It ended an answer, whose asker is told so first.
-    Cancelled(Option<wire::Response>),
+    Cancelled(Option<Box<wire::Response>>),
 }
 
 struct Session<'a> {
@@ -124,7 +124,7 @@ impl Session<'_> {
                         Ok(Step::Done) => reply(request_id, Ok(())),
                         Ok(Step::Cancelled(told)) => {
                             if let Some(told) = told
-                                && self.responses.send(told).await.is_err()
+                                && self.responses.send(*told).await.is_err()
                             {
                                 return Ok(());
                             }

@@ -7,6 +7,7 @@ mod cluster;
 mod collectors;
 mod consoles;
 mod degradation;
+mod dry_run;
 mod durable;
 mod faulty;
 mod keeper;
