@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use sysmon_aggregator::Stores;
 use sysmon_api::{Access, Client, ClientConfig, Endpoint, InProcess, Server};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime, Runtime};
 
-use super::single_threaded;
 use crate::exit::Failure;
 use crate::lifecycle::{Running, Signals};
 use crate::paths::Paths;
@@ -22,11 +21,16 @@ const WORKERS_MAX: usize = 4;
 
 pub(super) fn collector(loaded: Loaded, paths: &Paths) -> Result<ExitCode, Failure> {
     let (settings, (collector, client)) = loaded.with(|settings| CollectorRole::remote(settings, paths))?;
-    run(&settings, single_threaded()?, async |running| {
+    let runtime = collecting()?;
+    telemetry::start_for_server(&settings).map_err(Failure::runtime)?;
+    let outcome = runtime.block_on(until_signal(async |running| {
         let work = collector.run_alone(client, running.shutdown.clone());
         running.spawn("the collector", work);
         Ok(())
-    })
+    }));
+    // Whatever still blocks a thread, such as a probe that hangs, does not hold up the end.
+    runtime.shutdown_background();
+    outcome
 }
 
 pub(super) fn aggregator(loaded: Loaded, paths: &Paths) -> Result<ExitCode, Failure> {
@@ -138,22 +142,36 @@ pub(super) fn run(
     start: impl AsyncFnOnce(&mut Running) -> Result<(), Failure>,
 ) -> Result<ExitCode, Failure> {
     telemetry::start_for_server(settings).map_err(Failure::runtime)?;
-    let outcome = runtime.block_on(async {
-        // Before anything starts, so that a signal never finds a role that is half up.
-        let signals = Signals::of_server().map_err(Failure::runtime)?;
-        let mut running = Running::default();
-        start(&mut running).await?;
-        running.until_signal(signals).await
-    });
+    let outcome = runtime.block_on(until_signal(start));
     // Whatever still blocks a thread, such as a probe that hangs, does not hold up the end.
     runtime.shutdown_background();
     outcome
+}
+
+/// Starts the roles and waits for the end.
+async fn until_signal(
+    start: impl AsyncFnOnce(&mut Running) -> Result<(), Failure>,
+) -> Result<ExitCode, Failure> {
+    // Before anything starts, so that a signal never finds a role that is half up.
+    let signals = Signals::of_server().map_err(Failure::runtime)?;
+    let mut running = Running::default();
+    start(&mut running).await?;
+    running.until_signal(signals).await
 }
 
 /// Work that ends without a result.
 async fn ending(work: impl Future<Output = ()>) -> Result<(), eyre::Report> {
     work.await;
     Ok(())
+}
+
+/// One thread, like that of [`super::single_threaded`]. But this type can have no other, so that the program of the collector
+/// has no scheduler for several in it, nor the mathematical library that only that one asks for.
+fn collecting() -> Result<LocalRuntime, Failure> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .map_err(Failure::runtime)
 }
 
 /// For programs that serve many: as many threads as there are processors, at most four.
