@@ -255,7 +255,11 @@ mod tests {
             assert!(COMMANDS.iter().any(|definition| definition.context == context));
         }
         for definition in COMMANDS {
-            assert!(Context::ALL.iter().any(|(context, _)| *context == definition.context));
+            assert!(
+                Context::ALL
+                    .iter()
+                    .any(|(context, _)| *context == definition.context)
+            );
         }
     }
 

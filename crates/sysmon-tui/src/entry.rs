@@ -51,7 +51,12 @@ pub(crate) fn duration_text(mut ms: u64) -> String {
 /// # Errors
 /// What to write instead.
 pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{:?} is no duration; write it like 90s, 10m, 1h30m or 7d", text.trim());
+    let wrong = || {
+        format!(
+            "{:?} is no duration; write it like 90s, 10m, 1h30m or 7d",
+            text.trim()
+        )
+    };
     let compact: String = text.split_whitespace().collect();
     if let Ok(minutes) = compact.parse::<u32>() {
         return Ok(u64::from(minutes) * 60_000);
@@ -73,7 +78,10 @@ pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
             "min" => "m",
             unit => unit,
         };
-        let (_, length) = DURATIONS.iter().find(|(known, _)| *known == unit).ok_or_else(wrong)?;
+        let (_, length) = DURATIONS
+            .iter()
+            .find(|(known, _)| *known == unit)
+            .ok_or_else(wrong)?;
         rest = &rest[letters..];
         let part = count.checked_mul(*length).ok_or_else(wrong)?;
         total = total.checked_add(part).ok_or_else(wrong)?;
@@ -179,7 +187,11 @@ pub(crate) fn parse_value(text: &str, unit: Unit) -> Result<f64, String> {
         _ => digits.replace(',', ".").parse::<f64>().map_err(|_| wrong())?,
     };
     let value = number * factor;
-    if value.is_finite() { Ok(value) } else { Err(wrong()) }
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(wrong())
+    }
 }
 
 /// What a suffix multiplies by; `None` for one that means nothing in this unit.
@@ -239,7 +251,11 @@ pub(crate) fn step_value(value: f64, unit: Unit, is_up: bool, is_big: bool) -> f
     // Without the dust that dividing by ten leaves behind.
     let moved = (next * step * 1e6).round() / 1e6;
     let moved = moved.max(0.0);
-    if unit == Unit::Percent { moved.min(100.0f64.max(value)) } else { moved }
+    if unit == Unit::Percent {
+        moved.min(100.0f64.max(value))
+    } else {
+        moved
+    }
 }
 
 fn binary_step(value: f64) -> f64 {

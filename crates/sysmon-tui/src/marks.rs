@@ -25,7 +25,11 @@ pub(crate) struct Mark {
 
 impl Mark {
     fn at(at: UnixMillis, kind: MarkKind) -> Self {
-        Self { from: at, to: at, kind }
+        Self {
+            from: at,
+            to: at,
+            kind,
+        }
     }
 
     fn of(step: &Transition) -> Option<Self> {
@@ -48,9 +52,15 @@ pub(crate) fn marks(state: &State, machine: &str, metrics: &[MetricId]) -> Vec<M
             && board
                 .rule(&key.rule)
                 .and_then(|stored| metric_check(&stored.rule))
-                .is_some_and(|check| metrics.iter().any(|metric| watches(&check.quantity.metric, *metric)))
+                .is_some_and(|check| {
+                    metrics
+                        .iter()
+                        .any(|metric| watches(&check.quantity.metric, *metric))
+                })
     };
-    let steps = board.steps().chain(state.alerts.log.steps.iter().map(|(_, step)| step));
+    let steps = board
+        .steps()
+        .chain(state.alerts.log.steps.iter().map(|(_, step)| step));
     let steps = steps.filter(|step| is_of(&step.key)).filter_map(Mark::of);
     let fired = board.alerts_of(machine).filter(|alert| is_of(&alert.key));
     let fired = fired.filter_map(|alert| Some(Mark::at(alert.fired?, MarkKind::Fires(alert.severity))));

@@ -45,7 +45,10 @@ impl Notify {
             Self::Bell => Some("\u{7}".into()),
             Self::Osc9 => Some(format!("\u{1b}]9;{text}\u{7}")),
             // The parts are told apart by semicolons.
-            Self::Osc777 => Some(format!("\u{1b}]777;notify;sysmon;{}\u{7}", text.replace(';', ","))),
+            Self::Osc777 => Some(format!(
+                "\u{1b}]777;notify;sysmon;{}\u{7}",
+                text.replace(';', ",")
+            )),
         }
     }
 }

@@ -19,8 +19,8 @@ mod overlay;
 mod pen;
 mod processes;
 mod rules;
-mod silencing;
 mod sections;
+mod silencing;
 mod time_axis;
 
 use pen::Pen;

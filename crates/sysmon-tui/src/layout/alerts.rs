@@ -20,9 +20,9 @@ pub(crate) struct AlertsRegions {
 /// Rows below which there is no room for details.
 const DETAILS_FROM_ROWS: u16 = 14;
 
-pub(super) fn alerts_regions(area: Rect) -> AlertsRegions {
+pub(super) fn alerts_regions(area: Rect, is_empty: bool) -> AlertsRegions {
     let (counts, rest) = split(area, 1);
-    let details = if area.height < DETAILS_FROM_ROWS {
+    let details = if is_empty || area.height < DETAILS_FROM_ROWS {
         0
     } else {
         (area.height / 3).min(9)
@@ -36,7 +36,12 @@ pub(super) fn alerts_regions(area: Rect) -> AlertsRegions {
 }
 
 /// Columns of a table: those that fit, in order; one of them takes what is left.
-fn columns<C: Copy + PartialEq>(area: Rect, wanted: &[(C, u16, u16)], widest: C, least: u16) -> Vec<ColumnRegion<C>> {
+fn columns<C: Copy + PartialEq>(
+    area: Rect,
+    wanted: &[(C, u16, u16)],
+    widest: C,
+    least: u16,
+) -> Vec<ColumnRegion<C>> {
     let shown = || wanted.iter().filter(|(_, _, from)| area.width >= *from);
     let taken: u16 = shown()
         .filter(|(column, _, _)| *column != widest)
@@ -66,14 +71,15 @@ fn alert_columns(area: Rect) -> Vec<ColumnRegion<AlertColumn>> {
     // Column, width, and the screen width from which on it is there.
     let wanted = [
         (Worst, 1, 0),
-        (Rule, 0, 0),
-        (Machine, if is_wide { 24 } else { 14 }, 36),
-        (Entity, if is_wide { 18 } else { 9 }, 76),
-        (Value, 13, 52),
+        (Rule, 32, 0),
+        (Machine, if is_wide { 24 } else { 13 }, 36),
+        (Entity, if is_wide { 18 } else { 7 }, 76),
+        (Value, if is_wide { 14 } else { 11 }, 52),
         (Since, 4, 30),
-        (State, if is_wide { 32 } else { 14 }, 66),
+        (State, 15, 66),
     ];
-    columns(area, &wanted, Rule, 8)
+    // Where there is plenty of room, what is known of an alert is worth more than a name in full.
+    columns(area, &wanted, if is_wide { State } else { Rule }, 8)
 }
 
 pub(super) fn rule_table(area: Rect) -> TableRegions<RuleColumn> {
@@ -120,7 +126,11 @@ pub(crate) fn editor_regions(screen: Rect, line_count: usize) -> EditorRegions {
     let lines = u16::try_from(line_count).unwrap_or(u16::MAX);
     let (title, rest) = split(body, 1);
     let (rest, message) = split(rest, rest.height.saturating_sub(1));
-    let report_rows = if rest.height >= lines.saturating_add(6) { 2 } else { 1 };
+    let report_rows = if rest.height >= lines.saturating_add(6) {
+        2
+    } else {
+        1
+    };
     let fields_rows = lines.min(rest.height.saturating_sub(report_rows));
     let chart_rows = rest.height.saturating_sub(fields_rows + report_rows + 1);
     let (chart_rows, axis_rows) = if chart_rows >= CHART_FROM_ROWS {

@@ -91,7 +91,11 @@ pub(super) fn told(pen: &mut Pen<'_>, area: Rect, state: &State) -> bool {
 /// Nothing fires, or the filter hides what does.
 fn nothing(pen: &mut Pen<'_>, regions: &AlertsRegions, state: &State) {
     if !state.alerts.list.filter_text().is_empty() {
-        lines_in_the_middle(pen, regions.table.rows, &["no alert matches the filter: Esc shows all"]);
+        lines_in_the_middle(
+            pen,
+            regions.table.rows,
+            &["no alert matches the filter: Esc shows all"],
+        );
         return;
     }
     let rules = state
@@ -118,7 +122,11 @@ fn nothing(pen: &mut Pen<'_>, regions: &AlertsRegions, state: &State) {
         None => lines_in_the_middle(
             pen,
             regions.table.rows,
-            &["Nothing is watched: there is no rule that is on.", "", "3 shows the rules"],
+            &[
+                "Nothing is watched: there is no rule that is on.",
+                "",
+                "3 shows the rules",
+            ],
         ),
         // Nobody may say that nothing is wrong when nobody looks.
         Some(silent) => {
@@ -205,8 +213,13 @@ fn headings(pen: &mut Pen<'_>, regions: &AlertsRegions, state: &State) {
         };
         let arrow = if is_sort { arrow } else { "" };
         let text = format!("{name}{arrow}");
+        let y = regions.table.heading.y;
         // One more cell, so that the arrow has room.
-        pen.text(region.x, regions.table.heading.y, region.width + 1, &text, style);
+        if region.column == AlertColumn::Since {
+            pen.right(region.x.saturating_sub(2), y, region.width + 2, &text, style);
+        } else {
+            pen.text(region.x, y, region.width + 1, &text, style);
+        }
     }
 }
 
@@ -218,7 +231,11 @@ fn alert_row(pen: &mut Pen<'_>, regions: &AlertsRegions, y: u16, alert: &Alert, 
         Standing::Pending => pen.theme.text(),
         Standing::Acknowledged | Standing::Silenced | Standing::Resolved => quiet,
     };
-    let plain = if standing <= Standing::Pending { text } else { quiet };
+    let plain = if standing <= Standing::Pending {
+        text
+    } else {
+        quiet
+    };
     let board = &state.alerts.board;
     for region in &regions.table.columns {
         let ColumnRegion { column, x, width } = *region;
@@ -228,7 +245,14 @@ fn alert_row(pen: &mut Pen<'_>, regions: &AlertsRegions, y: u16, alert: &Alert, 
                 pen.text(x, y, width, mark, loud);
             }
             AlertColumn::Rule => {
-                title(pen, *region, y, board.title(&alert.key.rule), alert.severity, loud);
+                title(
+                    pen,
+                    *region,
+                    y,
+                    board.title(&alert.key.rule),
+                    alert.severity,
+                    loud,
+                );
             }
             AlertColumn::Machine => {
                 pen.text(x, y, width, alert.key.machine.as_str(), plain);
@@ -244,7 +268,12 @@ fn alert_row(pen: &mut Pen<'_>, regions: &AlertsRegions, y: u16, alert: &Alert, 
             }
             AlertColumn::State => {
                 let words = words::alerts::standing(state, alert);
-                pen.text(x, y, width, &words, quiet);
+                let end = pen.text(x, y, width, &words, quiet);
+                let more = words::alerts::remark(alert);
+                let faint = pen.theme.faint();
+                if width > 40 {
+                    pen.text(end + 2, y, (x + width).saturating_sub(end + 2), &more, faint);
+                }
             }
         }
     }
@@ -291,7 +320,13 @@ fn step_row(pen: &mut Pen<'_>, regions: &AlertsRegions, y: u16, step: &Transitio
                 pen.text(x, y, width, &step.key.entity, quiet);
             }
             AlertColumn::Value => {
-                pen.text(x, y, width, &words::alerts::comparison_of_step(board, step), quiet);
+                pen.text(
+                    x,
+                    y,
+                    width,
+                    &words::alerts::comparison_of_step(board, step),
+                    quiet,
+                );
             }
             AlertColumn::Since => pen.right(x, y, width, &words::alerts::age(state, step.at), quiet),
             AlertColumn::State => {

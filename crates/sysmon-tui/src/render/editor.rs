@@ -1,9 +1,11 @@
 //! The editor of a rule: chart with its levels, what it would have done, fields.
 
 use ratatui::layout::{Position, Rect};
+use sysmon_core::alert::Comparison;
 use sysmon_core::display_width;
 
 use super::pen::Pen;
+use crate::entry::{unit_of, value_shown};
 use crate::layout::editor_regions;
 use crate::state::State;
 use crate::state::editor::{Editor, Field};
@@ -47,10 +49,14 @@ fn title(pen: &mut Pen<'_>, area: Rect, editor: &Editor) {
     let (title, quiet, accent) = (pen.theme.title(), pen.theme.quiet(), pen.theme.accent());
     let machine = editor.machine.as_deref().unwrap_or_default();
     let shown = editor.shown_key();
-    let entity = shown.as_ref().and_then(|key| key.entity()).unwrap_or(&editor.entity);
-    let what = editor
-        .metric()
-        .map_or_else(|| editor.draft.title.clone(), |metric| words::metric_title(metric.name()));
+    let entity = shown
+        .as_ref()
+        .and_then(|key| key.entity())
+        .unwrap_or(&editor.entity);
+    let what = editor.metric().map_or_else(
+        || editor.draft.title.clone(),
+        |metric| words::metric_title(metric.name()),
+    );
     let of = if machine.is_empty() {
         String::new()
     } else {
@@ -65,13 +71,21 @@ fn title(pen: &mut Pen<'_>, area: Rect, editor: &Editor) {
     let right = right.min(area.width.saturating_sub(2));
     let x = area.right().saturating_sub(right + 1);
     let room = x.saturating_sub(area.x + 2);
-    pen.pieces(area.x + 1, area.y, room, &[(&what, title), (of.trim_end(), quiet)]);
+    pen.pieces(
+        area.x + 1,
+        area.y,
+        room,
+        &[(&what, title), (of.trim_end(), quiet)],
+    );
     pen.pieces(x, area.y, right, &[(&name, quiet), (mark, accent)]);
 }
 
 /// Draws as many lines as there is room for, that of the chosen field among them.
 fn fields(pen: &mut Pen<'_>, area: Rect, editor: &Editor, lines: &[Vec<Field>]) -> Option<Position> {
-    let at = lines.iter().position(|line| line.contains(&editor.field)).unwrap_or(0);
+    let at = lines
+        .iter()
+        .position(|line| line.contains(&editor.field))
+        .unwrap_or(0);
     let height = usize::from(area.height);
     let skip = (at + 1).saturating_sub(height);
     let mut cursor = None;
@@ -84,12 +98,38 @@ fn fields(pen: &mut Pen<'_>, area: Rect, editor: &Editor, lines: &[Vec<Field>]) 
             let label = label(*field);
             let end = pen.text(x, y, room, label, quiet);
             let start = end.max(x + label_width).saturating_add(u16::from(index > 0));
-            let (end, position) = value(pen, start, y, area.right().saturating_sub(start + 1), editor, *field);
+            let (end, position) = value(
+                pen,
+                start,
+                y,
+                area.right().saturating_sub(start + 1),
+                editor,
+                *field,
+            );
             cursor = cursor.or(position);
             x = end + 3;
         }
+        if let Some(guard) = line.first().and_then(|field| guard(editor, *field)) {
+            let quiet = pen.theme.quiet();
+            pen.text(x, y, area.right().saturating_sub(x + 1), &guard, quiet);
+        }
     }
     cursor
+}
+
+/// What has to be true as well for a level: it is kept, and changed in a file of rules only.
+fn guard(editor: &Editor, field: Field) -> Option<String> {
+    let Field::Trigger(severity) = field else {
+        return None;
+    };
+    let guard = editor.level(severity)?.and.as_ref()?;
+    let side = match guard.comparison {
+        Comparison::Above => "above",
+        Comparison::Below => "below",
+    };
+    let name = words::metric_title(&guard.quantity.metric).to_lowercase();
+    let value = value_shown(guard.value, unit_of(&guard.quantity));
+    Some(format!("and {name} {side} {value}"))
 }
 
 /// Draws the value of a field; returns the column behind it, and where the cursor is while it is typed.
@@ -104,9 +144,7 @@ fn value(
     let is_here = field == editor.field;
     let style = match (field, is_here) {
         (_, true) => pen.theme.accent(),
-        (Field::Trigger(severity), false) if editor.level(severity).is_some() => {
-            pen.theme.severity(severity)
-        }
+        (Field::Trigger(severity), false) if editor.level(severity).is_some() => pen.theme.severity(severity),
         _ => pen.theme.text(),
     };
     if let Some(typing) = editor.typing.as_ref().filter(|_| is_here) {
@@ -182,7 +220,10 @@ fn message(pen: &mut Pen<'_>, area: Rect, editor: &Editor, state: &State) {
         (now.version > base.version).then_some(now)
     });
     let (text, style) = if editor.is_leaving {
-        ("the changes are not saved: y leaves them, Enter saves, Esc goes on".to_owned(), accent)
+        (
+            "the changes are not saved: y leaves them, Enter saves, Esc goes on".to_owned(),
+            accent,
+        )
     } else if let Some(problem) = &editor.problem {
         (problem.clone(), warning)
     } else if let Some(refusal) = &editor.refusal {
@@ -191,7 +232,13 @@ fn message(pen: &mut Pen<'_>, area: Rect, editor: &Editor, state: &State) {
         ("saving…".to_owned(), quiet)
     } else if let Some(newer) = newer {
         let by = &newer.changed_by;
-        (format!("{by} has saved version {} meanwhile: saving will show both", newer.version), warning)
+        (
+            format!(
+                "{by} has saved version {} meanwhile: saving will show both",
+                newer.version
+            ),
+            warning,
+        )
     } else {
         (words::alerts::rule(&editor.draft), quiet)
     };

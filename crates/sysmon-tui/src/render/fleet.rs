@@ -141,13 +141,7 @@ fn row(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, y: u16, machine: &M
     }
 }
 
-fn number(
-    pen: &mut Pen<'_>,
-    region: ColumnRegion<FleetColumn>,
-    y: u16,
-    machine: &Machine,
-    state: &State,
-) {
+fn number(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine, state: &State) {
     let column = region.column;
     let age_ms = state.age_ms(machine);
     let Some(metric) = column.metric() else { return };
@@ -192,13 +186,7 @@ fn number(
 }
 
 /// How many alerts fire on the machine, with the mark of the worst; what is muted quietly.
-fn alerts(
-    pen: &mut Pen<'_>,
-    region: ColumnRegion<FleetColumn>,
-    y: u16,
-    machine: &Machine,
-    state: &State,
-) {
+fn alerts(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine, state: &State) {
     let counts = state.alerts.board.counts_of(&machine.id);
     let (standing, severity, count, style) = match counts.worst() {
         Some(severity) => {
@@ -212,18 +200,16 @@ fn alerts(
         None => return,
     };
     let mark = pen.theme.glyphs.alert_mark(standing, severity);
-    let count = if count > 99 { "99".to_owned() } else { count.to_string() };
+    let count = if count > 99 {
+        "99".to_owned()
+    } else {
+        count.to_string()
+    };
     pen.right(region.x, y, region.width, &format!("{mark}{count}"), style);
 }
 
 /// In words what is wrong, the worst first.
-fn status(
-    pen: &mut Pen<'_>,
-    region: ColumnRegion<FleetColumn>,
-    y: u16,
-    machine: &Machine,
-    state: &State,
-) {
+fn status(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine, state: &State) {
     let mut pieces: Vec<(String, Health)> = Vec::new();
     if !machine.problem.is_empty() {
         pieces.push((machine.problem.clone(), Health::Critical));

@@ -26,7 +26,11 @@ pub(super) fn rules(pen: &mut Pen<'_>, table: &TableRegions<RuleColumn>, state: 
     let list = &state.alerts.rules;
     if list.rows().is_empty() {
         let lines = if list.filter_text().is_empty() {
-            ["there is no rule yet: n makes one", "", "e on a metric of a machine does too"]
+            [
+                "there is no rule yet: n makes one",
+                "",
+                "e on a metric of a machine does too",
+            ]
         } else {
             ["no rule matches the filter: Esc shows all", "", ""]
         };
@@ -100,7 +104,11 @@ fn row(pen: &mut Pen<'_>, table: &TableRegions<RuleColumn>, y: u16, stored: &Sto
             }
             RuleColumn::Watches => {
                 let words = words::alerts::rule(rule);
-                let words = if rule.enabled { words } else { format!("off: {words}") };
+                let words = if rule.enabled {
+                    words
+                } else {
+                    format!("off: {words}")
+                };
                 let style = if rule.enabled { quiet } else { faint };
                 pen.text(x, y, width, &words, style);
             }

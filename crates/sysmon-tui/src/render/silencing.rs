@@ -9,7 +9,12 @@ use crate::state::State;
 use crate::state::silencing::{SilenceField, SilenceForm, SilenceScope};
 
 /// Draws the form; returns where the cursor belongs when a text is typed.
-pub(super) fn silencing(pen: &mut Pen<'_>, screen: Rect, form: &SilenceForm, state: &State) -> Option<Position> {
+pub(super) fn silencing(
+    pen: &mut Pen<'_>,
+    screen: Rect,
+    form: &SilenceForm,
+    state: &State,
+) -> Option<Position> {
     let title = state.alerts.board.title(&form.key.rule);
     let area = framed(pen, screen, 6, " Silence ", " Enter silences, Esc leaves ");
     let (x, room) = (area.x + 1, area.width.saturating_sub(2));

@@ -184,7 +184,12 @@ pub(crate) struct Editor {
 
 impl Editor {
     /// Opens a rule that is stored, or one that is not yet.
-    pub(crate) fn new(base: Option<StoredRule>, draft: Rule, machine: Option<Arc<str>>, entity: &str) -> Self {
+    pub(crate) fn new(
+        base: Option<StoredRule>,
+        draft: Rule,
+        machine: Option<Arc<str>>,
+        entity: &str,
+    ) -> Self {
         let mut editor = Self {
             machine,
             labels: Vec::new(),
@@ -274,7 +279,9 @@ impl Editor {
         let history = self.past.answer.as_ref()?.history.as_ref()?;
         let peak = |series: &sysmon_core::SeriesPoints| {
             let points = series.points.iter().flatten();
-            points.map(|point| point.maximum).fold(f64::NEG_INFINITY, f64::max)
+            points
+                .map(|point| point.maximum)
+                .fold(f64::NEG_INFINITY, f64::max)
         };
         let covered = history.series.iter().filter(|series| {
             series.key.id() == Some(metric)

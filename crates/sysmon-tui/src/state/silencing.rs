@@ -1,7 +1,7 @@
 //! A silence while it is made.
 
-use sysmon_core::alert::{AlertKey, Silence, SilenceId, Matcher};
 use sysmon_core::UnixMillis;
+use sysmon_core::alert::{AlertKey, Matcher, Silence, SilenceId};
 
 use crate::entry::{duration_text, parse_duration};
 use crate::text_field::TextField;
@@ -85,7 +85,10 @@ impl SilenceForm {
                 let next = if is_up {
                     LENGTHS_MS.into_iter().find(|length| *length > self.length_ms)
                 } else {
-                    LENGTHS_MS.into_iter().rev().find(|length| *length < self.length_ms)
+                    LENGTHS_MS
+                        .into_iter()
+                        .rev()
+                        .find(|length| *length < self.length_ms)
                 };
                 self.length_ms = next.unwrap_or(self.length_ms);
             }

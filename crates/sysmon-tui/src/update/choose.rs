@@ -47,7 +47,10 @@ pub(crate) fn choices(state: &State, choosing: Choosing) -> Vec<(char, &'static 
             .filter(|(column, _, _)| column.metric().is_some())
             .map(|(column, key, name)| (*key, *name, *column == state.fleet_table.sort))
             .collect(),
-        (Choosing::Metric, _) => METRICS.iter().map(|(key, name, _)| (*key, *name, false)).collect(),
+        (Choosing::Metric, _) => METRICS
+            .iter()
+            .map(|(key, name, _)| (*key, *name, false))
+            .collect(),
     }
 }
 

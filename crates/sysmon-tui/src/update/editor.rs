@@ -44,7 +44,9 @@ fn can_edit(state: &mut State) -> bool {
 fn open(state: &mut State, base: Option<StoredRule>, draft: Rule, machine: Option<Arc<str>>, entity: &str) {
     let mut editor = Editor::new(base, draft, machine, entity);
     let known = editor.machine.as_ref().and_then(|id| state.fleet.find(id));
-    editor.labels = known.map(|machine| machine.host.labels.clone()).unwrap_or_default();
+    editor.labels = known
+        .map(|machine| machine.host.labels.clone())
+        .unwrap_or_default();
     state.editor = Some(Box::new(editor));
     trial::changed(state);
 }
@@ -58,7 +60,9 @@ pub(super) fn open_metric(state: &mut State, machine: &Arc<str>, metric: MetricI
         View::Machine(_) => state.shown_machine(),
         _ => state.fleet.find(machine),
     };
-    let labels = known.map(|machine| machine.host.labels.clone()).unwrap_or_default();
+    let labels = known
+        .map(|machine| machine.host.labels.clone())
+        .unwrap_or_default();
     let key = if entity.is_empty() {
         SeriesKey::plain(metric)
     } else {
@@ -77,12 +81,7 @@ pub(super) fn open_metric(state: &mut State, machine: &Arc<str>, metric: MetricI
 }
 
 fn taken(state: &State) -> Vec<&RuleId> {
-    state
-        .alerts
-        .board
-        .rules()
-        .map(|stored| &stored.rule.id)
-        .collect()
+    state.alerts.board.rules().map(|stored| &stored.rule.id).collect()
 }
 
 /// Edits a rule on a machine's chart; without a machine on that of one where it fires, else on one that it covers.
@@ -103,7 +102,11 @@ pub(super) fn open_rule(state: &mut State, id: &RuleId, machine: Option<Arc<str>
 }
 
 fn where_to_look(state: &State, rule: &Rule) -> (Option<Arc<str>>, String) {
-    let alert = state.alerts.board.alerts().find(|alert| alert.key.rule == rule.id);
+    let alert = state
+        .alerts
+        .board
+        .alerts()
+        .find(|alert| alert.key.rule == rule.id);
     if let Some(alert) = alert {
         return (
             Some(alert.key.machine.as_str().into()),
@@ -213,7 +216,10 @@ pub(super) fn type_key(state: &mut State, key: Key) {
     let is_new = editor.typing.is_none();
     let mut typing = editor.typing.take().unwrap_or_else(|| {
         // What is typed over a value replaces it; texts are gone on with.
-        let keeps = matches!(editor.field, Field::Title | Field::Note | Field::Scope | Field::Entities);
+        let keeps = matches!(
+            editor.field,
+            Field::Title | Field::Note | Field::Scope | Field::Entities
+        );
         let text = if keeps || !matches!(key.code, KeyCode::Char(_)) {
             editor.text(editor.field)
         } else {
@@ -229,7 +235,11 @@ pub(super) fn type_key(state: &mut State, key: Key) {
 
 /// Takes pasted text.
 pub(super) fn paste(state: &mut State, text: &str) {
-    if let Some(editor) = state.editor.as_mut().filter(|editor| editor.is_typed(editor.field)) {
+    if let Some(editor) = state
+        .editor
+        .as_mut()
+        .filter(|editor| editor.is_typed(editor.field))
+    {
         editor.typing.get_or_insert_default().paste(text);
         editor.problem = None;
     }
@@ -247,14 +257,23 @@ impl Editor {
     fn takes_text(&self, key: Key) -> bool {
         let edits = matches!(
             key.code,
-            KeyCode::Backspace | KeyCode::Delete | KeyCode::Left | KeyCode::Right | KeyCode::Home | KeyCode::End
+            KeyCode::Backspace
+                | KeyCode::Delete
+                | KeyCode::Left
+                | KeyCode::Right
+                | KeyCode::Home
+                | KeyCode::End
         );
         self.is_typed(self.field) && (edits || matches!(key.code, KeyCode::Char(_)))
     }
 
     /// Whether a space is text here and not the switch.
     pub(super) fn takes_space(&self) -> bool {
-        self.typing.is_some() || matches!(self.field, Field::Title | Field::Note | Field::Scope | Field::Entities)
+        self.typing.is_some()
+            || matches!(
+                self.field,
+                Field::Title | Field::Note | Field::Scope | Field::Entities
+            )
     }
 }
 
@@ -335,7 +354,9 @@ pub(super) fn save_refused(state: &mut State, reason: String, is_forbidden: bool
 
 /// The other edit replaces this one; a rule that is gone cannot be edited on.
 fn take_theirs(state: &mut State) {
-    let Some(editor) = state.editor.as_mut() else { return };
+    let Some(editor) = state.editor.as_mut() else {
+        return;
+    };
     match editor.conflict.take() {
         Some(Conflict { theirs: Some(theirs) }) => {
             editor.draft = theirs.rule.clone();
@@ -368,7 +389,9 @@ fn keep_mine(state: &mut State) -> Vec<Effect> {
 
 /// Both edits together, to be looked at and saved.
 fn merge(state: &mut State) {
-    let Some(editor) = state.editor.as_mut() else { return };
+    let Some(editor) = state.editor.as_mut() else {
+        return;
+    };
     if let Some(Conflict { theirs: Some(theirs) }) = editor.conflict.take() {
         editor.draft = merged(&editor.original, &editor.draft, &theirs.rule);
         editor.original = theirs.rule.clone();

@@ -150,9 +150,7 @@ pub(crate) fn standing(state: &State, alert: &Alert) -> String {
     let mut text = match Standing::of(alert) {
         Standing::Silenced if alert.silenced.is_none() => "machine down".into(),
         Standing::Silenced => {
-            let silence = alert
-                .silenced
-                .and_then(|id| state.alerts.board.silence(id));
+            let silence = alert.silenced.and_then(|id| state.alerts.board.silence(id));
             silence.map_or_else(
                 || "silenced".into(),
                 |silence| format!("silenced, {} left", duration(silence.until.since_ms(now))),
@@ -171,6 +169,23 @@ pub(crate) fn standing(state: &State, alert: &Alert) -> String {
         text.push_str(", flapping");
     }
     text
+}
+
+/// What is known beside how it stands: what somebody said, or the busiest processes.
+pub(crate) fn remark(alert: &Alert) -> String {
+    if let Some(known) = alert
+        .acknowledged
+        .as_ref()
+        .filter(|known| !known.comment.is_empty())
+    {
+        return format!("\"{}\"", known.comment);
+    }
+    let busiest = alert.culprits.iter().map(|culprit| {
+        let cpu = format_value(culprit.cpu_percent, Unit::Percent);
+        let memory = format_value(culprit.memory_bytes as f64, Unit::Bytes);
+        format!("{} {cpu} {memory}", culprit.name)
+    });
+    busiest.collect::<Vec<_>>().join(", ")
 }
 
 /// What a silence mutes.

@@ -52,7 +52,11 @@ pub(super) fn conflict(pen: &mut Pen<'_>, area: Rect, editor: &Editor, conflict:
         pen.text(x, y, 10, name, quiet);
         let (here, there) = if *is_mine { (accent, text) } else { (quiet, accent) };
         let or_nothing = |text: &str| {
-            if text.is_empty() { "-".to_owned() } else { text.to_owned() }
+            if text.is_empty() {
+                "-".to_owned()
+            } else {
+                text.to_owned()
+            }
         };
         pen.text(x + 11, y, half.saturating_sub(2), &or_nothing(mine), here);
         pen.text(x + 11 + half, y, half, &or_nothing(theirs), there);

@@ -251,7 +251,8 @@ impl AlertList {
         if log.is_shown {
             self.rows.push(AlertRow::Heading("history".into()));
             let steps = log.steps.iter().enumerate();
-            let steps = steps.filter(|(_, (_, step))| self.matches_key(board, &step.key, step.severity.word()));
+            let steps =
+                steps.filter(|(_, (_, step))| self.matches_key(board, &step.key, step.severity.word()));
             let steps: Vec<AlertRow> = steps.map(|(index, _)| AlertRow::Step(index)).collect();
             self.rows.extend(steps);
         }

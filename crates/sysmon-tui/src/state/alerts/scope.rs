@@ -77,10 +77,12 @@ impl Board {
             (stored.rule.enabled, plain, narrow)
         };
         // Of equals the first by id.
-        self.rules().filter(watches).fold(None, |best, stored| match best {
-            Some(best) if weight(&best) >= weight(&stored) => Some(best),
-            _ => Some(stored),
-        })
+        self.rules()
+            .filter(watches)
+            .fold(None, |best, stored| match best {
+                Some(best) if weight(&best) >= weight(&stored) => Some(best),
+                _ => Some(stored),
+            })
     }
 
     /// The levels that rules put on a metric of a machine's entity, when they can be drawn on a chart of it.

@@ -41,7 +41,10 @@ impl Editor {
         }
         lines.push(vec![Field::Hold, Field::ClearHold]);
         let mut scope = vec![Field::Scope];
-        if self.metric().is_some_and(|metric| metric.definition().label.is_some()) {
+        if self
+            .metric()
+            .is_some_and(|metric| metric.definition().label.is_some())
+        {
             scope.push(Field::Entities);
         }
         lines.push(scope);
@@ -112,9 +115,14 @@ impl Editor {
                 .map_or_else(|| "off".into(), |level| value_shown(level.trigger, unit)),
             Field::Clear(severity) => self.level(severity).map_or_else(String::new, |level| {
                 let shown = value_shown(self.clear_of(level), unit);
-                if level.clear.is_none() { format!("{shown} (default)") } else { shown }
+                if level.clear.is_none() {
+                    format!("{shown} (default)")
+                } else {
+                    shown
+                }
             }),
             Field::Scope if self.is_this_machine() => "this machine".into(),
+            Field::Function if self.function() == Function::Last => "newest value".into(),
             _ => self.text(field),
         }
     }
@@ -210,7 +218,10 @@ impl Editor {
     /// Switches a level on or off. One that comes back is what it was; a new one begins at its neighbour.
     pub(crate) fn switch(&mut self, severity: Severity, is_on: bool) {
         let index = severity as usize;
-        let neighbour = SEVERITIES.into_iter().find_map(|other| self.level(other)).cloned();
+        let neighbour = SEVERITIES
+            .into_iter()
+            .find_map(|other| self.level(other))
+            .cloned();
         let before = self.off[index].clone();
         let Some(place) = self.level_mut(severity) else {
             return;

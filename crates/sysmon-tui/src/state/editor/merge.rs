@@ -2,8 +2,8 @@
 
 use sysmon_core::alert::{Check, Level, MetricCheck, Rule, Severity};
 
-use super::fields::{SEVERITIES, entities_text, field_text, scope_text};
 use super::Field;
+use super::fields::{SEVERITIES, entities_text, field_text, scope_text};
 use crate::entry::{unit_of, value_shown};
 use crate::state::alerts::scope::metric_check;
 
@@ -86,8 +86,7 @@ pub(crate) fn level_of(check: &MetricCheck, severity: Severity) -> Option<&Level
 }
 
 fn level_text(rule: &Rule, severity: Severity) -> String {
-    let Some((check, level)) =
-        metric_check(rule).and_then(|check| Some((check, level_of(check, severity)?)))
+    let Some((check, level)) = metric_check(rule).and_then(|check| Some((check, level_of(check, severity)?)))
     else {
         return "off".into();
     };
@@ -133,7 +132,11 @@ fn merged_check(base: &MetricCheck, mine: &MetricCheck, theirs: &MetricCheck) ->
 }
 
 fn choose<T: PartialEq + Clone>(base: &T, mine: &T, theirs: &T) -> T {
-    if mine == base { theirs.clone() } else { mine.clone() }
+    if mine == base {
+        theirs.clone()
+    } else {
+        mine.clone()
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +167,12 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            [("title", false), ("critical", false), ("for", true), ("note", true)]
+            [
+                ("title", false),
+                ("critical", false),
+                ("for", true),
+                ("note", true)
+            ]
         );
     }
 

@@ -1,8 +1,6 @@
 //! A rule for a metric that none watches yet.
 
-use sysmon_core::alert::{
-    Check, Comparison, Function, Level, MetricCheck, Quantity, Rule, RuleId, Scope,
-};
+use sysmon_core::alert::{Check, Comparison, Function, Level, MetricCheck, Quantity, Rule, RuleId, Scope};
 use sysmon_core::{Kind, MetricId, Unit, thresholds};
 
 use crate::entry::step_value;
@@ -13,7 +11,9 @@ use crate::words;
 pub(crate) fn proposed(metric: MetricId, current: Option<f64>, taken: &[&RuleId]) -> Option<Rule> {
     let definition = metric.definition();
     let comparison = match metric {
-        MetricId::NetworkLinkUp | MetricId::ContainerRunning | MetricId::ContainerHealthy => Comparison::Below,
+        MetricId::NetworkLinkUp | MetricId::ContainerRunning | MetricId::ContainerHealthy => {
+            Comparison::Below
+        }
         MetricId::MemoryAvailable | MetricId::MemoryFree | MetricId::MountAvailable => Comparison::Below,
         MetricId::BatteryCharge => Comparison::Below,
         _ => Comparison::Above,
@@ -74,7 +74,13 @@ pub(crate) fn free_id(text: &str, taken: &[&RuleId]) -> Option<RuleId> {
     let plain: String = text
         .to_ascii_lowercase()
         .chars()
-        .map(|character| if character.is_ascii_alphanumeric() { character } else { '-' })
+        .map(|character| {
+            if character.is_ascii_alphanumeric() {
+                character
+            } else {
+                '-'
+            }
+        })
         .skip_while(|character| !character.is_ascii_lowercase())
         .take(56)
         .collect();
@@ -104,7 +110,9 @@ mod tests {
         for definition in CATALOGUE {
             let rule = proposed(definition.id, Some(3.7), &taken.iter().collect::<Vec<_>>()).unwrap();
             assert!(!taken.contains(&rule.id), "{}", rule.id);
-            let Check::Metric(check) = &rule.check else { panic!() };
+            let Check::Metric(check) = &rule.check else {
+                panic!()
+            };
             assert!(check.warning.is_some(), "{}", rule.id);
             assert_eq!(
                 check.quantity.window_ms == 0,

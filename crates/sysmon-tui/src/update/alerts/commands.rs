@@ -21,7 +21,10 @@ fn selected(state: &mut State) -> Option<AlertKey> {
     let key = state.alerts.list.selected_key(&state.alerts.log).cloned();
     let key = key.filter(|key| state.alerts.board.alert(key).is_some());
     if key.is_none() {
-        notify(state, "there is no alert under the cursor: what is over cannot be changed");
+        notify(
+            state,
+            "there is no alert under the cursor: what is over cannot be changed",
+        );
     }
     key
 }
@@ -107,7 +110,10 @@ pub(in crate::update) fn make_silence(state: &mut State) -> Vec<Effect> {
     }
     let silence = form.silence(now);
     let what = crate::words::alerts::silence(&state.alerts.board, &silence);
-    let length = state.silencing.take().map_or_else(String::new, |form| form.length_text());
+    let length = state
+        .silencing
+        .take()
+        .map_or_else(String::new, |form| form.length_text());
     let done = Action::Say(format!("silenced for {length}: {what}"));
     ask(
         state,
@@ -179,7 +185,10 @@ pub(in crate::update) fn test_receiver(state: &mut State) -> Vec<Effect> {
     };
     let receiver = board.receivers().get(at).cloned().or_else(|| {
         let at = at.checked_sub(board.receivers().len())?;
-        board.deliveries().get(at).map(|delivery| delivery.receiver.clone())
+        board
+            .deliveries()
+            .get(at)
+            .map(|delivery| delivery.receiver.clone())
     });
     let Some(receiver) = receiver else {
         return Vec::new();
@@ -191,7 +200,11 @@ pub(in crate::update) fn test_receiver(state: &mut State) -> Vec<Effect> {
 
 /// Shows the rule of the selected alert among the rules.
 pub(in crate::update) fn go_to_rule(state: &mut State) -> Vec<Effect> {
-    let rule = state.alerts.list.selected_key(&state.alerts.log).map(|key| key.rule.clone());
+    let rule = state
+        .alerts
+        .list
+        .selected_key(&state.alerts.log)
+        .map(|key| key.rule.clone());
     match rule.filter(|id| state.alerts.board.rule(id).is_some()) {
         Some(id) => {
             state.alerts.rules.set_filter("");

@@ -4,12 +4,12 @@ use ratatui::layout::Rect;
 use sysmon_api::{query_to_wire, wire};
 use sysmon_core::{HistoryQuery, MachineId, UnixMillis};
 
+use crate::axis::Range;
 use crate::event::Effect;
 use crate::layout::editor_axis;
 use crate::state::past::{FIRST_QUESTION, Keeping, Question, Subject};
 use crate::state::{Link, State};
 use crate::update::past::{collect, finish};
-use crate::axis::Range;
 
 /// The same chart is never asked for again sooner than this.
 const REFRESH_MS: u64 = 60_000;
@@ -31,7 +31,12 @@ fn wanted(state: &State) -> Option<(Subject, UnixMillis, UnixMillis, u32)> {
     };
     subject.metric.as_ref()?;
     let points = u32::try_from(axis.points).unwrap_or(HistoryQuery::POINTS_MAX);
-    Some((subject, axis.from, axis.to, points.clamp(1, HistoryQuery::POINTS_MAX)))
+    Some((
+        subject,
+        axis.from,
+        axis.to,
+        points.clamp(1, HistoryQuery::POINTS_MAX),
+    ))
 }
 
 /// Asks for what the chart lacks.
@@ -116,7 +121,10 @@ pub(in crate::update) fn chunk(state: &mut State, request_id: u64, chunk: &wire:
             past.failure = None;
         }
         Err(reason) => {
-            past.failure = past.question.take().map(|question| (question.subject, now, reason));
+            past.failure = past
+                .question
+                .take()
+                .map(|question| (question.subject, now, reason));
         }
     }
     true

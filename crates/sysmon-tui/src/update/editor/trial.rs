@@ -19,7 +19,9 @@ const CANCELLED: u32 = 1;
 pub(super) fn changed(state: &mut State) {
     let since = state.now;
     let can_ask = state.link == Link::Live && state.past.keeping == Keeping::Kept;
-    let Some(editor) = state.editor.as_mut() else { return };
+    let Some(editor) = state.editor.as_mut() else {
+        return;
+    };
     editor.refusal = None;
     if let Trial::Running { request_id } = editor.trial {
         // Taken back when the next one is asked; until then its answer is not of this draft.
@@ -96,7 +98,9 @@ pub(in crate::update) fn wakes_at(state: &State) -> Option<UnixMillis> {
 /// The answer: shown when it is of the draft as it is.
 pub(in crate::update) fn report(state: &mut State, request_id: u64, reply: &wire::DryRunReply) {
     state.alerts.asked.remove(&request_id);
-    let Some(editor) = state.editor.as_mut() else { return };
+    let Some(editor) = state.editor.as_mut() else {
+        return;
+    };
     if editor.trial == (Trial::Running { request_id }) {
         editor.report = Some(Report::from_wire(reply, editor.trial_to));
         editor.trial = Trial::Done;
@@ -105,7 +109,9 @@ pub(in crate::update) fn report(state: &mut State, request_id: u64, reply: &wire
 
 /// It cannot be played.
 pub(in crate::update) fn trial_refused(state: &mut State, request_id: u64, code: u32, reason: String) {
-    let Some(editor) = state.editor.as_mut() else { return };
+    let Some(editor) = state.editor.as_mut() else {
+        return;
+    };
     if editor.trial != (Trial::Running { request_id }) {
         return;
     }
@@ -126,7 +132,9 @@ pub(in crate::update) fn connected(state: &mut State) {
 
 /// The connection is gone; whether the rule was saved is not known when it was on its way.
 pub(in crate::update) fn disconnected(state: &mut State) {
-    let Some(editor) = state.editor.as_mut() else { return };
+    let Some(editor) = state.editor.as_mut() else {
+        return;
+    };
     editor.trial = Trial::None;
     editor.stale_trial = None;
     editor.past.question = None;
@@ -134,4 +142,3 @@ pub(in crate::update) fn disconnected(state: &mut State) {
         editor.refusal = Some("the connection broke while the rule was saved: look whether it was".into());
     }
 }
-
