@@ -116,7 +116,9 @@ pub fn layout(area: Rect, state: &State) -> Regions {
         match (&state.view, state.shown_machine()) {
             (View::Machine(_), machine) => Body::Machine(machine_regions(body, machine)),
             (View::Fleet, _) => Body::Fleet(table(body, fleet_columns(body, state.alerts.is_ready()))),
-            (View::Alerts, _) => Body::Alerts(alerts::alerts_regions(body)),
+            (View::Alerts, _) => {
+                Body::Alerts(alerts::alerts_regions(body, state.alerts.list.rows().is_empty()))
+            }
             (View::Rules, _) => Body::Rules(alerts::rule_table(body)),
         }
     };

@@ -20,9 +20,9 @@ pub(crate) struct AlertsRegions {
 /// Rows below which there is no room for details.
 const DETAILS_FROM_ROWS: u16 = 14;
 
-pub(super) fn alerts_regions(area: Rect) -> AlertsRegions {
+pub(super) fn alerts_regions(area: Rect, is_empty: bool) -> AlertsRegions {
     let (counts, rest) = split(area, 1);
-    let details = if area.height < DETAILS_FROM_ROWS {
+    let details = if is_empty || area.height < DETAILS_FROM_ROWS {
         0
     } else {
         (area.height / 3).min(9)
@@ -71,14 +71,15 @@ fn alert_columns(area: Rect) -> Vec<ColumnRegion<AlertColumn>> {
     // Column, width, and the screen width from which on it is there.
     let wanted = [
         (Worst, 1, 0),
-        (Rule, 0, 0),
-        (Machine, if is_wide { 24 } else { 14 }, 36),
-        (Entity, if is_wide { 18 } else { 9 }, 76),
-        (Value, 13, 52),
+        (Rule, 32, 0),
+        (Machine, if is_wide { 24 } else { 13 }, 36),
+        (Entity, if is_wide { 18 } else { 7 }, 76),
+        (Value, if is_wide { 14 } else { 11 }, 52),
         (Since, 4, 30),
-        (State, if is_wide { 32 } else { 14 }, 66),
+        (State, 15, 66),
     ];
-    columns(area, &wanted, Rule, 8)
+    // Where there is plenty of room, what is known of an alert is worth more than a name in full.
+    columns(area, &wanted, if is_wide { State } else { Rule }, 8)
 }
 
 pub(super) fn rule_table(area: Rect) -> TableRegions<RuleColumn> {

@@ -213,8 +213,13 @@ fn headings(pen: &mut Pen<'_>, regions: &AlertsRegions, state: &State) {
         };
         let arrow = if is_sort { arrow } else { "" };
         let text = format!("{name}{arrow}");
+        let y = regions.table.heading.y;
         // One more cell, so that the arrow has room.
-        pen.text(region.x, regions.table.heading.y, region.width + 1, &text, style);
+        if region.column == AlertColumn::Since {
+            pen.right(region.x.saturating_sub(2), y, region.width + 2, &text, style);
+        } else {
+            pen.text(region.x, y, region.width + 1, &text, style);
+        }
     }
 }
 
@@ -263,7 +268,12 @@ fn alert_row(pen: &mut Pen<'_>, regions: &AlertsRegions, y: u16, alert: &Alert, 
             }
             AlertColumn::State => {
                 let words = words::alerts::standing(state, alert);
-                pen.text(x, y, width, &words, quiet);
+                let end = pen.text(x, y, width, &words, quiet);
+                let more = words::alerts::remark(alert);
+                let faint = pen.theme.faint();
+                if width > 40 {
+                    pen.text(end + 2, y, (x + width).saturating_sub(end + 2), &more, faint);
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_duration, format_value};
 
 use super::pen::Pen;
-use crate::command::{COMMANDS, show_keys};
+use crate::command::{COMMANDS, Command, Context, show_keys};
 use crate::state::alerts::board::Standing;
 use crate::state::{Choosing, Link, Prompt, PromptKind, State, View};
 use crate::update::choose;
@@ -171,11 +171,16 @@ fn alerts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
         (counts.warning, Standing::Firing, Severity::Warning),
         (counts.info, Standing::Firing, Severity::Info),
     ];
-    let muted = [
+    let mut muted = [
         (counts.pending, Standing::Pending, Severity::Info),
         (counts.acknowledged, Standing::Acknowledged, Severity::Info),
         (counts.silenced, Standing::Silenced, Severity::Info),
     ];
+    let is_short = state.width < 100 && state.view != View::Alerts;
+    let quiet_count: usize = muted.iter().map(|(count, _, _)| *count).sum();
+    if is_short {
+        muted = [(0, Standing::Resolved, Severity::Info); 3];
+    }
     let shown = loud.into_iter().chain(muted).filter(|(count, _, _)| *count > 0);
     for (count, standing, severity) in shown {
         let mark = pen.theme.glyphs.alert_mark(standing, severity);
@@ -188,6 +193,10 @@ fn alerts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
             pieces.push(("alerts ".into(), quiet));
         }
         pieces.push((format!("{mark}{count} "), style));
+    }
+    if is_short && quiet_count > 0 {
+        let before = if pieces.is_empty() { "alerts " } else { "" };
+        pieces.push((format!("{before}+{quiet_count} "), quiet));
     }
     if !pieces.is_empty() {
         pieces.push((" ".into(), quiet));
@@ -268,7 +277,7 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
         (PromptKind::Acknowledge(key), _) => {
             let what = state.alerts.board.title(&key.rule);
             (
-                format!("acknowledge {what} on {}, comment: ", key.machine),
+                format!("acknowledge {what} on {}: ", key.machine),
                 "   Enter does it  Esc leaves".to_owned(),
             )
         }
@@ -286,6 +295,9 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
     let before = u16::try_from(before).unwrap_or(u16::MAX);
     Position::new(row.x.saturating_add(before).min(row.right()), row.y)
 }
+
+/// Cells of the last hint.
+const HELP_WIDTH: u16 = 8;
 
 fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
     let contexts = state.contexts();
@@ -308,7 +320,19 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
         ];
         x = pen.pieces(x, row.y, row.width, &pieces);
     }
-    let shown = COMMANDS.iter().filter(|definition| !definition.hint.is_empty());
+    let is_list = state.overlay.is_some();
+    let is_here = |command: Command| match command {
+        Command::Filter | Command::Sort => is_list,
+        Command::ViewAlerts => state.view == View::Alerts,
+        // Written at the end, whatever else there is room for.
+        Command::Help => true,
+        _ => false,
+    };
+    let shown = COMMANDS
+        .iter()
+        .filter(|definition| !definition.hint.is_empty() && !is_here(definition.command));
+    let has_help = contexts.contains(&Context::Anywhere);
+    let end = row.right().saturating_sub(if has_help { HELP_WIDTH } else { 0 });
     for definition in contexts
         .iter()
         .flat_map(|context| shown.clone().filter(move |d| d.context == *context))
@@ -319,7 +343,7 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
             .map(|keys| show_keys(keys))
             .unwrap_or_default();
         let needed = display_width(&keys) + display_width(definition.hint) + 1;
-        if usize::from(row.right().saturating_sub(x)) < needed {
+        if usize::from(end.saturating_sub(x)) < needed {
             break;
         }
         let room = row.right() - x;
@@ -329,6 +353,10 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
             room,
             &[(&keys, key), (" ", word), (definition.hint, word), ("  ", word)],
         );
+    }
+    if has_help {
+        let room = row.right().saturating_sub(x);
+        pen.pieces(x, row.y, room, &[("?", key), (" help", word)]);
     }
 }
 

@@ -239,25 +239,41 @@ fn level_of(value: Option<f64>, full: f64, levels: u16) -> u16 {
     ((share * f64::from(levels)).round() as u16).clamp(1, levels)
 }
 
-/// The upper edge of a chart and what it is called: 100 for percentages, else a round number that everything fits under.
-pub(super) fn scale(slices: &[Option<Slice>], unit: Unit, levels: Option<Thresholds>) -> (f64, String) {
+/// The upper edge of a chart that also has lines up to `highest`, and what it is called in at most four cells: 100 for
+/// percentages, else a round number that everything fits under.
+pub(super) fn scale(slices: &[Option<Slice>], unit: Unit, highest: f64) -> (f64, String) {
     let largest = slices.iter().flatten().map(|slice| slice.maximum);
-    let largest = largest.fold(0.0, f64::max);
-    if unit == Unit::Percent && largest <= 100.0 {
-        return (100.0, "100".into());
-    }
-    let levels = levels.map_or(0.0, |levels| {
-        let finite = [levels.warning, levels.critical]
-            .into_iter()
-            .filter(|level| level.is_finite());
-        finite.fold(0.0, f64::max)
-    });
-    let full = if unit == Unit::Flag {
-        1.0
-    } else {
-        round_up(largest.max(levels), f64::MIN_POSITIVE)
+    let largest = largest.fold(highest.max(0.0), f64::max);
+    let full = match unit {
+        Unit::Percent if largest <= 100.0 => 100.0,
+        Unit::Flag => 1.0,
+        Unit::Bytes => round_up_binary(largest),
+        _ => round_up(largest, f64::MIN_POSITIVE),
     };
-    (full, format_value(full, unit))
+    let label = match unit {
+        Unit::Percent => format!("{full:.0}"),
+        _ => format_value(full, unit),
+    };
+    // The edge is round: what stands behind the point is zeros.
+    let label = match label.split_once('.') {
+        Some((whole, rest)) if whole != "0" => {
+            let suffix = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            format!("{whole}{suffix}")
+        }
+        _ => label,
+    };
+    (full, label)
+}
+
+/// A size at or above the largest value that is round in its prefix.
+fn round_up_binary(value: f64) -> f64 {
+    let value = value.max(1.0);
+    let prefix = 1024f64.powf((value.log2() / 10.0).floor());
+    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1024.0]
+        .into_iter()
+        .map(|factor| factor * prefix)
+        .find(|round| *round >= value)
+        .unwrap_or(value)
 }
 
 /// A round number at or above the largest value: 1, 2 or 5 times a power of ten, so that the scale seldom changes.
@@ -285,6 +301,21 @@ mod tests {
         ] {
             let rounded = round_up(value, 1_000.0);
             assert!((rounded - full).abs() < full * 1e-9, "{value} → {rounded}");
+        }
+    }
+
+    #[test]
+    fn the_edge_of_a_chart_is_round_and_named_in_four_cells() {
+        for (value, unit, full, label) in [
+            (93.0, Unit::Percent, 100.0, "100"),
+            (640.0, Unit::Percent, 1_000.0, "1000"),
+            (19e6, Unit::BytesPerSecond, 20e6, "20M"),
+            (3.0 * 1_073_741_824.0, Unit::Bytes, 5.0 * 1_073_741_824.0, "5G"),
+            (600.0 * 1_048_576.0, Unit::Bytes, 1_073_741_824.0, "1G"),
+            (0.4, Unit::Count, 0.5, "0.50"),
+            (0.0, Unit::Flag, 1.0, "yes"),
+        ] {
+            assert_eq!(scale(&[], unit, value), (full, label.to_owned()));
         }
     }
 

@@ -1,9 +1,11 @@
 //! The editor of a rule: chart with its levels, what it would have done, fields.
 
 use ratatui::layout::{Position, Rect};
+use sysmon_core::alert::Comparison;
 use sysmon_core::display_width;
 
 use super::pen::Pen;
+use crate::entry::{unit_of, value_shown};
 use crate::layout::editor_regions;
 use crate::state::State;
 use crate::state::editor::{Editor, Field};
@@ -107,8 +109,27 @@ fn fields(pen: &mut Pen<'_>, area: Rect, editor: &Editor, lines: &[Vec<Field>]) 
             cursor = cursor.or(position);
             x = end + 3;
         }
+        if let Some(guard) = line.first().and_then(|field| guard(editor, *field)) {
+            let quiet = pen.theme.quiet();
+            pen.text(x, y, area.right().saturating_sub(x + 1), &guard, quiet);
+        }
     }
     cursor
+}
+
+/// What has to be true as well for a level: it is kept, and changed in a file of rules only.
+fn guard(editor: &Editor, field: Field) -> Option<String> {
+    let Field::Trigger(severity) = field else {
+        return None;
+    };
+    let guard = editor.level(severity)?.and.as_ref()?;
+    let side = match guard.comparison {
+        Comparison::Above => "above",
+        Comparison::Below => "below",
+    };
+    let name = words::metric_title(&guard.quantity.metric).to_lowercase();
+    let value = value_shown(guard.value, unit_of(&guard.quantity));
+    Some(format!("and {name} {side} {value}"))
 }
 
 /// Draws the value of a field; returns the column behind it, and where the cursor is while it is typed.

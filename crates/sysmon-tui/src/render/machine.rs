@@ -239,7 +239,11 @@ impl Screen<'_> {
         let range = self.state.past.range();
         let slices = axis.slices(&self.state.track(self.machine, key));
         let levels = self.levels(key);
-        let (full, top_label) = scale(&slices, key.metric.unit(), levels);
+        let highest = levels.map_or(0.0, |levels| {
+            let both = [levels.warning, levels.critical].into_iter();
+            both.filter(|level| level.is_finite()).fold(0.0, f64::max)
+        });
+        let (full, top_label) = scale(&slices, key.metric.unit(), highest);
         Chart {
             slices: &slices,
             full,

@@ -80,6 +80,11 @@ pub(super) fn disconnected(state: &mut State) {
 /// Takes what changed on the board; tells the person of what has become critical.
 pub(super) fn board(state: &mut State, message: &wire::AlertBoard) -> Vec<Effect> {
     let began = state.alerts.board.apply(message);
+    // Whoever tells has taken the question, whatever became of the word for it.
+    state
+        .alerts
+        .asked
+        .retain(|_, asked| asked.action != Action::Watch);
     if !message.more {
         state.alerts.watching = Watching::Ready;
     }

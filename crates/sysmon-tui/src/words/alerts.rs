@@ -171,6 +171,23 @@ pub(crate) fn standing(state: &State, alert: &Alert) -> String {
     text
 }
 
+/// What is known beside how it stands: what somebody said, or the busiest processes.
+pub(crate) fn remark(alert: &Alert) -> String {
+    if let Some(known) = alert
+        .acknowledged
+        .as_ref()
+        .filter(|known| !known.comment.is_empty())
+    {
+        return format!("\"{}\"", known.comment);
+    }
+    let busiest = alert.culprits.iter().map(|culprit| {
+        let cpu = format_value(culprit.cpu_percent, Unit::Percent);
+        let memory = format_value(culprit.memory_bytes as f64, Unit::Bytes);
+        format!("{} {cpu} {memory}", culprit.name)
+    });
+    busiest.collect::<Vec<_>>().join(", ")
+}
+
 /// What a silence mutes.
 pub(crate) fn silence(board: &Board, silence: &Silence) -> String {
     let matcher = &silence.matcher;

@@ -173,9 +173,7 @@ fn enter_goes_to_the_machine_with_a_chart_of_the_metric_and_esc_comes_back() {
     world.keys("/web-017 file").key(KeyCode::Enter);
     let before = world.screen();
     world.key(KeyCode::Enter);
-    let subscribed = |effect: &Effect| {
-        matches!(effect, Effect::Send(wire::command::Body::Subscribe(subscribe)) if subscribe.machine_ids == ["web-017"])
-    };
+    let subscribed = |effect: &Effect| matches!(effect, Effect::Send(wire::command::Body::Subscribe(subscribe)) if subscribe.machine_ids == ["web-017"]);
     assert!(world.effects.iter().any(subscribed), "{:?}", world.effects);
     crate::machine_scenes::with_machine(&mut world);
     insta::assert_snapshot!("alerts_to_machine", world.screen());
@@ -224,6 +222,7 @@ fn an_acknowledgement_carries_a_comment_and_the_same_key_takes_it_back() {
     assert_eq!(acknowledge.key.unwrap().machine_id, "web-017");
     accept(&mut world);
     assert!(world.screen().contains("CPU busy on web-017 acknowledged"));
+    world.key(KeyCode::Escape);
     world.keys("/memory").key(KeyCode::Enter).keys("a");
     let wire::command::Body::Acknowledge(acknowledge) = world.last_asked().1 else {
         panic!()
@@ -378,7 +377,10 @@ fn what_has_happened_is_asked_for_page_by_page() {
     };
     assert_eq!(request.before, 801, "older than the oldest that is known");
     let last = log(vec![step(5, wire::AlertPhase::Firing, 999)]);
-    answer(&mut world, |request_id| LinkEvent::AlertLog { request_id, log: last });
+    answer(&mut world, |request_id| LinkEvent::AlertLog {
+        request_id,
+        log: last,
+    });
     let sent = world.asked.len();
     world.keys("H");
     assert_eq!(world.asked.len(), sent, "there is nothing older");
@@ -393,17 +395,17 @@ fn a_rule_is_switched_off_removed_and_put_back() {
     let mut world = rules_view((80, 24));
     world.keys(" ");
     let (rule, version) = put(world.last_asked().1);
-    assert_eq!(
-        (rule.id.as_str(), rule.enabled, version),
-        ("cpu-busy", false, 1)
-    );
+    assert_eq!((rule.id.as_str(), rule.enabled, version), ("cpu-busy", false, 1));
     changed(&mut world, false, Some(rules().remove(0)));
     assert!(world.screen().contains("CPU busy is off"));
     world.keys("d");
     let wire::command::Body::DeleteRule(delete) = world.last_asked().1 else {
         panic!()
     };
-    assert_eq!((delete.rule_id.as_str(), delete.expected_version), ("cpu-busy", 1));
+    assert_eq!(
+        (delete.rule_id.as_str(), delete.expected_version),
+        ("cpu-busy", 1)
+    );
     changed(&mut world, false, None);
     world.board(wire::AlertBoard {
         removed_rule_ids: vec!["cpu-busy".into()],

@@ -90,7 +90,13 @@ pub(crate) fn rules() -> Vec<wire::StoredRule> {
         check: Check::MachineDown {
             severity: Severity::Critical,
         },
-        ..rule("machine-down", "Machine down", quantity("", Function::Last, 0), 0.0, 0.0)
+        ..rule(
+            "machine-down",
+            "Machine down",
+            quantity("", Function::Last, 0),
+            0.0,
+            0.0,
+        )
     };
     [cpu, memory, mounts, load, down]
         .iter()

@@ -6,6 +6,7 @@ mod alerts_world;
 mod editor_scenes;
 mod fleet_scenes;
 mod input;
+mod keys_page;
 mod machine_scenes;
 mod past_scenes;
 mod robustness;

@@ -60,7 +60,7 @@ pub(in crate::render) fn deliveries(pen: &mut Pen<'_>, screen: Rect, state: &Sta
         .collect();
     lines.extend(board.deliveries().iter().map(|delivery| {
         let state_words = match delivery.state {
-            DeliveryState::Dead => format!("given up after {} attempts", delivery.attempts),
+            DeliveryState::Dead => format!("given up, {} attempts", delivery.attempts),
             DeliveryState::Waiting if delivery.attempts == 0 => "waits".into(),
             DeliveryState::Waiting => {
                 let due = words::moment(state, delivery.due, now);
@@ -71,9 +71,9 @@ pub(in crate::render) fn deliveries(pen: &mut Pen<'_>, screen: Rect, state: &Sta
         let problem = if delivery.problem.is_empty() {
             String::new()
         } else {
-            format!(" ({})", delivery.problem)
+            format!(": {}", delivery.problem)
         };
-        let text = format!("{created} {}: {state_words}{problem}", delivery.summary);
+        let text = format!("{state_words}{problem}; {created} {}", delivery.summary);
         Line::new(&format!("  {}", delivery.receiver), &text)
     }));
     let empty = "no receiver is set up: nobody is told; see [alerts] in the settings of the alert service";

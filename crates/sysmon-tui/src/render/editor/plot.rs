@@ -3,13 +3,13 @@
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use sysmon_core::alert::{Comparison, Severity};
-use sysmon_core::{SeriesKey, Thresholds, Unit, format_value};
+use sysmon_core::{SeriesKey, Thresholds, Unit};
 
 use crate::axis::Range;
 use crate::entry::value_shown;
 use crate::layout::{EditorRegions, SCALE_WIDTH, editor_axis};
 use crate::marks::{Mark, MarkKind};
-use crate::render::chart::{Chart, ChartLine, round_up};
+use crate::render::chart::{Chart, ChartLine, scale};
 use crate::render::pen::Pen;
 use crate::render::time_axis::{TimeAxis, legends};
 use crate::state::State;
@@ -24,6 +24,12 @@ pub(super) fn plot(pen: &mut Pen<'_>, screen: Rect, regions: &EditorRegions, edi
     if area.height == 0 || area.width <= SCALE_WIDTH {
         return;
     }
+    if metric_check(&editor.draft).is_none() {
+        let quiet = pen.theme.quiet();
+        let text = "it watches whether the machine is heard of: there is no curve of that";
+        pen.text(area.x + 1, area.y, area.width.saturating_sub(2), text, quiet);
+        return;
+    }
     let Some(axis) = editor_axis(screen, state, pen.theme.glyphs.points_per_cell()) else {
         let quiet = pen.theme.quiet();
         let text = "no machine that this applies to is known: nothing to draw";
@@ -36,20 +42,9 @@ pub(super) fn plot(pen: &mut Pen<'_>, screen: Rect, regions: &EditorRegions, edi
         |key| axis.slices(&track(editor, state, key)),
     );
     let lines = lines(pen, editor);
-    let largest = slices.iter().flatten().map(|slice| slice.maximum);
-    let largest = largest.fold(0.0, f64::max);
     let highest = lines.iter().map(|line| line.value).fold(0.0, f64::max);
     let unit = key.as_ref().map_or(Unit::Count, |key| key.metric.unit());
-    let full = match unit {
-        Unit::Percent if largest.max(highest) <= 100.0 => 100.0,
-        Unit::Flag => 1.0,
-        _ => round_up(largest.max(highest), f64::MIN_POSITIVE),
-    };
-    let label = if unit == Unit::Percent {
-        format!("{full:.0}")
-    } else {
-        format_value(full, unit)
-    };
+    let (full, label) = scale(&slices, unit, highest);
     Chart {
         slices: &slices,
         full,

@@ -32,7 +32,7 @@ pub(super) fn report(pen: &mut Pen<'_>, area: Rect, editor: &Editor, state: &Sta
             let is_current = *trial == Trial::Done;
             let style = if is_current { text } else { quiet };
             let suffix = if is_current { "" } else { " …" };
-            let mut here = here(pen, editor, report, &range, style);
+            let mut here = here(pen, editor, report, (&range, area.width), style);
             here.push((suffix.into(), quiet));
             lines.push(here);
             lines.push(vec![(everywhere(editor, report, &range), quiet)]);
@@ -52,7 +52,13 @@ fn times(count: u64) -> String {
 }
 
 /// On the machine of the chart.
-fn here(pen: &Pen<'_>, editor: &Editor, report: &Report, range: &str, style: Style) -> Vec<(String, Style)> {
+fn here(
+    pen: &Pen<'_>,
+    editor: &Editor,
+    report: &Report,
+    (range, width): (&str, u16),
+    style: Style,
+) -> Vec<(String, Style)> {
     let Some(machine) = editor.machine.as_deref() else {
         return vec![(everywhere(editor, report, range), style)];
     };
@@ -64,16 +70,16 @@ fn here(pen: &Pen<'_>, editor: &Editor, report: &Report, range: &str, style: Sty
     } else {
         ""
     };
-    let mut text = format!(
-        "would have fired {at_least}{} in {range} on {machine}",
-        times(count)
-    );
+    let mut text = format!("{at_least}{} in {range}", times(count));
+    if width >= 60 {
+        text = format!("would have fired {text} on {machine}");
+    }
     if count > 0 {
         text.push_str(&format!(", longest {}", words::duration(longest_ms)));
     }
     let mut pieces = vec![(text, style)];
     if let Some(severity) = lasting {
-        let now = format!("  now: firing, {}", severity.word());
+        let now = format!("  now: {}", severity.word());
         pieces.push((now, pen.theme.severity(severity)));
     }
     pieces

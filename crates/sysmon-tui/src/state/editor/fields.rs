@@ -122,6 +122,7 @@ impl Editor {
                 }
             }),
             Field::Scope if self.is_this_machine() => "this machine".into(),
+            Field::Function if self.function() == Function::Last => "newest value".into(),
             _ => self.text(field),
         }
     }
