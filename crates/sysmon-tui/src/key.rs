@@ -138,3 +138,23 @@ impl fmt::Display for Key {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shift_with_an_arrow_is_a_page() {
+        let key = |code, modifiers| Key::from_terminal(KeyEvent::new(code, modifiers)).map(|key| key.code);
+        assert_eq!(key(TerminalCode::Up, KeyModifiers::SHIFT), Some(KeyCode::PageUp));
+        assert_eq!(
+            key(TerminalCode::Down, KeyModifiers::SHIFT),
+            Some(KeyCode::PageDown)
+        );
+        assert_eq!(key(TerminalCode::Up, KeyModifiers::NONE), Some(KeyCode::Up));
+        assert_eq!(
+            key(TerminalCode::Char('S'), KeyModifiers::SHIFT),
+            Some(KeyCode::Char('S'))
+        );
+    }
+}

@@ -167,3 +167,28 @@ pub(crate) fn now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::alerts::FIRST_ACTION;
+
+    #[tokio::test]
+    async fn word_that_something_was_done_reaches_whoever_asked_and_nobody_else() {
+        let (events, mut received) = mpsc::channel(4);
+        for request_id in [2, FIRST_ACTION + 3] {
+            let body = Some(wire::response::Body::Accepted(wire::Accepted {}));
+            deliver(wire::Response { request_id, body }, &events).await;
+        }
+        let body = Some(wire::response::Body::Alerts(wire::AlertBoard::default()));
+        deliver(wire::Response { request_id: 0, body }, &events).await;
+        drop(events);
+        let accepted = LinkEvent::Accepted {
+            request_id: FIRST_ACTION + 3,
+        };
+        assert_eq!(received.recv().await, Some(Event::Link(accepted)));
+        let board = LinkEvent::Alerts(Box::default());
+        assert_eq!(received.recv().await, Some(Event::Link(board)));
+        assert_eq!(received.recv().await, None);
+    }
+}

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::command_line::{OnceFormat, TerminalCommandLine};
 use crate::commands::{beside_the_terminal, load, single_threaded};
 use crate::embedded::{Embedded, EmbeddedRoles, Places, Sharing};
-use crate::exit::{Failure, ONCE_FAILURE};
+use crate::exit::{CRITICAL, Failure, ONCE_FAILURE};
 use crate::lifecycle::Signals;
 use crate::paths::Paths;
 use crate::roles::{self, AlertsRole, CollectorRole};
@@ -186,8 +186,11 @@ async fn once(mut source: Source, format: OnceFormat) -> Result<ExitCode, Failur
         OnceFormat::Text => to_text(&fleet, text_style()),
     };
     output::print(&text).map_err(failed)?;
-    // Alerts do not exist yet; when critical ones fire this will be 1.
-    Ok(ExitCode::SUCCESS)
+    Ok(if fleet.has_critical() {
+        ExitCode::from(CRITICAL)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn text_style() -> TextStyle {

@@ -232,7 +232,10 @@ fn is_running(summary: &Summary) -> bool {
 
 /// `None` without a health check, and as long as it has not come to a result.
 fn is_healthy(summary: &Summary) -> Option<bool> {
-    let status = summary.health.as_ref().and_then(|health| health.status.as_deref());
+    let status = summary
+        .health
+        .as_ref()
+        .and_then(|health| health.status.as_deref());
     if let Some(status) = status {
         return match status {
             "healthy" => Some(true),

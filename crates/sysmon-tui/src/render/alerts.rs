@@ -116,6 +116,10 @@ fn nothing(pen: &mut Pen<'_>, regions: &AlertsRegions, state: &State) {
         plural(machines, "machine", "machines")
     );
     match words::alerts::service(state) {
+        _ if !state.is_live() => {
+            let text = "Nothing was wrong when the connection broke.";
+            lines_in_the_middle(pen, regions.table.rows, &[text]);
+        }
         None if rules > 0 => {
             lines_in_the_middle(pen, regions.table.rows, &["Nothing is wrong.", "", &text]);
         }

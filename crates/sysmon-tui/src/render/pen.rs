@@ -58,7 +58,7 @@ impl<'a> Pen<'a> {
         let mut clipped = clip(&text, width.into());
         if self.theme.glyphs == Glyphs::Ascii && clipped.contains(['…', '°', '·', '–']) {
             let plain = clipped.replace('…', "~").replace('°', " ");
-            clipped = Cow::Owned(plain.replace('·', "-").replace('–', "-"));
+            clipped = Cow::Owned(plain.replace(['·', '–'], "-"));
         }
         self.buffer.set_stringn(x, y, clipped, width.into(), style).0
     }

@@ -160,7 +160,7 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::LeapDown => editor.step(false, true),
         Command::Toggle => toggle(editor),
         Command::Save => return save(state),
-        Command::Discard => state.editor = None,
+        Command::Discard => return leave(state),
         Command::Back => return back(state),
         Command::TakeTheirs => take_theirs(state),
         Command::KeepMine => return keep_mine(state),
@@ -297,7 +297,8 @@ fn back(state: &mut State) -> Vec<Effect> {
 
 /// Closes the form and lets go of what it has asked.
 pub(super) fn leave(state: &mut State) -> Vec<Effect> {
-    let effects = trial::cancel(state);
+    let mut effects = trial::cancel(state);
+    effects.extend(past::cancel(state));
     state.editor = None;
     effects
 }

@@ -219,6 +219,9 @@ pub(crate) fn silence(board: &Board, silence: &Silence) -> String {
 
 /// Why the rules are not being judged; `None` while they are.
 pub(crate) fn service(state: &State) -> Option<String> {
+    if !state.is_live() {
+        return None;
+    }
     Some(match state.alerts.silence_ms(state.aggregator_now())? {
         None => "no alert service".into(),
         Some(silence_ms) => format!("alert service silent {}", duration(silence_ms / 1_000 * 1_000)),

@@ -3,7 +3,7 @@
 use sysmon_api::{Code, wire};
 use sysmon_tui::{Effect, Event, KeyCode, LinkEvent};
 
-use crate::alerts_world::{alert, board, machine, put, rules, silence, watching, watching_with};
+use crate::alerts_world::{alert, board, put, rules, silence, watching, watching_with};
 use crate::world::{FLEET, NOW, SIZES, World, fleet_snapshot};
 
 fn at_every_size(name: &str, scene: impl Fn((u16, u16)) -> World) {
@@ -96,6 +96,22 @@ fn when_nothing_is_wrong_it_says_how_much_is_watched() {
         screen.contains("silent") && !screen.contains("Nothing is wrong"),
         "nobody judges the rules, so nobody may say that all is well:\n{screen}"
     );
+}
+
+#[test]
+fn without_a_connection_nobody_says_that_nothing_is_wrong() {
+    let quiet = wire::AlertBoard {
+        alerts: Vec::new(),
+        ..board()
+    };
+    let mut world = watching_with((80, 24), quiet);
+    world.keys("2").failed("gone", false).at(NOW + 60_000);
+    let screen = world.screen();
+    assert!(
+        screen.contains("Nothing was wrong when the connection broke"),
+        "{screen}"
+    );
+    assert!(!screen.contains("silent"), "{screen}");
 }
 
 #[test]
@@ -495,5 +511,4 @@ fn marks_stand_where_an_alert_began() {
     crate::machine_scenes::with_machine(&mut world);
     world.keys("-");
     insta::assert_snapshot!("alerts_marks", world.screen());
-    let _ = machine("web-017");
 }

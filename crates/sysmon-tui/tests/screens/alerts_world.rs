@@ -1,7 +1,6 @@
 //! Rules and alerts for the made-up fleet, told in the aggregator's own messages.
 
 use sysmon_api::{rule_to_wire, wire};
-use sysmon_core::MachineId;
 use sysmon_core::alert::{
     Check, Comparison, Function, Guard, Level, MetricCheck, Quantity, Rule, RuleId, Scope, Severity,
 };
@@ -272,8 +271,4 @@ pub(crate) fn put(body: wire::command::Body) -> (Rule, u64) {
         ),
         other => panic!("{other:?}"),
     }
-}
-
-pub(crate) fn machine(id: &str) -> MachineId {
-    MachineId::parse(id).unwrap()
 }

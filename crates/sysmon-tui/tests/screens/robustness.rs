@@ -360,7 +360,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
     fn no_sequence_of_events_at_any_size_panics(
         width in 1u16..400, height in 1u16..120, events in prop::collection::vec(any_event(), 1..40), ascii in any::<bool>(),

@@ -87,7 +87,7 @@ impl AlertsRole {
 async fn install(rules: Arc<dyn RuleStore>) {
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
     loop {
-        match install_starter(&*rules).await {
+        match install_starter(&*rules, sysmon_alerts::Clock::system().now()).await {
             Ok(0) => return,
             Ok(count) => {
                 tracing::info!(count, "the starter pack of alert rules is installed");

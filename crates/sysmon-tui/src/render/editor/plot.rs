@@ -64,6 +64,12 @@ pub(super) fn plot(pen: &mut Pen<'_>, screen: Rect, regions: &EditorRegions, edi
     if slices.iter().all(Option::is_none) {
         nothing(pen, area, editor, state);
     }
+    if !is_comparable(editor) {
+        let quiet = pen.theme.quiet();
+        let text = "the levels are of something made of this curve: they cannot be drawn on it";
+        let x = area.x + SCALE_WIDTH + 1;
+        pen.text(x, area.y, area.right().saturating_sub(x), text, quiet);
+    }
     TimeAxis {
         axis,
         range: Range::Day,

@@ -231,7 +231,7 @@ impl AlertList {
             let order = compare(self.sort, board, a, b);
             let order = if self.inverted { order.reverse() } else { order };
             group_of(self.grouping, board, a)
-                .cmp(&group_of(self.grouping, board, b))
+                .cmp(group_of(self.grouping, board, b))
                 .then(order)
                 .then_with(|| a.key.cmp(&b.key))
         });

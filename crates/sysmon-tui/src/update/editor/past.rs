@@ -7,6 +7,7 @@ use sysmon_core::{HistoryQuery, MachineId, UnixMillis};
 use crate::axis::Range;
 use crate::event::Effect;
 use crate::layout::editor_axis;
+use crate::state::editor::Trial;
 use crate::state::past::{FIRST_QUESTION, Keeping, Question, Subject};
 use crate::state::{Link, State};
 use crate::update::past::{collect, finish};
@@ -49,7 +50,12 @@ pub(super) fn poll(state: &mut State) -> Vec<Effect> {
     let Some(editor) = state.editor.as_mut() else {
         return effects;
     };
+    let is_settling = matches!(editor.trial, Trial::Waiting { .. });
     let past = &mut editor.past;
+    if is_settling && (past.question.is_some() || past.answer.is_some()) {
+        // Keys follow each other: what they end at is asked for.
+        return effects;
+    }
     match &past.question {
         Some(question) if question.subject == subject && now.since_ms(question.asked_at) < REFRESH_MS => {
             return effects;
@@ -101,6 +107,15 @@ pub(super) fn poll(state: &mut State) -> Vec<Effect> {
     effects
 }
 
+/// Takes the question back.
+pub(super) fn cancel(state: &mut State) -> Option<Effect> {
+    let question = state.editor.as_mut()?.past.question.take()?;
+    let cancel = wire::Cancel {
+        request_id: question.request_id,
+    };
+    (state.link == Link::Live).then_some(Effect::Send(wire::command::Body::Cancel(cancel)))
+}
+
 /// Takes a part of an answer; says whether it was one to the editor.
 pub(in crate::update) fn chunk(state: &mut State, request_id: u64, chunk: &wire::HistoryChunk) -> bool {
     let now = state.now;
@@ -136,10 +151,10 @@ pub(in crate::update) fn refused(state: &mut State, request_id: u64, reason: &st
     let Some(past) = state.editor.as_mut().map(|editor| &mut editor.past) else {
         return false;
     };
-    if !past
+    if past
         .question
         .as_ref()
-        .is_some_and(|question| question.request_id == request_id)
+        .is_none_or(|question| question.request_id != request_id)
     {
         return false;
     }
