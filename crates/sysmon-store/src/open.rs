@@ -8,8 +8,9 @@ use crate::history::memory::MemoryHistory;
 use crate::history::postgres;
 use crate::history::sqlite::SqliteHistory;
 use crate::history::{History, Retention};
-use crate::rules::RuleStore;
 use crate::rules::memory::MemoryRules;
+use crate::rules::sqlite::SqliteRules;
+use crate::rules::{self, RuleStore};
 
 /// What a history is opened with, beside its URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +54,8 @@ pub async fn open_history(url: &str, options: HistoryOptions) -> Result<Arc<dyn 
 pub(crate) async fn rule_store(url: &str) -> Result<Arc<dyn RuleStore>, StoreError> {
     match Place::of(url)? {
         Place::Memory => Ok(Arc::new(MemoryRules::default())),
-        Place::Sqlite(_) | Place::Postgres => Err(StoreError::misconfigured(
-            "no rules are kept there yet; use memory:",
-        )),
+        Place::Sqlite(path) => Ok(Arc::new(SqliteRules::open(&path).await?)),
+        Place::Postgres => rules::postgres::open(url),
     }
 }
 

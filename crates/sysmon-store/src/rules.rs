@@ -3,6 +3,9 @@
 mod check;
 mod lease;
 pub(crate) mod memory;
+pub(crate) mod postgres;
+mod rows;
+pub(crate) mod sqlite;
 mod words;
 
 use std::sync::Arc;
@@ -22,6 +25,11 @@ use crate::history::StoreInfo;
 /// Several alert services share the work by leases: one per shard of machines, and one for notifications. A lease has a
 /// fence that grows with every new holder; whatever a holder writes is checked against it in the same transaction, so
 /// that a holder that was away and does not know it writes nothing. Leases run on the store's clock.
+///
+/// Refused as [`crate::ErrorKind::Rejected`], with nothing stored, are: NUL characters (but in JSON, escaped), numbers that are
+/// not finite, moments before 4713 BC or after the year 275,760, entities and keys of groups over 2,048 bytes, names of
+/// authors, holders and receivers that are empty or over 256, other texts over 64 KiB, and rules, messages and states
+/// over 1 MiB. Lists are answered up to 10,000 long.
 #[async_trait]
 pub trait RuleStore: Send + Sync + 'static {
     /// All rules, sorted by id.
@@ -35,7 +43,7 @@ pub trait RuleStore: Send + Sync + 'static {
     async fn delete_rule(&self, id: &RuleId, expected: u64, author: &Author) -> Result<Put, StoreError>;
 
     /// Stores the starter pack, if that was never done in this store; rules of the same id stay as they are. Returns how
-    /// many were stored.
+    /// many were stored. Rules that were removed stay so. Audited.
     async fn install_starter(&self, rules: &[Rule], author: &Author) -> Result<usize, StoreError>;
 
     /// All silences that end after `now`, sorted by id.
@@ -62,7 +70,9 @@ pub trait RuleStore: Send + Sync + 'static {
     async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// Takes or renews leases for `holder`: keeps those it has, takes free or lapsed ones, up to `most` in all, for
-    /// `lease_ms` from now. Returns all that it holds. Work of others is never taken before it lapses.
+    /// `lease_ms` from now, 1 ms to a day. Returns all that it holds, sorted by work. Work of others is never taken before it
+    /// lapses. All that it holds counts towards `most`, wanted or not, and is renewed; what is taken is taken in the order
+    /// of `wanted`. A lease that nobody took after it lapsed is renewed with its fence.
     async fn lease(
         &self,
         holder: &str,
@@ -82,7 +92,9 @@ pub trait RuleStore: Send + Sync + 'static {
 
     /// Stores a piece of a shard's work in one transaction: transitions (those that are there already are dropped), alerts
     /// as they stand now, and machines' states. Acknowledgements of alerts that are gone are removed. `false`: the lease
-    /// is another's by now, and nothing was stored.
+    /// is another's by now, and nothing was stored. Of what is named twice the later counts; what is in `alerts` or `states`
+    /// counts over what is gone or forgotten, and an alert that is inactive is gone. Refused when a machine is of
+    /// another shard than the lease: nothing would guard it.
     async fn save_shard(&self, lease: &Lease, work: &ShardWork) -> Result<bool, StoreError>;
 
     /// All alerts that are not inactive, sorted by key.
@@ -91,7 +103,8 @@ pub trait RuleStore: Send + Sync + 'static {
     /// The log of alerts, newest first.
     async fn transitions(&self, query: &TransitionQuery) -> Result<Vec<LoggedTransition>, StoreError>;
 
-    /// What the notifier has to know when it takes over: its state, and deliveries that are pending.
+    /// What the notifier has to know when it takes over: its state, and deliveries that are pending, the first due first.
+    /// The first call in a store settles from where the log is read.
     async fn load_notifier(&self) -> Result<Notifier, StoreError>;
 
     /// The log after entry `after`, oldest first, at most `limit`: entries appear in the order of their numbers, none is
@@ -106,14 +119,17 @@ pub trait RuleStore: Send + Sync + 'static {
     async fn deliveries(&self, state: Option<DeliveryState>, limit: u32)
     -> Result<Vec<Delivery>, StoreError>;
 
-    /// Makes a dead delivery due again; `false` when there is none of this id that is dead. Audited.
+    /// Makes a dead delivery due at the author's moment, with no attempts so far; `false` when there is none of this id that
+    /// is dead. Audited.
     async fn resend(&self, id: &str, author: &Author) -> Result<bool, StoreError>;
 
-    /// Adds a delivery that somebody asked for, such as a test of a receiver; due at once. Audited.
+    /// Adds a delivery that somebody asked for, such as a test of a receiver: pending, due at the author's moment. Refused when
+    /// its id is taken. Audited.
     async fn request_delivery(&self, delivery: &Delivery, author: &Author) -> Result<(), StoreError>;
 
     /// Removes what is old: transitions after `log_ms`, finished deliveries and ended silences after 30 days, audit
-    /// entries after two years, states of machines that have no alerts and were not saved for `log_ms`. Bounded work.
+    /// entries after two years, states of machines that have no alerts and were not saved for `log_ms`, acknowledgements of
+    /// alerts that are not there after a day. At most 10,000 of each at a time.
     async fn maintain_rules(&self, now: UnixMillis, log_ms: u64) -> Result<(), StoreError>;
 
     /// What this store is.
@@ -180,7 +196,7 @@ pub struct AuditEntry {
     /// What was done: `rule.put`, `rule.delete`, `rule.starter`, `silence.add`, `silence.end`, `alert.acknowledge`,
     /// `alert.unacknowledge`, `delivery.resend`, `delivery.request`.
     pub action: String,
-    /// To what: a rule's id, a silence's, an alert's key as text, a delivery's id.
+    /// To what: a rule's id, a silence's, an alert's key as `RULE/MACHINE` or `RULE/MACHINE/ENTITY`, a delivery's id.
     pub object: String,
     /// How it was, as JSON; none when it was not there.
     pub before: Option<String>,

@@ -4,11 +4,11 @@
 
 mod commit;
 mod edges;
-mod failure;
+pub(crate) mod failure;
 mod late;
 mod letters;
 mod maintain;
-mod migrate;
+pub(crate) mod migrate;
 mod names;
 mod policies;
 mod query;
@@ -16,9 +16,9 @@ mod reading;
 mod rollup;
 mod rows;
 mod schema;
-mod sessions;
-mod settings;
-mod timestamp;
+pub(crate) mod sessions;
+pub(crate) mod settings;
+pub(crate) mod timestamp;
 
 use std::str::FromStr as _;
 use std::sync::{Arc, PoisonError, RwLock};

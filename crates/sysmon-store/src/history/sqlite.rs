@@ -7,7 +7,7 @@ mod block;
 mod bytes;
 mod catalogue;
 mod commit;
-mod error;
+pub(crate) mod error;
 #[cfg(test)]
 mod faults;
 mod lane;
@@ -15,7 +15,7 @@ mod letters;
 mod maintain;
 mod merge;
 mod query;
-mod schema;
+pub(crate) mod schema;
 mod tick;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Who may do what: the decision, for stores that see all leases at once.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Lease, Work};
 
@@ -22,6 +23,12 @@ pub(super) struct Request<'a> {
     pub(super) wanted: &'a [Work],
     pub(super) most: usize,
     pub(super) lease_ms: u64,
+}
+
+/// Now, on this machine's clock, in Unix milliseconds.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Renews what the holder has and takes what it may; returns all that it holds, sorted by work.

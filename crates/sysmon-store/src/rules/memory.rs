@@ -5,7 +5,6 @@ mod work;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -245,10 +244,4 @@ impl RuleStore for MemoryRules {
             notices: vec!["rules and alerts are gone with this process".to_owned()],
         }
     }
-}
-
-/// Now, as the store's clock says it.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

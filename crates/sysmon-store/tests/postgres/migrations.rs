@@ -103,7 +103,9 @@ async fn many_who_start_at_once_make_the_schema_once() {
         .await
         .unwrap();
     let versions: Vec<i32> = versions.iter().map(|row| row.get(0)).collect();
-    assert_eq!(versions, [1, 2, 3]);
+    let newest = *versions.last().unwrap();
+    assert!(newest >= 3);
+    assert_eq!(versions, (1..=newest).collect::<Vec<_>>());
     assert_eq!(open(&server.url()).await.machines().await.unwrap().len(), 4);
 }
 

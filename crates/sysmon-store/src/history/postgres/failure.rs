@@ -6,14 +6,14 @@ use crate::error::{ErrorKind, StoreError};
 
 /// Why something failed, and what that means for the connection and for trying again.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
-    pub(super) error: StoreError,
+pub(crate) struct Failure {
+    pub(crate) error: StoreError,
     /// The server or the way to it is gone: no connection can be trusted any more.
-    pub(super) lost: bool,
+    pub(crate) lost: bool,
     /// Two transactions were in each other's way: the same at once again may work.
-    pub(super) again: bool,
+    pub(crate) again: bool,
     /// A table is missing that was there: the schema has to be looked at again.
-    pub(super) schema: bool,
+    pub(crate) schema: bool,
 }
 
 impl From<StoreError> for Failure {
@@ -29,7 +29,7 @@ impl From<StoreError> for Failure {
 
 impl Failure {
     /// The server did not answer in time.
-    pub(super) fn slow(what: &str, seconds: u64) -> Self {
+    pub(crate) fn slow(what: &str, seconds: u64) -> Self {
         Self {
             lost: true,
             ..StoreError::unavailable(format!(

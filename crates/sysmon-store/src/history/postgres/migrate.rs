@@ -11,7 +11,7 @@ const LOCK: i64 = 0x7379_736d_6f6e;
 
 /// What a database was set up with; it stays so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flavour {
+pub(crate) enum Flavour {
     /// PostgreSQL by itself.
     Plain,
     /// With the extension TimescaleDB.
@@ -20,9 +20,9 @@ pub(super) enum Flavour {
 
 /// One step of the schema.
 #[derive(Debug)]
-pub(super) struct Migration {
-    pub(super) version: i32,
-    pub(super) name: &'static str,
+pub(crate) struct Migration {
+    pub(crate) version: i32,
+    pub(crate) name: &'static str,
     plain: &'static str,
     timescale: &'static str,
 }
@@ -45,14 +45,15 @@ macro_rules! migration {
 }
 
 /// Every step, in order. A released one is never changed.
-pub(super) const MIGRATIONS: &[Migration] = &[
+pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(1 "0001_tables"),
     migration!(2 "0002_rollups" by flavour),
     migration!(3 "0003_views"),
+    migration!(4 "0004_alerts"),
 ];
 
 impl Migration {
-    pub(super) fn sql(&self, flavour: Flavour) -> &'static str {
+    pub(crate) fn sql(&self, flavour: Flavour) -> &'static str {
         match flavour {
             Flavour::Plain => self.plain,
             Flavour::Timescale => self.timescale,
@@ -62,11 +63,11 @@ impl Migration {
 
 /// What a database turned out to be.
 #[derive(Clone, Debug)]
-pub(super) struct Engine {
-    pub(super) flavour: Flavour,
+pub(crate) struct Engine {
+    pub(crate) flavour: Flavour,
     /// Name and version.
-    pub(super) name: String,
-    pub(super) notices: Vec<String>,
+    pub(crate) name: String,
+    pub(crate) notices: Vec<String>,
 }
 
 /// Makes the tables or brings them up to date, and says what the database is.
@@ -74,7 +75,7 @@ pub(super) struct Engine {
 /// # Errors
 /// `Misconfigured` when the schema is newer than this program or may not be changed; `Unavailable` when the server cannot
 /// be reached.
-pub(super) async fn migrate(sessions: &Sessions) -> Result<Engine, Failure> {
+pub(crate) async fn migrate(sessions: &Sessions) -> Result<Engine, Failure> {
     let mut connection = sessions.connect().await?;
     let mut notices = Vec::new();
     if available(&mut connection).await?.is_some() && installed(&mut connection).await?.is_none() {

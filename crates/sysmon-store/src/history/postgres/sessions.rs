@@ -31,7 +31,7 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 
 /// What a call is going to do: writers and readers do not wait for each other's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Commits, upkeep, changes to dead letters.
     Write,
     /// Questions.
@@ -40,7 +40,7 @@ pub(super) enum Purpose {
 
 /// All connections of one database. Those in use are bounded; who finds none waits for at most 5 s.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub(crate) struct Sessions {
     options: PgConnectOptions,
     /// Kept for the next call; never more than are allowed at a time.
     idle: Arc<Mutex<Vec<PgConnection>>>,
@@ -51,7 +51,7 @@ pub(super) struct Sessions {
 /// A connection that goes back only when its work went well: dropped before that, or with a call that was dropped, it is
 /// closed, and the server rolls back what was not committed.
 #[derive(Debug)]
-pub(super) struct Session<'sessions> {
+pub(crate) struct Session<'sessions> {
     connection: PgConnection,
     idle: Arc<Mutex<Vec<PgConnection>>>,
     _permit: SemaphorePermit<'sessions>,
@@ -59,7 +59,7 @@ pub(super) struct Session<'sessions> {
 
 impl Session<'_> {
     /// Keeps the connection for the next call.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         lock(&self.idle).push(self.connection);
     }
 }
@@ -80,7 +80,7 @@ impl DerefMut for Session<'_> {
 
 impl Sessions {
     /// At most so many connections, at least two: half of them write.
-    pub(super) fn new(options: PgConnectOptions, connections: u32) -> Self {
+    pub(crate) fn new(options: PgConnectOptions, connections: u32) -> Self {
         let connections = connections.clamp(2, 100) as usize;
         Self {
             options: options.disable_statement_logging(),
@@ -91,7 +91,7 @@ impl Sessions {
     }
 
     /// An idle connection, or a new one.
-    pub(super) async fn take(&self, purpose: Purpose) -> Result<Session<'_>, Failure> {
+    pub(crate) async fn take(&self, purpose: Purpose) -> Result<Session<'_>, Failure> {
         let permits = match purpose {
             Purpose::Write => &self.writers,
             Purpose::Read => &self.readers,
@@ -116,12 +116,12 @@ impl Sessions {
     }
 
     /// Lets go of connections that may be as broken as the one that failed.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         lock(&self.idle).clear();
     }
 
     /// A connection beside the others, for what may end it.
-    pub(super) async fn connect(&self) -> Result<PgConnection, Failure> {
+    pub(crate) async fn connect(&self) -> Result<PgConnection, Failure> {
         let connect = async {
             let mut connection = PgConnection::connect_with(&self.options).await?;
             sqlx::raw_sql(GREETING).execute(&mut connection).await?;

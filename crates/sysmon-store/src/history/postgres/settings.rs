@@ -6,7 +6,7 @@ use super::failure::Failure;
 
 /// A remembered moment, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Setting {
+pub(crate) enum Setting {
     /// Samples before this are forgotten, or about to be.
     RawKept,
     /// Roll-ups of a minute before this are forgotten, or about to be.
@@ -33,12 +33,12 @@ impl Setting {
 
 /// All moments at once.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     values: Vec<(String, String)>,
 }
 
 impl Settings {
-    pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, Failure> {
+    pub(crate) async fn read(connection: &mut PgConnection) -> Result<Self, Failure> {
         let rows = sqlx::query("SELECT name, value FROM store_setting")
             .fetch_all(connection)
             .await?;
@@ -48,14 +48,14 @@ impl Settings {
         })
     }
 
-    pub(super) fn get(&self, setting: Setting) -> Option<i64> {
+    pub(crate) fn get(&self, setting: Setting) -> Option<i64> {
         let known = self.values.iter().find(|(name, _)| name == setting.name());
         known.and_then(|(_, value)| value.parse().ok())
     }
 }
 
 /// One moment.
-pub(super) async fn get(connection: &mut PgConnection, setting: Setting) -> Result<Option<i64>, Failure> {
+pub(crate) async fn get(connection: &mut PgConnection, setting: Setting) -> Result<Option<i64>, Failure> {
     let value: Option<String> = sqlx::query_scalar("SELECT value FROM store_setting WHERE name = $1")
         .bind(setting.name())
         .fetch_optional(connection)
@@ -64,7 +64,7 @@ pub(super) async fn get(connection: &mut PgConnection, setting: Setting) -> Resu
 }
 
 /// Moves a moment forward; never back, whoever's clock is behind.
-pub(super) async fn advance(
+pub(crate) async fn advance(
     connection: &mut PgConnection,
     setting: Setting,
     unix_ms: i64,
@@ -82,7 +82,7 @@ pub(super) async fn advance(
 }
 
 /// A remembered text.
-pub(super) async fn text(connection: &mut PgConnection, name: &str) -> Result<Option<String>, Failure> {
+pub(crate) async fn text(connection: &mut PgConnection, name: &str) -> Result<Option<String>, Failure> {
     let value = sqlx::query_scalar("SELECT value FROM store_setting WHERE name = $1")
         .bind(name)
         .fetch_optional(connection)
@@ -91,7 +91,7 @@ pub(super) async fn text(connection: &mut PgConnection, name: &str) -> Result<Op
 }
 
 /// Remembers a text.
-pub(super) async fn set_text(connection: &mut PgConnection, name: &str, value: &str) -> Result<(), Failure> {
+pub(crate) async fn set_text(connection: &mut PgConnection, name: &str, value: &str) -> Result<(), Failure> {
     sqlx::query(
         "INSERT INTO store_setting (name, value) VALUES ($1, $2)
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",

@@ -15,11 +15,11 @@ const MAXIMUM_UNIX_MS: i64 = 8_640_000_000_000_000;
 
 /// A moment to the millisecond. The types' numbers never change (`pg_type.dat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Timestamp(pub(super) i64);
+pub(crate) struct Timestamp(pub(super) i64);
 
 impl Timestamp {
     /// What lies before PostgreSQL's times counts as their beginning.
-    pub(super) const MINIMUM_UNIX_MS: i64 = -210_866_803_200_000;
+    pub(crate) const MINIMUM_UNIX_MS: i64 = -210_866_803_200_000;
 }
 
 impl From<UnixMillis> for Timestamp {

@@ -25,7 +25,7 @@ const RANGE: u32 = 25;
 const NOTADB: u32 = 26;
 
 /// The failure in our words: what kind it is and what to do.
-pub(super) fn store_error(path: &Path, error: &Error) -> StoreError {
+pub(crate) fn store_error(path: &Path, error: &Error) -> StoreError {
     let file = path.display();
     if let Error::PoolTimedOut = error {
         return StoreError::unavailable(format!(
@@ -74,7 +74,7 @@ pub(super) fn store_error(path: &Path, error: &Error) -> StoreError {
 }
 
 /// A stored block that cannot be read.
-pub(super) fn damaged(path: &Path, error: Corrupt) -> StoreError {
+pub(crate) fn damaged(path: &Path, error: Corrupt) -> StoreError {
     StoreError::misconfigured(format!(
         "{} is damaged: {error}; restore a copy, or move it away to begin a new history",
         path.display()

@@ -13,9 +13,10 @@ use super::error::store_error;
 use crate::error::StoreError;
 
 /// The schema, one step after the other. Steps are never changed once released, only added.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../../../migrations/sqlite/0001_history.sql"),
     include_str!("../../../../../migrations/sqlite/0002_views.sql"),
+    include_str!("../../../../../migrations/sqlite/0003_alerts.sql"),
 ];
 
 /// How long another program that writes is waited for.
@@ -23,15 +24,15 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections to one file.
 #[derive(Debug)]
-pub(super) struct Pools {
+pub(crate) struct Pools {
     /// One connection: SQLite has one writer at a time, and waiting in a queue is fairer than waiting for the lock.
-    pub(super) writer: SqlitePool,
+    pub(crate) writer: SqlitePool,
     /// Connections that only read.
-    pub(super) readers: SqlitePool,
+    pub(crate) readers: SqlitePool,
 }
 
 /// Opens a file, making it and its folder when they are missing, readable for this user only.
-pub(super) async fn open(path: &Path, connections: u32) -> Result<Pools, StoreError> {
+pub(crate) async fn open(path: &Path, connections: u32) -> Result<Pools, StoreError> {
     let failed = |error: &sqlx::Error| store_error(path, error);
     create(path)?;
     let options = SqliteConnectOptions::new()

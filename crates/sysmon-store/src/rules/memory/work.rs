@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 use bytes::Bytes;
 use sysmon_core::alert::Transition;
 
-use super::{LOG_MAX, State, Step, now_ms};
+use super::{LOG_MAX, State, Step};
 use crate::rules::check::{CheckedNotifierWork, CheckedWork, Kept, limit};
+use crate::rules::lease::now_ms;
 use crate::rules::{
     Delivery, DeliveryState, Lease, LoggedTransition, Notifier, Shard, TransitionQuery, shard_of,
 };
