@@ -8,6 +8,9 @@ mod slack;
 mod tls;
 mod webhook;
 
+#[cfg(test)]
+mod tests;
+
 use sysmon_core::alert::{AlertKey, Severity};
 
 pub(crate) use email::{Email, EmailParts, EmailTls};
@@ -100,58 +103,5 @@ impl Receiver {
             Kind::Email(email) => email.send(delivery, message).await,
             Kind::Exec(exec) => exec.send(delivery, message).await,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use sysmon_core::MachineId;
-    use sysmon_core::alert::RuleId;
-
-    use super::*;
-    use crate::message::Host;
-
-    #[test]
-    fn patterns_match_whole_texts() {
-        for (pattern, text, expected) in [
-            ("cpu-busy", "cpu-busy", true),
-            ("cpu", "cpu-busy", false),
-            ("cpu-*", "cpu-busy", true),
-            ("*-busy", "cpu-busy", true),
-            ("*u*b*y", "cpu-busy", true),
-            ("*b*b*", "cpu-busy", false),
-            ("a*a", "a", false),
-            ("*", "", true),
-        ] {
-            assert_eq!(is_like(pattern, text), expected, "{pattern} {text}");
-        }
-    }
-
-    #[test]
-    fn a_filter_looks_at_severity_rule_and_labels() {
-        let filter = Filter {
-            min_severity: Severity::Warning,
-            rules: vec!["cpu-*".into()],
-            labels: vec!["role=db".into()],
-        };
-        let key = |rule: &str, machine: &str| AlertKey {
-            rule: RuleId::parse(rule).unwrap(),
-            machine: MachineId::parse(machine).unwrap(),
-            entity: "".into(),
-        };
-        let labels = |value: &str| Host {
-            hostname: String::new(),
-            labels: vec![("role".into(), value.into())],
-        };
-        let hosts = Hosts::from([
-            (MachineId::parse("db").unwrap(), labels("db")),
-            (MachineId::parse("web").unwrap(), labels("web")),
-        ]);
-        let wants = |rule, machine, severity| filter.wants(&key(rule, machine), severity, &hosts);
-        assert!(wants("cpu-busy", "db", Severity::Critical));
-        assert!(wants("cpu-busy", "unknown", Severity::Warning));
-        assert!(!wants("cpu-busy", "db", Severity::Info));
-        assert!(!wants("disk-full", "db", Severity::Critical));
-        assert!(!wants("cpu-busy", "web", Severity::Critical));
     }
 }

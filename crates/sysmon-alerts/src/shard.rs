@@ -45,11 +45,6 @@ impl Waiting {
             && self.forgotten.is_empty()
     }
 
-    /// Whether something should not wait for the next round of states.
-    pub(crate) fn is_urgent(&self) -> bool {
-        !self.transitions.is_empty() || !self.alerts.is_empty() || !self.forgotten.is_empty()
-    }
-
     pub(crate) fn add(&mut self, outcome: Outcome) {
         let steps = outcome.transitions.into_iter().map(|transition| Step {
             transition,
