@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::settings::{Origin, Problem, Settings, WebhookUrl, table};
 
 /// An alert service whose settings are valid and whose files could be read; nothing is started yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AlertsRole {
     receivers: Receivers,
 }

@@ -185,15 +185,16 @@ mod tests {
     async fn a_database_that_comes_up_later_is_found_without_a_restart() {
         let attempts = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&attempts);
-        let late = Late::start("postgres://", "history", CancellationToken::new(), move || {
-            let count = counted.fetch_add(1, Ordering::Relaxed);
-            async move {
-                if count < 3 {
-                    return Err(StoreError::unavailable("nobody listens"));
+        let late =
+            Late::<dyn History>::start("postgres://", "history", CancellationToken::new(), move || {
+                let count = counted.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    if count < 3 {
+                        return Err(StoreError::unavailable("nobody listens"));
+                    }
+                    Ok(memory().await)
                 }
-                Ok(memory().await)
-            }
-        });
+            });
         let error = late.probe().await.unwrap_err();
         assert_eq!(
             (error.kind, error.message.as_str()),
@@ -214,7 +215,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_wait_for_the_first_attempt_but_not_for_ever() {
-        let slow = Late::start("sqlite:x", "history", CancellationToken::new(), || async {
+        let slow = Late::<dyn History>::start("sqlite:x", "history", CancellationToken::new(), || async {
             sleep(Duration::from_millis(300)).await;
             Ok(memory().await)
         });
@@ -235,10 +236,11 @@ mod tests {
     async fn what_is_misconfigured_is_said_as_it_is_and_tried_seldom() {
         let attempts = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&attempts);
-        let late = Late::start("postgres://", "history", CancellationToken::new(), move || {
-            counted.fetch_add(1, Ordering::Relaxed);
-            async { Err(StoreError::misconfigured("the password is wrong")) }
-        });
+        let late =
+            Late::<dyn History>::start("postgres://", "history", CancellationToken::new(), move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                async { Err(StoreError::misconfigured("the password is wrong")) }
+            });
         let error = late.ready(Duration::from_secs(1)).await.err().unwrap();
         assert_eq!(error.kind, ErrorKind::Misconfigured);
         sleep(Duration::from_secs(100)).await;

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_is_exported_can_be_imported() {
-        let rules = sysmon_core::alert::starter();
+        let rules = sysmon_core::alert::starter_pack();
         assert!(rules.len() > 10);
         assert_eq!(parse(&write(&rules).unwrap()).unwrap(), rules);
     }
