@@ -94,7 +94,7 @@ fn every_mistake_of_every_source_is_reported_at_once_with_its_place() {
         format!("{a}:7: there is no setting collector.intervall; did you mean collector.interval?"),
         format!("{a}:8: collector.interval: \"5x\" is no duration; give 100ms to 1h, such as 250ms, 5s or 1m"),
         format!("{a}:9: collector.labels: integer is no text; put it in quotes"),
-        format!("{a}:12: there is no section [grafana]; there are [log], [aggregator], [auth], [storage], [collector], [tui]"),
+        format!("{a}:12: there is no section [grafana]; there are [log], [aggregator], [auth], [storage], [alerts], [collector], [tui]"),
         "SYSMON_COLLECTOR_INTERVAL: collector.interval: \"2 days\" is no duration; give 100ms to 1h, such as 250ms, 5s or 1m".into(),
         "SYSMON_LOG_LEVLE: no setting has this name; did you mean SYSMON_LOG_LEVEL?".into(),
     ] {

@@ -115,7 +115,7 @@ fn an_aggregator_that_is_not_there_is_named_with_what_to_do() {
     });
     let quiet = terminal.bytes_written();
     terminal.press("?");
-    terminal.wait_for_text("turn the order around");
+    terminal.wait_for_text("open the selected machine");
     assert!(terminal.bytes_written() > quiet);
     terminal.press("\x03");
     assert!(terminal.wait_for_exit().success(), "Ctrl-C quits");
