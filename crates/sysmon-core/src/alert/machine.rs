@@ -26,7 +26,7 @@ use crate::identity::MachineId;
 use crate::sample::SeriesKey;
 use crate::time::{Liveness, UnixMillis};
 use down::Down;
-use feed::{Feed, NONE};
+use feed::Feed;
 use standing::Context;
 use watch::Watch;
 
