@@ -1,4 +1,5 @@
 //! The alert engine from outside: samples in, transitions out.
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 #[path = "alerts/cases.rs"]
 mod cases;

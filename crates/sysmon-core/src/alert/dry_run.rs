@@ -6,7 +6,7 @@ use super::machine::MachineAlerts;
 use super::rule::{Rule, Severity};
 use super::rule_set::RuleSet;
 use super::state::{Phase, Transition};
-use crate::history::MachineHistory;
+use crate::history::{MachineHistory, SeriesPoints};
 use crate::identity::MachineId;
 use crate::time::UnixMillis;
 
@@ -84,19 +84,15 @@ pub fn dry_run(
         return result;
     }
     result.is_covered = true;
-    let needed = || {
-        history
-            .series
-            .iter()
-            .filter(|series| rules.needs(series.key.metric.name()))
-    };
-    for (number, series) in (1..).zip(needed()) {
+    let is_needed = |series: &&SeriesPoints| rules.needs(series.key.metric.name());
+    let needed: Vec<&SeriesPoints> = history.series.iter().filter(is_needed).collect();
+    for (number, series) in (1..).zip(&needed) {
         machine.announce(number, &series.key);
     }
-    let mut values = Vec::with_capacity(needed().count());
+    let mut values = Vec::with_capacity(needed.len());
     for (index, at) in history.times.iter().enumerate() {
         values.clear();
-        for (number, series) in (1..).zip(needed()) {
+        for (number, series) in (1..).zip(&needed) {
             if let Some(point) = series.points.get(index).copied().flatten() {
                 values.push((number, point.mean));
             }

@@ -26,7 +26,7 @@ use crate::identity::MachineId;
 use crate::sample::SeriesKey;
 use crate::time::{Liveness, UnixMillis};
 use down::Down;
-use feed::{Feed, NONE};
+use feed::Feed;
 use standing::Context;
 use watch::Watch;
 
@@ -326,9 +326,13 @@ impl MachineAlerts {
     /// A series is gone: what its rules make of it.
     fn end_feed(&mut self, feed: u32, now: UnixMillis, out: &mut Vec<Transition>) {
         let ended = &mut self.feeds[feed as usize];
-        ended.number = NONE;
+        // Nothing of it is kept, so that it makes no difference when the layout is next worked out.
+        *ended = Feed::new(Arc::clone(&ended.key), ended.presence_ms);
         ended.is_gone = true;
         let zero = ended.is_presence().then_some(0.0);
+        for watch in &mut self.watches {
+            watch.end_guards(feed);
+        }
         for watch in self.watches.iter_mut().filter(|watch| watch.input.feed == feed) {
             watch.gone_since = Some(now);
             let compiled = &self.rules.compiled()[watch.rule as usize];

@@ -145,7 +145,7 @@ pub struct Scope {
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "nearly all rules are of the large variant, and there are few rules"
+    reason = "nearly all rules are of the large kind, and there are few of them"
 )]
 pub enum Check {
     /// A machine of the inventory is not heard of: pending after three missed intervals, firing when the rule's hold is

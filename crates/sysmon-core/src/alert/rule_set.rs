@@ -29,7 +29,7 @@ pub(super) struct Compiled {
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "nearly all rules are of the large variant, and there are few rules"
+    reason = "nearly all rules are of the large kind, and a set is shared by all machines"
 )]
 pub(super) enum Shape {
     Down(Severity),

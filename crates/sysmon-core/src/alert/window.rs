@@ -4,8 +4,6 @@
 //! goes: the window therefore covers between 29/30 of its length and all of it. A sample covers the time since the one
 //! before it (nothing after a gap). A window is full when its samples cover at least half of it.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 use super::bits;
@@ -88,20 +86,22 @@ pub(super) struct Reading {
 /// The samples of a window, added up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Window {
-    /// Those that have samples, ascending.
-    slices: VecDeque<Slice>,
-    /// All slices but the newest, so that a sample costs the same whatever the window holds.
+    /// The one that samples go to, at hand because every sample needs it; without samples before the first.
+    newest: Slice,
+    /// The older ones that have samples, ascending.
+    older: Vec<Slice>,
+    /// The older ones together, so that a sample costs the same whatever the window holds.
     closed: Totals,
     /// The value before, for [`Function::Increase`].
     #[serde(with = "bits::option")]
     previous: Option<f64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Slice {
-    /// Milliseconds since the epoch, divided by the length of a slice.
-    #[serde(rename = "i")]
-    index: i64,
+    /// When it began, in milliseconds since the epoch: a multiple of the length of a slice.
+    #[serde(rename = "s")]
+    start_ms: i64,
     #[serde(rename = "t")]
     totals: Totals,
     /// Sum of the samples' times since the slice began, in milliseconds.
@@ -150,11 +150,12 @@ impl Window {
         } else {
             value
         };
-        let index = at_ms.div_euclid(plan.slice_ms);
-        if self.slices.back().is_none_or(|newest| newest.index != index) {
-            self.begin(plan, index);
+        // Divided once per slice, not per sample.
+        let offset_ms = at_ms.wrapping_sub(self.newest.start_ms).cast_unsigned();
+        if self.newest.totals.count == 0 || offset_ms >= plan.slice_ms.cast_unsigned() {
+            self.begin(plan, at_ms.saturating_sub(at_ms.rem_euclid(plan.slice_ms)));
         }
-        let newest = self.slices.back_mut()?;
+        let newest = &mut self.newest;
         let sample = Totals {
             amount,
             count: 1,
@@ -163,57 +164,54 @@ impl Window {
         newest.totals.add(function, sample);
         newest.offsets_ms = newest
             .offsets_ms
-            .saturating_add(u64::try_from(at_ms.rem_euclid(plan.slice_ms)).unwrap_or(0));
+            .saturating_add(at_ms.wrapping_sub(newest.start_ms).cast_unsigned());
         self.read(plan, at_ms)
     }
 
-    fn begin(&mut self, plan: &Plan, index: i64) {
-        let oldest = index.saturating_sub(plan.slices);
-        while self
-            .slices
-            .front()
-            .is_some_and(|slice| slice.index <= oldest || slice.index >= index)
-        {
-            self.slices.pop_front();
+    fn begin(&mut self, plan: &Plan, start_ms: i64) {
+        let begun = Slice {
+            start_ms,
+            ..Slice::default()
+        };
+        let closed = std::mem::replace(&mut self.newest, begun);
+        if closed.totals.count > 0 {
+            if self.older.len() == self.older.capacity() {
+                // Not by doubling: most windows fill up, and then hold no more than they need.
+                self.older.reserve_exact(8);
+            }
+            self.older.push(closed);
         }
+        let oldest_ms = start_ms.saturating_sub(plan.slices * plan.slice_ms);
+        self.older
+            .retain(|slice| slice.start_ms > oldest_ms && slice.start_ms < start_ms);
         self.closed = Totals::default();
-        for slice in &self.slices {
+        for slice in &self.older {
             self.closed.add(plan.function, slice.totals);
         }
-        if self.slices.len() == self.slices.capacity() {
-            // Not by doubling: most windows fill up, and then hold no more than they need.
-            self.slices
-                .reserve_exact(usize::try_from(plan.slices.min(8)).unwrap_or(1));
-        }
-        self.slices.push_back(Slice {
-            index,
-            totals: Totals::default(),
-            offsets_ms: 0,
-        });
     }
 
     fn read(&self, plan: &Plan, at_ms: i64) -> Option<Reading> {
-        let newest = self.slices.back()?;
         let mut totals = self.closed;
-        totals.add(plan.function, newest.totals);
+        totals.add(plan.function, self.newest.totals);
         let is_full = totals.covered_ms.saturating_mul(2) >= plan.window_ms;
         let value = match plan.function {
             Function::Average => totals.amount / f64::from(totals.count),
             Function::Last | Function::Minimum | Function::Maximum | Function::Increase => totals.amount,
-            Function::Rate => self.fit(plan)?.slope,
-            Function::TimeToFull => self.fit(plan)?.seconds_to(plan, at_ms),
+            Function::Rate => self.fit()?.slope,
+            Function::TimeToFull => self.fit()?.seconds_to(plan, at_ms),
         };
         (!value.is_nan()).then_some(Reading { value, is_full })
     }
 
     /// The line of least squares through the mean points of the slices, each with the weight of its samples; none
     /// through fewer than two.
-    fn fit(&self, plan: &Plan) -> Option<Line> {
-        let origin = self.slices.back()?.index;
+    fn fit(&self) -> Option<Line> {
+        let origin_ms = self.newest.start_ms as f64;
         let points = || {
-            self.slices.iter().map(move |slice| {
+            let slices = self.older.iter().chain(std::iter::once(&self.newest));
+            slices.map(move |slice| {
                 let count = f64::from(slice.totals.count);
-                let start_ms = (slice.index - origin) as f64 * plan.slice_ms as f64;
+                let start_ms = slice.start_ms as f64 - origin_ms;
                 let seconds = (start_ms + slice.offsets_ms as f64 / count) / 1_000.0;
                 (count, seconds, slice.totals.amount / count)
             })
@@ -231,7 +229,7 @@ impl Window {
             joint += count * (x - seconds) * (y - amount);
         }
         (spread > 0.0).then(|| Line {
-            origin,
+            origin_ms,
             seconds,
             amount,
             slope: joint / spread,
@@ -239,9 +237,9 @@ impl Window {
     }
 }
 
-/// A line through `amount` at `seconds` after the beginning of the slice `origin`.
+/// A line through `amount` at `seconds` after `origin_ms`.
 struct Line {
-    origin: i64,
+    origin_ms: f64,
     seconds: f64,
     amount: f64,
     slope: f64,
@@ -249,7 +247,7 @@ struct Line {
 
 impl Line {
     fn seconds_to(&self, plan: &Plan, at_ms: i64) -> f64 {
-        let now = (at_ms - self.origin * plan.slice_ms) as f64 / 1_000.0;
+        let now = (at_ms as f64 - self.origin_ms) / 1_000.0;
         let left = plan.end - (self.amount + self.slope * (now - self.seconds));
         // At the end of the scale there is nothing left, whatever the slope; full is 100 %, or nothing free.
         let is_there = if plan.end > 0.0 { left <= 0.0 } else { left >= 0.0 };

@@ -274,9 +274,12 @@ fn history(events: &[Vec<Option<f64>>]) -> MachineHistory {
     }
 }
 
-/// What a dry run says of a rule, in the words of transitions: when each entity began to fire and was resolved.
-fn fires(run: &DryRun) -> Vec<(String, i64, Option<i64>, Severity, Option<f64>)> {
-    let mut fires: Vec<_> = run
+/// Entity, when it began to fire and was resolved, worst severity, worst value.
+type Fire = (String, i64, Option<i64>, Severity, Option<f64>);
+
+/// What a dry run says of a rule, sorted.
+fn fires(run: &DryRun) -> Vec<Fire> {
+    let mut fires: Vec<Fire> = run
         .episodes
         .iter()
         .map(|episode| {

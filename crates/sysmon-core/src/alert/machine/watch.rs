@@ -166,6 +166,14 @@ impl Watch {
         });
     }
 
+    /// No samples come any more for the guards that read this series.
+    pub(super) fn end_guards(&mut self, feed: u32) {
+        for guard in self.guards.iter_mut().filter(|guard| guard.input.feed == feed) {
+            guard.input.begin_anew();
+            guard.value = None;
+        }
+    }
+
     /// No samples come any more. `value` is what that means, where it means something.
     pub(super) fn end(
         &mut self,
