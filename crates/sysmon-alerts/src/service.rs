@@ -1,5 +1,8 @@
 //! The service from outside: a handle, and the tasks behind it.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
