@@ -120,11 +120,6 @@ impl<'a> Term<'a> {
     }
 
     async fn go_on(&mut self) -> Result<(), Lost> {
-        let usual = if self.parts.hub.has_bus() {
-            LOOK
-        } else {
-            LOOK_WITHOUT_BUS
-        };
         let mut look_at = Instant::now();
         loop {
             let now = Instant::now();

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use sysmon_store::{SHARDS, Work};
 
+use super::world::Load;
 use super::*;
 
 /// Which shards each holder has.
@@ -29,10 +30,10 @@ async fn run_both(stage: &Stage, one: &mut Running, other: &mut Running, second:
 async fn two_services_share_and_one_takes_over_within_ten_seconds_when_the_other_is_killed() {
     // Enough machines for every shard; each fires once, at its own time.
     let names: Vec<String> = (0..60).map(|number| format!("m{number}")).collect();
-    let loads: Vec<Vec<(i64, Option<i64>)>> = (0..60i64)
+    let loads: Vec<Vec<Load>> = (0..60i64)
         .map(|number| vec![(0, Some(100)), (20 + number % 50, Some(850))])
         .collect();
-    let machines: Vec<(&str, &[(i64, Option<i64>)])> = names
+    let machines: Vec<(&str, &[Load])> = names
         .iter()
         .zip(&loads)
         .map(|(name, loads)| (name.as_str(), loads.as_slice()))

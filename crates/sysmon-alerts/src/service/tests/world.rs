@@ -18,10 +18,13 @@ use wire::response::Body as Reply;
 
 pub(super) const START: UnixMillis = UnixMillis(1_700_000_000_000);
 
+/// From which second on, in tenths of a percent; none for silence.
+pub(super) type Load = (i64, Option<i64>);
+
 /// Machines that report once a second; the load of a machine is that of its last change.
 pub(super) struct World {
-    /// By machine: from which second on, in tenths of a percent; none for silence.
-    loads: BTreeMap<String, Vec<(i64, Option<i64>)>>,
+    /// By machine.
+    loads: BTreeMap<String, Vec<Load>>,
     started: Instant,
     /// Streams end and none begin.
     pub(super) is_cut: AtomicBool,
@@ -29,7 +32,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(machines: &[(&str, &[(i64, Option<i64>)])]) -> Self {
+    pub(super) fn new(machines: &[(&str, &[Load])]) -> Self {
         let machines = machines.iter();
         Self {
             loads: machines
