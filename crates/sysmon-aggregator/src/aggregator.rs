@@ -4,11 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sysmon_api::{ApiError, Backend, CAPABILITY_HISTORY, Inbound, Outbound, Principal, hello_with, wire};
+use sysmon_api::{
+    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_HISTORY, Inbound, Outbound, Principal, hello_with, wire,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::alerts::{self, Alerts};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::counters::{Counters, Figures};
@@ -34,7 +37,11 @@ pub struct Aggregator {
     pub(crate) archive: Option<Arc<Archive>>,
     /// There may be other aggregators, which are told what happens here.
     pub(crate) is_shared: bool,
+    /// The way to rules and alerts; none where none are kept.
+    pub(crate) alerts: Option<Arc<Alerts>>,
     counters: Arc<Counters>,
+    /// Ends what would otherwise go on without the aggregator.
+    _over: DropGuard,
 }
 
 impl Aggregator {
@@ -60,6 +67,8 @@ impl Aggregator {
             .clone()
             .map(|history| recall::run(history, clock, owner.downgrade(), shutdown.clone()));
         let archive = stores.history.clone().map(Archive::new).map(Arc::new);
+        let over = shutdown.child_token();
+        let (alerts, keeping) = alerts::start(&stores, clock, owner.downgrade(), over.clone()).unzip();
         let (durable, writing) = stores
             .history
             .map(|history| Durable::new(&config, clock, history, &status, &counters, shutdown.clone()))
@@ -82,12 +91,15 @@ impl Aggregator {
             durable,
             archive,
             is_shared,
+            alerts,
             counters,
+            _over: over.drop_guard(),
         };
         let work = async move {
             // As tasks of their own: a store's work is not to hold up the fleet's.
             let mut tasks = writing.map(Work::spawn).unwrap_or_default();
             recall.map(|recall| tasks.spawn(recall));
+            keeping.map(|keeper| tasks.spawn(keeper.run()));
             let shared = telling.map(mirror::Work::spawn).unwrap_or_default();
             tokio::join!(task.run(), ended(tasks), ended(shared));
         };
@@ -110,12 +122,15 @@ impl Aggregator {
 
     /// What this aggregator says of itself at the beginning of a stream.
     pub(crate) fn hello(&self) -> wire::PeerHello {
-        let capabilities: &[_] = if self.durable.is_some() {
-            &[CAPABILITY_HISTORY]
-        } else {
-            &[]
-        };
-        hello_with(self.clock.now().unix, capabilities)
+        let history = self.durable.as_ref().map(|_| CAPABILITY_HISTORY);
+        let alerts = self.alerts.as_ref().map(|_| CAPABILITY_ALERTS);
+        let capabilities: Vec<_> = history.into_iter().chain(alerts).collect();
+        hello_with(self.clock.now().unix, &capabilities)
+    }
+
+    /// The way to rules.
+    fn rules(&self) -> Result<&Arc<Alerts>, ApiError> {
+        self.alerts.as_ref().ok_or_else(alerts::nothing_kept)
     }
 
     /// For what sessions count.
@@ -212,5 +227,33 @@ impl Backend for Aggregator {
         request: wire::HistoryRequest,
     ) -> Result<wire::HistoryReply, ApiError> {
         sessions::history(self, &request).await
+    }
+
+    async fn list_rules(&self, _principal: Principal) -> Result<wire::ListRulesReply, ApiError> {
+        self.rules()?.list_rules().await
+    }
+
+    async fn put_rule(
+        &self,
+        principal: Principal,
+        request: wire::PutRuleRequest,
+    ) -> Result<wire::ChangeReply, ApiError> {
+        self.rules()?.put_rule(&principal, request).await
+    }
+
+    async fn delete_rule(
+        &self,
+        principal: Principal,
+        request: wire::DeleteRuleRequest,
+    ) -> Result<wire::ChangeReply, ApiError> {
+        self.rules()?.delete_rule(&principal, request).await
+    }
+
+    async fn list_audit(
+        &self,
+        _principal: Principal,
+        request: wire::ListAuditRequest,
+    ) -> Result<wire::ListAuditReply, ApiError> {
+        self.rules()?.list_audit(request).await
     }
 }

@@ -4,6 +4,7 @@
 mod clients;
 mod delivery;
 mod due;
+mod health;
 mod history;
 mod ingest;
 pub(crate) mod keys;
@@ -25,7 +26,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sysmon_api::wire;
-use sysmon_core::{Liveness, MachineId, UnixMillis};
+use sysmon_core::{Health, Liveness, MachineId, UnixMillis};
 
 use crate::config::Config;
 use crate::counters::Counters;
@@ -95,6 +96,8 @@ pub struct Fleet {
     sharing: Option<u64>,
     /// Machines of other aggregators of which something else may be wanted.
     wished: Vec<u32>,
+    /// How machines fare by their alerts, those that are well left out; none when their own numbers judge.
+    alerted: Option<HashMap<MachineId, Health>>,
     /// Reused for the values of a tick.
     scratch: Vec<(u32, i64)>,
 }
@@ -120,6 +123,7 @@ impl Fleet {
             redirected: Vec::new(),
             sharing: None,
             wished: Vec::new(),
+            alerted: None,
             scratch: Vec::new(),
         }
     }
@@ -175,7 +179,9 @@ impl Fleet {
         let machine = &mut self.machines[number as usize];
         let before = (machine.liveness, machine.health);
         machine.liveness = Liveness::judge(now.monotonic_ms - machine.heard_ms, machine.interval_ms.into());
-        if let Some(newest) = machine.recent.times().back() {
+        if self.alerted.is_some() {
+            machine.health = machine.health_by_alerts();
+        } else if let Some(newest) = machine.recent.times().back() {
             machine.health = machine.judge(*newest);
         }
         let after = (machine.liveness, machine.health);

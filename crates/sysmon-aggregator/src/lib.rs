@@ -9,9 +9,11 @@
 //!   collectors and clients;
 //! - owner to a client's session, a fixed number of responses that two unacknowledged updates per subscription and
 //!   16 open commands cannot exceed: a client that gets past that is disconnected;
-//! - owner to a collector's session, the latest directive: it replaces the one before.
+//! - owner to a collector's session, the latest directive: it replaces the one before;
+//! - alerts to a client's session, no queue at all: it reads the newest of what it was not told yet.
 
 mod aggregator;
+mod alerts;
 mod clock;
 mod config;
 mod counters;

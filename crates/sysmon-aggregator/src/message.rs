@@ -1,7 +1,7 @@
 //! What sessions say to the owner of the state.
 
 use sysmon_api::{ApiError, wire};
-use sysmon_core::Epoch;
+use sysmon_core::{Epoch, Health, MachineId};
 use sysmon_store::MachineRecord;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -25,6 +25,9 @@ pub(crate) enum Message {
     CloseStream { stream: StreamId },
     /// History knows these machines.
     Recall { records: Vec<MachineRecord> },
+    /// By their alerts these machines fare so; those that were never named are well. From the first of these on, alerts
+    /// alone judge.
+    Judged { health: Vec<(MachineId, Health)> },
     /// A client comes; responses go into `responses`, which has room for [`RESPONSES`].
     OpenClient {
         responses: mpsc::Sender<wire::Response>,

@@ -1,5 +1,8 @@
 //! One session per stream: checks what comes from afar, and waits for the slow so that the owner need not.
 
+mod alerts;
+mod answers;
+mod dry_run;
 mod history;
 mod manage;
 mod metrics;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sysmon_store::{EventBus, History, HotState};
+use sysmon_store::{EventBus, History, HotState, RuleStore};
 
 /// The stores of an aggregator, each optional: with none it keeps five minutes in memory and acknowledges nothing.
 #[derive(Clone, Default)]
@@ -14,6 +14,11 @@ pub struct Stores {
     pub hot: Option<Arc<dyn HotState>>,
     /// Carries what happens to and from other aggregators.
     pub bus: Option<Arc<dyn EventBus>>,
+    /// Keeps rules, and what becomes of them. Clients may then watch and change them, and alerts say how machines fare.
+    pub rules: Option<Arc<dyn RuleStore>>,
+    /// Carries what alert services and other aggregators say of rules and alerts: the same as `bus` where there are
+    /// others, one within the process where there are none. Without it rules and alerts are read every few seconds.
+    pub alert_bus: Option<Arc<dyn EventBus>>,
 }
 
 impl fmt::Debug for Stores {
@@ -23,6 +28,11 @@ impl fmt::Debug for Stores {
             .field("history", &self.history.as_ref().map(|store| store.info().engine))
             .field("hot", &self.hot.as_ref().map(|store| store.info().engine))
             .field("bus", &self.bus.as_ref().map(|store| store.info().engine))
+            .field("rules", &self.rules.as_ref().map(|store| store.info().engine))
+            .field(
+                "alert_bus",
+                &self.alert_bus.as_ref().map(|store| store.info().engine),
+            )
             .finish()
     }
 }

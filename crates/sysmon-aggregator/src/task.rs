@@ -155,6 +155,7 @@ impl Owner {
                     }
                 }
             }
+            Message::Judged { health } => self.fleet.judge_by_alerts(health, now),
             Message::OpenClient { responses, reply } => {
                 let client = self.fleet.open_client();
                 if let Ok(client) = client {

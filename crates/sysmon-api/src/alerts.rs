@@ -1,18 +1,19 @@
 //! Rules and alerts, between wire and domain.
 
-use std::sync::Arc;
-
 use sysmon_core::alert::{
     Acknowledgement, Alert, AlertKey, Cause, Check, Comparison, Culprit, Function, Guard, Level, Matcher,
     MetricCheck, Phase, Quantity, Rule, RuleId, Scope, Severity, Silence, SilenceId, Transition,
 };
 use sysmon_core::{MachineId, UnixMillis};
 
+use crate::convert::{TEXT_LIMIT, text};
 use crate::error::ApiError;
 use crate::wire;
 
 /// The most entries of a list within a rule, a silence or an alert.
 const LIST_MAX: usize = 1_000;
+/// The longest comment, in bytes; what is longer is cut.
+const NOTE_LIMIT: usize = 4_096;
 
 /// A rule as it travels.
 #[must_use]
@@ -45,7 +46,8 @@ pub fn rule_to_wire(rule: &Rule) -> wire::Rule {
     }
 }
 
-/// Takes a rule over. Whether it makes sense is not judged here.
+/// Takes a rule over with its texts as they are. Whether it makes sense, and whether its texts are harmless, is judged by
+/// `Rule::problems`.
 ///
 /// # Errors
 /// [`crate::Code::InvalidArgument`] for what no rule can be: an id that is none, no check, a word that is not known here.
@@ -101,6 +103,17 @@ fn machines_from_wire(ids: &[String]) -> Result<Vec<MachineId>, ApiError> {
     ids.iter()
         .map(|id| MachineId::parse(id).map_err(|error| ApiError::invalid(error.to_string())))
         .collect()
+}
+
+fn texts(list: &[String]) -> Vec<String> {
+    list.iter().map(|entry| text(entry, TEXT_LIMIT)).collect()
+}
+
+/// A text of several lines, cut to size and free of all other control characters.
+fn lines(value: &str) -> String {
+    let lines = value[..value.floor_char_boundary(NOTE_LIMIT)].lines();
+    let clean: Vec<_> = lines.map(sysmon_core::sanitize).collect();
+    clean.join("\n")
 }
 
 fn bounded(list: &[String]) -> Result<(), ApiError> {
@@ -284,7 +297,8 @@ pub fn alert_key_from_wire(key: Option<&wire::AlertKey>) -> Result<AlertKey, Api
     Ok(AlertKey {
         rule: rule_id_from_wire(&key.rule_id)?,
         machine: MachineId::parse(&key.machine_id).map_err(|error| ApiError::invalid(error.to_string()))?,
-        entity: Arc::from(&*key.entity),
+        // As the labels of samples are cleaned, so that it stays the same name.
+        entity: text(&key.entity, TEXT_LIMIT).into(),
     })
 }
 
@@ -350,8 +364,8 @@ fn acknowledgement_to_wire(acknowledgement: &Acknowledgement) -> wire::Acknowled
 
 fn acknowledgement_from_wire(acknowledgement: &wire::Acknowledgement) -> Result<Acknowledgement, ApiError> {
     Ok(Acknowledgement {
-        by: acknowledgement.by.clone(),
-        comment: acknowledgement.comment.clone(),
+        by: text(&acknowledgement.by, TEXT_LIMIT),
+        comment: lines(&acknowledgement.comment),
         at: UnixMillis(acknowledgement.at_unix_ms),
         until: acknowledgement.until_unix_ms.map(UnixMillis),
         severity: severity_from_wire(acknowledgement.severity()).ok_or_else(|| newer("severity"))?,
@@ -371,8 +385,8 @@ fn culprit_to_wire(culprit: &Culprit) -> wire::Culprit {
 fn culprits_from_wire(culprits: &[wire::Culprit]) -> Vec<Culprit> {
     let culprit = |culprit: &wire::Culprit| Culprit {
         pid: culprit.pid,
-        name: culprit.name.clone(),
-        user: culprit.user.clone(),
+        name: text(&culprit.name, TEXT_LIMIT),
+        user: text(&culprit.user, TEXT_LIMIT),
         cpu_percent: culprit.cpu_percent,
         memory_bytes: culprit.memory_bytes,
     };
@@ -465,13 +479,13 @@ pub fn silence_from_wire(silence: &wire::Silence) -> Result<Silence, ApiError> {
                 .map(|id| rule_id_from_wire(id))
                 .collect::<Result<_, _>>()?,
             machines: machines_from_wire(&silence.machine_ids)?,
-            labels: silence.labels.clone(),
-            entities: silence.entities.clone(),
+            labels: texts(&silence.labels),
+            entities: texts(&silence.entities),
         },
         from: UnixMillis(silence.from_unix_ms),
         until: UnixMillis(silence.until_unix_ms),
-        by: silence.by.clone(),
-        comment: silence.comment.clone(),
+        by: text(&silence.by, TEXT_LIMIT),
+        comment: lines(&silence.comment),
     })
 }
 
@@ -585,6 +599,28 @@ mod tests {
                 transition
             );
         }
+    }
+
+    #[test]
+    fn texts_arrive_without_escape_sequences_and_a_comment_keeps_its_lines() {
+        let mut wire = wire::Silence {
+            machine_ids: vec!["a".into()],
+            entities: vec!["/\u{1b}[31m".into()],
+            until_unix_ms: 5,
+            comment: "first\u{7}\nsecond".into(),
+            ..Default::default()
+        };
+        let silence = silence_from_wire(&wire).unwrap();
+        assert_eq!(silence.matcher.entities, ["/\u{fffd}[31m"]);
+        assert_eq!(silence.comment, "first\u{fffd}\nsecond");
+        wire.comment = "ü".repeat(5_000);
+        assert_eq!(silence_from_wire(&wire).unwrap().comment.len(), NOTE_LIMIT);
+        let key = wire::AlertKey {
+            rule_id: "disk-full".into(),
+            machine_id: "a".into(),
+            entity: "/\u{202e}x".into(),
+        };
+        assert_eq!(&*alert_key_from_wire(Some(&key)).unwrap().entity, "/\u{fffd}x");
     }
 
     #[test]

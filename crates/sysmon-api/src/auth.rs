@@ -19,7 +19,7 @@ pub enum Role {
     Agent,
     /// Looks.
     Viewer,
-    /// Looks and acts: intervals, later acknowledgements, silences and rules.
+    /// Looks and acts: intervals, acknowledgements, silences and rules.
     Operator,
     /// Everything.
     Admin,
@@ -56,7 +56,7 @@ impl Role {
 /// Who is on the other side of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// Name for logs and, later, the audit trail: the token's name, or `local:UID`.
+    /// Name for logs and the audit trail: the token's name, or `local:UID`.
     pub name: String,
     /// What it may do.
     pub role: Role,

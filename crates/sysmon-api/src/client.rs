@@ -4,6 +4,7 @@ mod backoff;
 mod connector;
 mod endpoint;
 mod remote;
+mod rules;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -13,7 +13,7 @@ use crate::wire;
 /// The most labels of a series, and of a host.
 const LABELS_LIMIT: usize = 32;
 /// The longest text taken from afar, in bytes; longer ones are cut.
-const TEXT_LIMIT: usize = 1_024;
+pub(crate) const TEXT_LIMIT: usize = 1_024;
 /// The longest command line taken from afar, in bytes.
 const COMMAND_LIMIT: usize = 4_096;
 
@@ -350,7 +350,7 @@ pub fn health_from_wire(number: i32) -> Health {
 }
 
 /// Remote text without control characters, cut to `limit` bytes at a character.
-fn text(value: &str, limit: usize) -> String {
+pub(crate) fn text(value: &str, limit: usize) -> String {
     sanitize(&value[..value.floor_char_boundary(limit)]).into_owned()
 }
 

@@ -6,6 +6,7 @@
 mod alerts;
 mod auth;
 mod client;
+mod conflict;
 mod convert;
 mod error;
 mod handshake;

@@ -96,6 +96,42 @@ pub trait Backend: Send + Sync + 'static {
         principal: Principal,
         request: wire::HistoryRequest,
     ) -> Result<wire::HistoryReply, ApiError>;
+
+    /// All rules, sorted by id. A backend that keeps none need not implement this, nor what follows.
+    async fn list_rules(&self, _principal: Principal) -> Result<wire::ListRulesReply, ApiError> {
+        Err(no_rules())
+    }
+
+    /// Makes or replaces a rule; a reply that says `conflict` when somebody else changed it.
+    async fn put_rule(
+        &self,
+        _principal: Principal,
+        _request: wire::PutRuleRequest,
+    ) -> Result<wire::ChangeReply, ApiError> {
+        Err(no_rules())
+    }
+
+    /// Removes a rule; likewise.
+    async fn delete_rule(
+        &self,
+        _principal: Principal,
+        _request: wire::DeleteRuleRequest,
+    ) -> Result<wire::ChangeReply, ApiError> {
+        Err(no_rules())
+    }
+
+    /// Who changed what, newest first.
+    async fn list_audit(
+        &self,
+        _principal: Principal,
+        _request: wire::ListAuditRequest,
+    ) -> Result<wire::ListAuditReply, ApiError> {
+        Err(no_rules())
+    }
+}
+
+fn no_rules() -> ApiError {
+    ApiError::new(Code::FailedPrecondition, "no rules are kept here")
 }
 
 /// What a server proves its name with.

@@ -109,6 +109,10 @@ impl Sampler {
             self.scanned_ns = None;
         }
         self.slow.record(&self.board, &mut self.recorder);
+        if self.host.cpu_count > 0 {
+            self.recorder
+                .plain(MetricId::CpuCount, f64::from(self.host.cpu_count));
+        }
         // With every tick: history tells holes from a slow pace by it.
         self.recorder
             .plain(MetricId::CollectorInterval, f64::from(plan.interval_ms));

@@ -111,6 +111,7 @@ pub(crate) struct Report {
 pub(crate) struct Board {
     reports: Mutex<Vec<Report>>,
     dropped_ticks: AtomicU64,
+    clock_skew_ms: Mutex<Option<i64>>,
 }
 
 impl Board {
@@ -146,6 +147,16 @@ impl Board {
     /// Ticks that were lost so far.
     pub(crate) fn dropped_ticks(&self) -> u64 {
         self.dropped_ticks.load(Ordering::Relaxed)
+    }
+
+    /// Our clock was so far ahead of the aggregator's when its stream began.
+    pub(crate) fn set_clock_skew(&self, skew_ms: i64) {
+        *self.clock_skew_ms.lock().unwrap_or_else(PoisonError::into_inner) = Some(skew_ms);
+    }
+
+    /// How far our clock is ahead of the aggregator's, in milliseconds; `None` before the first stream.
+    pub(crate) fn clock_skew_ms(&self) -> Option<i64> {
+        *self.clock_skew_ms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Report>> {
@@ -190,6 +201,9 @@ impl SlowSeries {
         let dropped_ticks = board.dropped_ticks();
         if self.dropped_ticks.replace(dropped_ticks) != Some(dropped_ticks) {
             recorder.plain(MetricId::TicksDropped, dropped_ticks as f64);
+        }
+        if let Some(skew_ms) = board.clock_skew_ms() {
+            recorder.plain(MetricId::ClockSkew, skew_ms as f64);
         }
         let due = self.ticks.is_multiple_of(OWN_FIGURES_EVERY);
         self.ticks += 1;
@@ -333,7 +347,8 @@ impl Blocking<'_> {
     fn spawn(&mut self, spec: Spec, probe: impl SlowProbe) {
         self.tasks.spawn(every_blocking(
             spec,
-            probe,
+            // One code for all of them: it waits far more than it works.
+            Box::new(probe),
             Arc::clone(self.board),
             self.interval_ms.clone(),
         ));

@@ -21,13 +21,16 @@ pub struct HistoryQuery {
     pub from: UnixMillis,
     /// End, not included.
     pub to: UnixMillis,
-    /// At most this many moments per machine, 1 to [`HistoryQuery::POINTS_MAX`].
+    /// At most this many moments per machine, 1 to [`HistoryQuery::POINTS_MAX`] for those who ask from afar, and to
+    /// [`HistoryQuery::MOMENTS_MAX`] within the server.
     pub points: u32,
 }
 
 impl HistoryQuery {
-    /// The most moments that can be asked for.
+    /// The most moments that can be asked for from afar.
     pub const POINTS_MAX: u32 = 10_000;
+    /// The most moments that the server itself may ask its store for: a day of samples every five seconds.
+    pub const MOMENTS_MAX: u32 = 20_000;
     /// The most machines of one question.
     pub const MACHINES_MAX: usize = 10_000;
 

@@ -119,7 +119,16 @@ impl Axis {
         )
     }
 
+    /// The same for a machine of which nothing is known but its past.
+    pub(crate) fn until(end: UnixMillis, points: usize, range: Range) -> Self {
+        Self::to(end, even_step_ms(range.window_ms(), points as u64), points, 0)
+    }
+
     fn ending(end: UnixMillis, step_ms: u64, points: usize, machine: &Machine) -> Self {
+        Self::to(end, step_ms, points, interval_ms(machine) * 3 / 2)
+    }
+
+    fn to(end: UnixMillis, step_ms: u64, points: usize, hold_ms: u64) -> Self {
         let step = i64::try_from(step_ms).unwrap_or(1_000);
         let to = UnixMillis(end.0.div_euclid(step).saturating_add(1).saturating_mul(step));
         let length = step.saturating_mul(i64::try_from(points).unwrap_or(0));
@@ -128,7 +137,7 @@ impl Axis {
             to,
             step_ms,
             points,
-            hold_ms: interval_ms(machine) * 3 / 2,
+            hold_ms,
         }
     }
 

@@ -1,6 +1,10 @@
 //! The one table of commands: key bindings, hints and help all come from here.
 
-use crate::key::{Key, KeyCode};
+use crate::key::Key;
+
+mod table;
+
+pub use table::COMMANDS;
 
 /// Everything that a person can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +53,64 @@ pub enum Command {
     NextMachine,
     /// The machine before this one.
     PreviousMachine,
+    /// Show all machines.
+    ViewFleet,
+    /// Show the alerts.
+    ViewAlerts,
+    /// Show the rules.
+    ViewRules,
+    /// Edit the levels of what is selected; where several metrics are, the next key names one.
+    Threshold,
+    /// Say that somebody knows of an alert, or take it back.
+    Acknowledge,
+    /// Mute alerts for a time.
+    Silence,
+    /// List the silences.
+    Silences,
+    /// List receivers and what did not reach them.
+    Deliveries,
+    /// Gather rows by machine or rule.
+    Group,
+    /// Show what has happened, or more of it.
+    History,
+    /// Go to the rule of an alert.
+    GoToRule,
+    /// Make a rule.
+    New,
+    /// Make a rule like this one.
+    Copy,
+    /// Remove the rule, or end the silence.
+    Delete,
+    /// Put back what was removed.
+    Undo,
+    /// Turn the rule or the level on or off.
+    Toggle,
+    /// Send a notification again.
+    Resend,
+    /// Send a test to a receiver.
+    Test,
+    /// The next field.
+    NextField,
+    /// The field before.
+    PreviousField,
+    /// The value a step up.
+    StepUp,
+    /// The value a step down.
+    StepDown,
+    /// The value ten steps up.
+    LeapUp,
+    /// The value ten steps down.
+    LeapDown,
+    /// Save what was edited.
+    Save,
+    /// Leave what was edited unsaved.
+    Discard,
+    /// Of two edits take the other one.
+    TakeTheirs,
+    /// Of two edits save this one over the other.
+    KeepMine,
+    /// Take the other edit's changes where this one has none.
+    Merge,
 }
 
 /// Where a command makes sense.
@@ -62,13 +124,34 @@ pub enum Context {
     Fleet,
     /// In the view of one machine.
     Machine,
+    /// In the view of alerts.
+    Alerts,
+    /// In the view of rules.
+    Rules,
+    /// Over a list of silences.
+    Silences,
+    /// Over the list of receivers and failed deliveries.
+    Deliveries,
+    /// While a rule or a silence is edited; letters and digits are typed into the field.
+    Form,
+    /// While asked whether to leave a changed rule.
+    Leaving,
+    /// While two edits of one rule are compared.
+    Conflict,
 }
 
 impl Context {
     /// The headings of the help, in its order.
-    pub const ALL: [(Self, &'static str); 4] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Fleet, "Fleet"),
         (Self::Machine, "Machine"),
+        (Self::Alerts, "Alerts"),
+        (Self::Rules, "Rules"),
+        (Self::Silences, "Silences"),
+        (Self::Deliveries, "Notifications"),
+        (Self::Form, "Editing"),
+        (Self::Leaving, "Leaving the editor"),
+        (Self::Conflict, "Two edits of one rule"),
         (Self::List, "Lists"),
         (Self::Anywhere, "Anywhere"),
     ];
@@ -88,183 +171,6 @@ pub struct CommandDefinition {
     /// A line for the help.
     pub help: &'static str,
 }
-
-const fn plain(code: KeyCode) -> Key {
-    Key::plain(code)
-}
-
-const fn char(character: char) -> Key {
-    Key::char(character)
-}
-
-macro_rules! keys {
-    ($([$($key:expr),+]),+) => { &[$(&[$($key),+]),+] };
-}
-
-/// All commands, in the order of the help.
-pub const COMMANDS: &[CommandDefinition] = &[
-    CommandDefinition {
-        command: Command::Open,
-        context: Context::Fleet,
-        keys: keys!([plain(KeyCode::Enter)], [char('l')], [plain(KeyCode::Right)]),
-        hint: "open",
-        help: "open the selected machine",
-    },
-    CommandDefinition {
-        command: Command::Back,
-        context: Context::Machine,
-        keys: keys!([plain(KeyCode::Escape)], [char('h')], [plain(KeyCode::Left)]),
-        hint: "fleet",
-        help: "back to the fleet, exactly where you were",
-    },
-    CommandDefinition {
-        command: Command::LongerRange,
-        context: Context::Machine,
-        keys: keys!([char('+')], [char('=')]),
-        hint: "longer",
-        help: "charts show more time: 5 min, 1 h, 6 h, 24 h, 7 d, 30 d",
-    },
-    CommandDefinition {
-        command: Command::ShorterRange,
-        context: Context::Machine,
-        keys: keys!([char('-')]),
-        hint: "shorter",
-        help: "charts show less time",
-    },
-    CommandDefinition {
-        command: Command::NextMachine,
-        context: Context::Machine,
-        keys: keys!([plain(KeyCode::Tab)]),
-        hint: "",
-        help: "next machine of the fleet",
-    },
-    CommandDefinition {
-        command: Command::PreviousMachine,
-        context: Context::Machine,
-        keys: keys!([plain(KeyCode::BackTab)]),
-        hint: "",
-        help: "previous machine of the fleet",
-    },
-    CommandDefinition {
-        command: Command::Filter,
-        context: Context::List,
-        keys: keys!([char('/')]),
-        hint: "filter",
-        help: "filter: all words must occur in a machine's name or labels, or in a process",
-    },
-    CommandDefinition {
-        command: Command::Sort,
-        context: Context::List,
-        keys: keys!([char('s')]),
-        hint: "sort",
-        help: "sort: a second key names the column",
-    },
-    CommandDefinition {
-        command: Command::Invert,
-        context: Context::List,
-        keys: keys!([char('I')]),
-        hint: "",
-        help: "turn the order around",
-    },
-    CommandDefinition {
-        command: Command::Down,
-        context: Context::List,
-        keys: keys!([char('j')], [plain(KeyCode::Down)]),
-        hint: "",
-        help: "down",
-    },
-    CommandDefinition {
-        command: Command::Up,
-        context: Context::List,
-        keys: keys!([char('k')], [plain(KeyCode::Up)]),
-        hint: "",
-        help: "up",
-    },
-    CommandDefinition {
-        command: Command::HalfPageDown,
-        context: Context::List,
-        keys: keys!([Key::control('d')]),
-        hint: "",
-        help: "half a page down",
-    },
-    CommandDefinition {
-        command: Command::HalfPageUp,
-        context: Context::List,
-        keys: keys!([Key::control('u')]),
-        hint: "",
-        help: "half a page up",
-    },
-    CommandDefinition {
-        command: Command::PageDown,
-        context: Context::List,
-        keys: keys!([plain(KeyCode::PageDown)], [Key::control('f')]),
-        hint: "",
-        help: "a page down",
-    },
-    CommandDefinition {
-        command: Command::PageUp,
-        context: Context::List,
-        keys: keys!([plain(KeyCode::PageUp)], [Key::control('b')]),
-        hint: "",
-        help: "a page up",
-    },
-    CommandDefinition {
-        command: Command::Top,
-        context: Context::List,
-        keys: keys!([char('g'), char('g')], [plain(KeyCode::Home)]),
-        hint: "",
-        help: "to the first row",
-    },
-    CommandDefinition {
-        command: Command::Bottom,
-        context: Context::List,
-        keys: keys!([char('G')], [plain(KeyCode::End)]),
-        hint: "",
-        help: "to the last row",
-    },
-    CommandDefinition {
-        command: Command::Help,
-        context: Context::Anywhere,
-        keys: keys!([char('?')], [plain(KeyCode::Function(1))]),
-        hint: "help",
-        help: "this help",
-    },
-    CommandDefinition {
-        command: Command::Details,
-        context: Context::Anywhere,
-        keys: keys!([char('D')]),
-        hint: "details",
-        help: "details: how the stores are, what the charts show, their gaps",
-    },
-    CommandDefinition {
-        command: Command::Back,
-        context: Context::Anywhere,
-        keys: keys!([plain(KeyCode::Escape)]),
-        hint: "",
-        help: "close what is on top: help, filter, view",
-    },
-    CommandDefinition {
-        command: Command::Redraw,
-        context: Context::Anywhere,
-        keys: keys!([Key::control('l')]),
-        hint: "",
-        help: "draw everything again",
-    },
-    CommandDefinition {
-        command: Command::Suspend,
-        context: Context::Anywhere,
-        keys: keys!([Key::control('z')]),
-        hint: "",
-        help: "to the shell; `fg` comes back",
-    },
-    CommandDefinition {
-        command: Command::Quit,
-        context: Context::Anywhere,
-        keys: keys!([char('q')], [Key::control('c')]),
-        hint: "quit",
-        help: "quit",
-    },
-];
 
 /// What a sequence of keys means where `contexts` apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,11 +213,19 @@ pub(crate) fn show_keys(sequence: &[Key]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::KeyCode;
     use std::collections::HashSet;
 
-    const VIEWS: [&[Context]; 2] = [
+    const VIEWS: [&[Context]; 9] = [
         &[Context::Fleet, Context::List, Context::Anywhere],
         &[Context::Machine, Context::List, Context::Anywhere],
+        &[Context::Alerts, Context::List, Context::Anywhere],
+        &[Context::Rules, Context::List, Context::Anywhere],
+        &[Context::Silences, Context::List, Context::Anywhere],
+        &[Context::Deliveries, Context::List, Context::Anywhere],
+        &[Context::Form],
+        &[Context::Leaving],
+        &[Context::Conflict],
     ];
 
     #[test]
@@ -331,6 +245,21 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_context_is_in_some_view_and_in_the_help() {
+        for (context, _) in Context::ALL {
+            assert!(VIEWS.iter().any(|view| view.contains(&context)), "{context:?}");
+            assert!(COMMANDS.iter().any(|definition| definition.context == context));
+        }
+        for definition in COMMANDS {
+            assert!(
+                Context::ALL
+                    .iter()
+                    .any(|(context, _)| *context == definition.context)
+            );
         }
     }
 

@@ -53,6 +53,41 @@ pub enum LinkEvent {
     },
     /// How the stores behind the aggregator are.
     Storage(Box<wire::StorageStatus>),
+    /// What changed on the board of alerts, or all of it.
+    Alerts(Box<wire::AlertBoard>),
+    /// A command that was sent under a number of the state's own was carried out.
+    Accepted {
+        /// The command's number.
+        request_id: u64,
+    },
+    /// What became of a change to a rule.
+    Change {
+        /// The command's number.
+        request_id: u64,
+        /// The rule as it is now, and whether somebody else was faster.
+        reply: Box<wire::ChangeReply>,
+    },
+    /// What a rule would have done.
+    DryRun {
+        /// The command's number.
+        request_id: u64,
+        /// When it would have fired.
+        reply: Box<wire::DryRunReply>,
+    },
+    /// Part of the log of alerts.
+    AlertLog {
+        /// The command's number.
+        request_id: u64,
+        /// Steps, newest first.
+        log: Box<wire::AlertLog>,
+    },
+    /// A silence was made.
+    Silence {
+        /// The command's number.
+        request_id: u64,
+        /// As it is kept.
+        silence: Box<wire::Silence>,
+    },
     /// The server refused a command.
     Refused {
         /// The command's number.
@@ -109,4 +144,7 @@ pub enum Effect {
         /// What is asked.
         body: wire::command::Body,
     },
+    /// Tell the person, who may be looking elsewhere, that something critical has begun: one line, free of control
+    /// characters.
+    Announce(String),
 }

@@ -1,6 +1,9 @@
 //! What shapes are drawn with: braille where the terminal has it, blocks or ASCII where not.
 
+use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness};
+
+use crate::state::alerts::board::Standing;
 
 /// Which characters the terminal can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -177,6 +180,21 @@ impl Glyphs {
                 }
             }
         }
+    }
+
+    /// The mark of an alert: its shape tells how it stands and how bad it is without colour.
+    #[must_use]
+    pub(crate) fn alert_mark(self, standing: Standing, severity: Severity) -> &'static str {
+        let (unicode, ascii) = match (standing, severity) {
+            (Standing::Firing, Severity::Critical) => ("■", "#"),
+            (Standing::Firing, Severity::Warning) => ("▲", "^"),
+            (Standing::Firing, Severity::Info) => ("●", "o"),
+            (Standing::Pending, _) => ("◌", "?"),
+            (Standing::Acknowledged, _) => ("✓", "v"),
+            (Standing::Silenced, _) => ("~", "~"),
+            (Standing::Resolved, _) => ("·", "."),
+        };
+        self.pick(unicode, ascii)
     }
 
     /// Full and empty part of a horizontal bar.

@@ -79,7 +79,11 @@ impl Key {
         if event.kind == KeyEventKind::Release || event.modifiers.contains(KeyModifiers::ALT) {
             return None;
         }
+        let is_shifted = event.modifiers.contains(KeyModifiers::SHIFT);
         let code = match event.code {
+            // The same in larger steps, on every keyboard.
+            TerminalCode::Up if is_shifted => KeyCode::PageUp,
+            TerminalCode::Down if is_shifted => KeyCode::PageDown,
             TerminalCode::Char(character) => KeyCode::Char(character),
             TerminalCode::Enter => KeyCode::Enter,
             TerminalCode::Esc => KeyCode::Escape,
@@ -132,5 +136,25 @@ impl fmt::Display for Key {
             KeyCode::End => formatter.write_str("End"),
             KeyCode::Function(number) => write!(formatter, "F{number}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shift_with_an_arrow_is_a_page() {
+        let key = |code, modifiers| Key::from_terminal(KeyEvent::new(code, modifiers)).map(|key| key.code);
+        assert_eq!(key(TerminalCode::Up, KeyModifiers::SHIFT), Some(KeyCode::PageUp));
+        assert_eq!(
+            key(TerminalCode::Down, KeyModifiers::SHIFT),
+            Some(KeyCode::PageDown)
+        );
+        assert_eq!(key(TerminalCode::Up, KeyModifiers::NONE), Some(KeyCode::Up));
+        assert_eq!(
+            key(TerminalCode::Char('S'), KeyModifiers::SHIFT),
+            Some(KeyCode::Char('S'))
+        );
     }
 }

@@ -5,9 +5,14 @@ use sysmon_api::Machine;
 use sysmon_core::MetricId;
 
 use crate::axis::Axis;
+use crate::state::alerts::list::RuleColumn;
 use crate::state::fleet::FleetColumn;
 use crate::state::processes::ProcessColumn;
 use crate::state::{State, View};
+
+mod alerts;
+
+pub(crate) use alerts::{AlertsRegions, EditorRegions, editor_axis, editor_regions};
 
 /// A column of a table at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,10 @@ pub(crate) enum Body {
     Fleet(TableRegions<FleetColumn>),
     /// One machine.
     Machine(MachineRegions),
+    /// What is wrong.
+    Alerts(AlertsRegions),
+    /// What is watched.
+    Rules(TableRegions<RuleColumn>),
 }
 
 /// The whole screen.
@@ -106,7 +115,11 @@ pub fn layout(area: Rect, state: &State) -> Regions {
     } else {
         match (&state.view, state.shown_machine()) {
             (View::Machine(_), machine) => Body::Machine(machine_regions(body, machine)),
-            (View::Fleet, _) => Body::Fleet(table(body, fleet_columns(body))),
+            (View::Fleet, _) => Body::Fleet(table(body, fleet_columns(body, state.alerts.is_ready()))),
+            (View::Alerts, _) => {
+                Body::Alerts(alerts::alerts_regions(body, state.alerts.list.rows().is_empty()))
+            }
+            (View::Rules, _) => Body::Rules(alerts::rule_table(body)),
         }
     };
     Regions { header, body, footer }
@@ -130,8 +143,8 @@ fn table<C>(area: Rect, columns: Vec<ColumnRegion<C>>) -> TableRegions<C> {
 }
 
 /// Columns of the fleet table, the most important last to go as the screen narrows.
-fn fleet_columns(area: Rect) -> Vec<ColumnRegion<FleetColumn>> {
-    use FleetColumn::{Age, Cpu, Disk, Load, Memory, Name, Receive, Status, Transmit, Worst};
+fn fleet_columns(area: Rect, has_alerts: bool) -> Vec<ColumnRegion<FleetColumn>> {
+    use FleetColumn::{Age, Alerts, Cpu, Disk, Load, Memory, Name, Receive, Status, Transmit, Worst};
     let spark = match area.width {
         0..72 => 0,
         72..110 => 9,
@@ -147,6 +160,7 @@ fn fleet_columns(area: Rect) -> Vec<ColumnRegion<FleetColumn>> {
         (Transmit, 5, 64),
         (Load, 5, 48),
         (Age, 3, 36),
+        (Alerts, 3, if has_alerts { 24 } else { u16::MAX }),
     ];
     let taken: u16 = fixed
         .iter()
@@ -410,6 +424,8 @@ impl Regions {
             Body::TooSmall(_) => 0,
             Body::Fleet(table) => table.rows.height.into(),
             Body::Machine(machine) => machine.processes.rows.height.into(),
+            Body::Alerts(alerts) => alerts.table.rows.height.into(),
+            Body::Rules(table) => table.rows.height.into(),
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::connect::Connect;
 use crate::event::{Event, LinkEvent};
+use crate::state::past::FIRST_QUESTION;
 
 /// Commands on their way to the aggregator: subscriptions and acknowledgements. When the queue is full the connection
 /// is stuck, and further commands are dropped: everything is asked for anew on the next one.
@@ -131,6 +132,27 @@ async fn deliver(response: wire::Response, events: &mpsc::Sender<Event>) {
             chunk: Box::new(chunk),
         },
         Some(wire::response::Body::Storage(status)) => LinkEvent::Storage(Box::new(status)),
+        Some(wire::response::Body::Alerts(board)) => LinkEvent::Alerts(Box::new(board)),
+        // Nobody waits for word that a subscription was taken: its snapshot follows.
+        Some(wire::response::Body::Accepted(_)) if request_id >= FIRST_QUESTION => {
+            LinkEvent::Accepted { request_id }
+        }
+        Some(wire::response::Body::Change(reply)) => LinkEvent::Change {
+            request_id,
+            reply: Box::new(reply),
+        },
+        Some(wire::response::Body::DryRun(reply)) => LinkEvent::DryRun {
+            request_id,
+            reply: Box::new(reply),
+        },
+        Some(wire::response::Body::AlertLog(log)) => LinkEvent::AlertLog {
+            request_id,
+            log: Box::new(log),
+        },
+        Some(wire::response::Body::Silence(silence)) => LinkEvent::Silence {
+            request_id,
+            silence: Box::new(silence),
+        },
         _ => return,
     };
     // When the client has ended, the task ends with it.
@@ -144,4 +166,29 @@ pub(crate) fn now() -> UnixMillis {
     )]
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::alerts::FIRST_ACTION;
+
+    #[tokio::test]
+    async fn word_that_something_was_done_reaches_whoever_asked_and_nobody_else() {
+        let (events, mut received) = mpsc::channel(4);
+        for request_id in [2, FIRST_ACTION + 3] {
+            let body = Some(wire::response::Body::Accepted(wire::Accepted {}));
+            deliver(wire::Response { request_id, body }, &events).await;
+        }
+        let body = Some(wire::response::Body::Alerts(wire::AlertBoard::default()));
+        deliver(wire::Response { request_id: 0, body }, &events).await;
+        drop(events);
+        let accepted = LinkEvent::Accepted {
+            request_id: FIRST_ACTION + 3,
+        };
+        assert_eq!(received.recv().await, Some(Event::Link(accepted)));
+        let board = LinkEvent::Alerts(Box::default());
+        assert_eq!(received.recv().await, Some(Event::Link(board)));
+        assert_eq!(received.recv().await, None);
+    }
 }

@@ -5,8 +5,10 @@
 
 mod gather;
 mod json;
+mod snapshot;
 mod text;
 
 pub use gather::{OnceError, gather};
 pub use json::to_json;
+pub use snapshot::Snapshot;
 pub use text::{TextStyle, terminal_width, to_text};

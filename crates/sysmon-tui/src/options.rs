@@ -2,6 +2,57 @@
 
 use std::path::PathBuf;
 
+/// How a person who is looking elsewhere is told that something critical has begun to fire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Notify {
+    /// Not at all: the screen shows it. The default, because a terminal that makes itself heard unasked is a nuisance.
+    #[default]
+    None,
+    /// The terminal's bell, which most terminals can also show.
+    Bell,
+    /// A desktop notification as iTerm2, kitty, WezTerm, foot and Windows Terminal know it (OSC 9).
+    Osc9,
+    /// A desktop notification as urxvt, foot, WezTerm and VTE know it (OSC 777).
+    Osc777,
+}
+
+impl Notify {
+    /// All of them with the word for the command line.
+    pub const WORDS: [(Self, &'static str); 4] = [
+        (Self::None, "none"),
+        (Self::Bell, "bell"),
+        (Self::Osc9, "osc9"),
+        (Self::Osc777, "osc777"),
+    ];
+
+    /// The one of this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS
+            .iter()
+            .find(|(_, known)| *known == word)
+            .map(|(notify, _)| *notify)
+    }
+
+    /// What is written to the terminal for a line of text; `None` for nothing.
+    #[must_use]
+    pub(crate) fn sequence(self, text: &str) -> Option<String> {
+        // Nothing in the text may end the sequence or begin another.
+        let text = sysmon_core::sanitize(text);
+        let text = sysmon_core::clip(&text, 200);
+        match self {
+            Self::None => None,
+            Self::Bell => Some("\u{7}".into()),
+            Self::Osc9 => Some(format!("\u{1b}]9;{text}\u{7}")),
+            // The parts are told apart by semicolons.
+            Self::Osc777 => Some(format!(
+                "\u{1b}]777;notify;sysmon;{}\u{7}",
+                text.replace(';', ",")
+            )),
+        }
+    }
+}
+
 /// Settings of one run of the client.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -19,4 +70,28 @@ pub struct Options {
     pub is_local: bool,
     /// A filter to start with.
     pub filter: Option<String>,
+    /// How a person is told of what becomes critical.
+    pub notify: Notify,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_is_one_sequence_whatever_it_says() {
+        let hostile = "cpu \u{1b}]0;title\u{7} on web; now\u{9c}";
+        assert_eq!(Notify::None.sequence(hostile), None);
+        assert_eq!(Notify::Bell.sequence(hostile).unwrap(), "\u{7}");
+        for notify in [Notify::Osc9, Notify::Osc777] {
+            let sequence = notify.sequence(hostile).unwrap();
+            let inner = &sequence[1..sequence.len() - 1];
+            assert!(sequence.starts_with("\u{1b}]") && sequence.ends_with('\u{7}'));
+            assert!(!inner.chars().any(char::is_control), "{inner:?}");
+        }
+        for (notify, word) in Notify::WORDS {
+            assert_eq!(Notify::from_word(word), Some(notify));
+        }
+        assert_eq!(Notify::from_word("loud"), None);
+    }
 }

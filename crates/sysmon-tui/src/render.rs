@@ -7,16 +7,20 @@ use crate::layout::{Body, charts_axis, layout};
 use crate::state::{OverlayKind, State};
 use crate::theme::Theme;
 
+mod alerts;
 mod bars;
 mod chart;
 mod details;
+mod editor;
 mod fleet;
 mod help;
 mod machine;
 mod overlay;
 mod pen;
 mod processes;
+mod rules;
 mod sections;
+mod silencing;
 mod time_axis;
 
 use pen::Pen;
@@ -40,6 +44,8 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
                     let axis = charts_axis(&regions, state, theme.glyphs.points_per_cell());
                     machine::machine(&mut pen, machine, axis, state);
                 }
+                Body::Alerts(alerts) => alerts::alerts(&mut pen, alerts, state),
+                Body::Rules(table) => rules::rules(&mut pen, table, state),
                 Body::TooSmall(_) => {}
             }
             if let Some(overlay) = state.overlay {
@@ -48,9 +54,19 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
                     OverlayKind::Details => {
                         details::details(&mut pen, area, &regions, state, overlay.scroll);
                     }
+                    OverlayKind::Silences => alerts::lists::silences(&mut pen, area, state, overlay.scroll),
+                    OverlayKind::Deliveries => {
+                        alerts::lists::deliveries(&mut pen, area, state, overlay.scroll);
+                    }
                 }
             }
-            bars::footer(&mut pen, regions.footer, state)
+            let mut cursor = None;
+            if let Some(editor) = &state.editor {
+                cursor = editor::editor(&mut pen, area, editor, state);
+            } else if let Some(form) = &state.silencing {
+                cursor = silencing::silencing(&mut pen, area, form, state);
+            }
+            bars::footer(&mut pen, regions.footer, state).or(cursor)
         }
     };
     if let Some(position) = cursor {

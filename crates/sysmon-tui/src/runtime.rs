@@ -16,7 +16,7 @@ use crate::event::{Effect, Event, Mouse, MouseAction};
 use crate::glyphs::Glyphs;
 use crate::key::Key;
 use crate::link::{COMMAND_QUEUE, keep_connected, now};
-use crate::options::Options;
+use crate::options::{Notify, Options};
 use crate::render::render;
 use crate::state::State;
 use crate::terminal::{Screen, has_panicked};
@@ -73,6 +73,7 @@ pub async fn run(
         theme,
         events,
         commands,
+        notify: options.notify,
         drawn_at: None,
         data_at: None,
     };
@@ -106,6 +107,7 @@ struct Client {
     theme: Theme,
     events: mpsc::Receiver<Event>,
     commands: mpsc::Sender<sysmon_api::wire::Command>,
+    notify: Notify,
     drawn_at: Option<Instant>,
     /// When the connection last brought something.
     data_at: Option<Instant>,
@@ -223,6 +225,11 @@ impl Client {
                     update(&mut self.state, Event::Resize { width, height });
                 }
                 Effect::Redraw => screen.clear()?,
+                Effect::Announce(text) => {
+                    if let Some(sequence) = self.notify.sequence(&text) {
+                        screen.write(&sequence)?;
+                    }
+                }
                 Effect::Send(body) => self.send(0, body),
                 Effect::Ask { request_id, body } => self.send(request_id, body),
             }

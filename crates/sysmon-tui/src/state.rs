@@ -3,21 +3,29 @@
 use std::sync::Arc;
 
 use sysmon_api::{Machine, Replica};
+use sysmon_core::alert::AlertKey;
 use sysmon_core::{Gap, MetricId, ProcessKey, SeriesKey, TextFilter, UnixMillis};
 
 use crate::axis::interval_ms;
+use crate::command::Context;
 use crate::key::Key;
 use crate::text_field::TextField;
 use crate::track::{Track, gaps};
 
+pub(crate) mod alerts;
+pub(crate) mod editor;
 pub(crate) mod fleet;
 pub(crate) mod past;
 pub(crate) mod processes;
+pub(crate) mod silencing;
 pub(crate) mod storage;
 
+use alerts::Alerts;
+use editor::Editor;
 use fleet::FleetTable;
 use past::Past;
 use processes::ProcessTableState;
+use silencing::SilenceForm;
 use storage::{Storage, StorageHealth};
 
 /// The subscription that carries the fleet table.
@@ -50,15 +58,42 @@ pub(crate) enum View {
     Fleet,
     /// One machine, by id.
     Machine(Arc<str>),
+    /// What is wrong.
+    Alerts,
+    /// What is watched.
+    Rules,
 }
 
 /// What a typed line is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PromptKind {
     /// Filters the machines.
     Machines,
     /// Filters the processes.
     Processes,
+    /// Filters the alerts.
+    Alerts,
+    /// Filters the rules.
+    Rules,
+    /// What is said when an alert is acknowledged.
+    Acknowledge(AlertKey),
+}
+
+/// What the next key names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choosing {
+    /// A column to sort by.
+    Sort,
+    /// A metric whose levels are to be edited.
+    Metric,
+}
+
+/// A metric that a person has come to a machine for; it takes the place of the first chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Focus {
+    pub(crate) metric: MetricId,
+    /// Empty for a metric that a machine has once.
+    pub(crate) entity: Arc<str>,
 }
 
 /// A line being typed at the bottom.
@@ -77,6 +112,10 @@ pub(crate) enum OverlayKind {
     Help,
     /// Stores, charts and their gaps.
     Details,
+    /// Silences that are not over; the line that it is scrolled to is the selected one.
+    Silences,
+    /// Receivers and what did not reach them; likewise.
+    Deliveries,
 }
 
 /// Something over the view, scrolled down by some lines.
@@ -121,8 +160,17 @@ pub struct State {
     pub(crate) prompt: Option<Prompt>,
     /// Keys of a sequence that is not finished.
     pub(crate) pending_keys: Vec<Key>,
-    /// Whether the next key names a sort column.
-    pub(crate) choosing_sort: bool,
+    /// What the next key names, if it names anything.
+    pub(crate) choosing: Option<Choosing>,
+    /// Views that Esc goes back to, the last one first.
+    pub(crate) trail: Vec<View>,
+    /// What the machine on screen was opened for.
+    pub(crate) focus: Option<Focus>,
+    pub(crate) alerts: Alerts,
+    /// The rule that is being edited.
+    pub(crate) editor: Option<Box<Editor>>,
+    /// The silence that is being made.
+    pub(crate) silencing: Option<SilenceForm>,
     pub(crate) notice: Option<Notice>,
     /// Whether the person has pressed anything: then the view is theirs to choose.
     pub(crate) touched: bool,
@@ -157,7 +205,12 @@ impl State {
             overlay: None,
             prompt: None,
             pending_keys: Vec::new(),
-            choosing_sort: false,
+            choosing: None,
+            trail: Vec::new(),
+            focus: None,
+            alerts: Alerts::default(),
+            editor: None,
+            silencing: None,
             notice: None,
             touched: false,
             opens_only_machine: false,
@@ -214,6 +267,28 @@ impl State {
         self.aggregator_now().since_ms(machine.last_seen)
     }
 
+    /// Where keys are looked up, the first that knows one wins.
+    #[must_use]
+    pub(crate) fn contexts(&self) -> &'static [Context] {
+        if let Some(editor) = &self.editor {
+            return match (&editor.conflict, editor.is_leaving) {
+                (Some(_), _) => &[Context::Conflict],
+                (None, true) => &[Context::Leaving],
+                (None, false) => &[Context::Form],
+            };
+        }
+        match (self.overlay.map(|overlay| overlay.kind), &self.view) {
+            _ if self.silencing.is_some() => &[Context::Form],
+            (Some(OverlayKind::Silences), _) => &[Context::Silences, Context::List, Context::Anywhere],
+            (Some(OverlayKind::Deliveries), _) => &[Context::Deliveries, Context::List, Context::Anywhere],
+            (Some(OverlayKind::Help | OverlayKind::Details), _) => &[Context::List, Context::Anywhere],
+            (None, View::Fleet) => &[Context::Fleet, Context::List, Context::Anywhere],
+            (None, View::Machine(_)) => &[Context::Machine, Context::List, Context::Anywhere],
+            (None, View::Alerts) => &[Context::Alerts, Context::List, Context::Anywhere],
+            (None, View::Rules) => &[Context::Rules, Context::List, Context::Anywhere],
+        }
+    }
+
     /// Whether what is shown is current.
     #[must_use]
     pub(crate) fn is_live(&self) -> bool {
@@ -224,21 +299,21 @@ impl State {
     #[must_use]
     pub(crate) fn shown_machine(&self) -> Option<&Machine> {
         match &self.view {
-            View::Fleet => None,
+            View::Fleet | View::Alerts | View::Rules => None,
             View::Machine(id) => self.machine.find(id).or_else(|| self.fleet.find(id)),
         }
     }
 
-    /// All that is known of a plain metric of a machine: history as far as it was answered, then what came live.
+    /// All that is known of a series of a machine: history as far as it was answered, then what came live.
     #[must_use]
-    pub(crate) fn track<'a>(&'a self, machine: &'a Machine, metric: MetricId) -> Track<'a> {
+    pub(crate) fn track<'a>(&'a self, machine: &'a Machine, key: &SeriesKey) -> Track<'a> {
         let recent = &machine.recent;
-        let number = recent.number_of(&SeriesKey::plain(metric));
+        let number = recent.number_of(key);
         Track {
             past: self
                 .past
                 .answer_for(&machine.id)
-                .and_then(|answer| answer.part(metric)),
+                .and_then(|answer| answer.part(key)),
             live: number
                 .and_then(|number| recent.get(number))
                 .map(|series| (recent, series)),
@@ -256,6 +331,15 @@ impl State {
             .history()
             .is_none_or(|history| history.health < StorageHealth::Slow);
         gaps(past, &machine.recent, interval_ms(machine), is_well)
+    }
+}
+
+/// The series of a metric's entity; an empty one stands for a metric that a machine has once.
+pub(crate) fn series_key(metric: MetricId, entity: &str) -> SeriesKey {
+    if entity.is_empty() {
+        SeriesKey::plain(metric)
+    } else {
+        SeriesKey::of(metric, entity)
     }
 }
 

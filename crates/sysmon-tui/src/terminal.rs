@@ -71,6 +71,19 @@ impl Screen {
         io::Write::flush(self.terminal.backend_mut())
     }
 
+    /// Writes a sequence that moves nothing on the screen, such as the bell.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub(crate) fn write(&mut self, sequence: &str) -> io::Result<()> {
+        if has_panicked() {
+            return Ok(());
+        }
+        let backend = self.terminal.backend_mut();
+        backend.write_all(sequence.as_bytes())?;
+        io::Write::flush(backend)
+    }
+
     /// Makes the next draw write every cell.
     ///
     /// # Errors

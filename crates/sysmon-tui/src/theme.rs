@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
+use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness};
 use thiserror::Error;
 
@@ -289,6 +290,16 @@ impl Theme {
             Health::Critical => self.critical(),
             Health::Warning => self.warning(),
             Health::Healthy | Health::Unknown => self.text(),
+        }
+    }
+
+    /// Something that is as bad as this, and that nobody has muted.
+    #[must_use]
+    pub fn severity(&self, severity: Severity) -> Style {
+        match severity {
+            Severity::Critical => self.critical(),
+            Severity::Warning => self.warning(),
+            Severity::Info => self.text(),
         }
     }
 

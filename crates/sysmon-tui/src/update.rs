@@ -8,6 +8,9 @@ use crate::layout::layout;
 use crate::state::fleet::FleetColumn;
 use crate::state::{FLEET_SUBSCRIPTION, MACHINE_SUBSCRIPTION, Notice, State, View};
 
+mod alerts;
+pub(crate) mod choose;
+mod editor;
 mod keys;
 mod link;
 mod mouse;
@@ -49,13 +52,15 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     let is_awaited = wakes_at(state).is_some_and(|at| state.now >= at);
     if may_move_rows || is_awaited || state.now.0.div_euclid(1_000) != second {
         effects.extend(past::poll(state));
+        effects.extend(alerts::poll(state));
     }
     effects
 }
 
 /// When the state wants to be told the time even if nothing else happens.
 pub(crate) fn wakes_at(state: &State) -> Option<UnixMillis> {
-    past::wakes_at(state)
+    let all = [past::wakes_at(state), editor::wakes_at(state)];
+    all.into_iter().flatten().min()
 }
 
 fn tick(state: &mut State, now: UnixMillis, utc_offset_seconds: i32) {
@@ -84,35 +89,81 @@ fn refresh_tables(state: &mut State) {
                 state.process_table.refresh(&machine.processes, state.now, rows);
             }
         }
+        View::Alerts => {
+            let alerts = &mut state.alerts;
+            alerts.list.refresh(&alerts.board, &alerts.log, rows);
+        }
+        View::Rules => state.alerts.rules.refresh(&state.alerts.board, rows),
     }
 }
 
 /// Shows the view of a machine and asks for all of its data.
 fn open_machine(state: &mut State, id: &std::sync::Arc<str>) -> Vec<Effect> {
     state.fleet_table.select(id);
-    if state.view == View::Machine(id.clone()) {
-        return Vec::new();
+    if matches!(state.view, View::Machine(_)) {
+        // From one machine to the next: Esc goes back to where the first one was opened.
+        return enter(state, View::Machine(id.clone()));
     }
-    state.view = View::Machine(id.clone());
-    state.machine = sysmon_api::Replica::default();
-    state.process_table.reset();
-    // What failed for another machine may well be answered for this one.
-    state.past.failure = None;
-    state.past.is_young = false;
-    state.mark_dirty();
-    vec![Effect::Send(machine_subscription(id))]
+    show(state, View::Machine(id.clone()))
 }
 
-/// Shows the fleet and ends the machine's subscription.
-fn open_fleet(state: &mut State) -> Vec<Effect> {
-    state.view = View::Fleet;
-    state.machine = sysmon_api::Replica::default();
+/// The most views that Esc goes back through.
+const TRAIL_MAX: usize = 8;
+
+/// Shows another view; Esc comes back to this one.
+fn show(state: &mut State, view: View) -> Vec<Effect> {
+    if state.view == view {
+        return Vec::new();
+    }
+    let before = state.view.clone();
+    // A view is on the way once: going round in circles leads nowhere.
+    state.trail.retain(|other| *other != view && *other != before);
+    if view == View::Fleet {
+        state.trail.clear();
+    } else {
+        state.trail.push(before);
+    }
+    let surplus = state.trail.len().saturating_sub(TRAIL_MAX);
+    state.trail.drain(..surplus);
+    enter(state, view)
+}
+
+/// Goes back to the view before.
+fn leave(state: &mut State) -> Vec<Effect> {
+    let view = state.trail.pop().unwrap_or(View::Fleet);
+    enter(state, view)
+}
+
+/// Shows a view, and subscribes to what it needs.
+fn enter(state: &mut State, view: View) -> Vec<Effect> {
+    if state.view == view {
+        return Vec::new();
+    }
+    let was_machine = matches!(state.view, View::Machine(_));
+    state.view = view;
+    state.overlay = None;
+    state.choosing = None;
+    state.focus = None;
     state.mark_dirty();
-    vec![Effect::Send(wire::command::Body::Unsubscribe(
-        wire::Unsubscribe {
-            subscription: MACHINE_SUBSCRIPTION,
-        },
-    ))]
+    if was_machine {
+        state.machine = sysmon_api::Replica::default();
+    }
+    match &state.view {
+        View::Machine(id) => {
+            let subscription = machine_subscription(id);
+            state.process_table.reset();
+            // What failed for another machine may well be answered for this one.
+            state.past.failure = None;
+            state.past.is_young = false;
+            vec![Effect::Send(subscription)]
+        }
+        _ if was_machine => vec![Effect::Send(wire::command::Body::Unsubscribe(
+            wire::Unsubscribe {
+                subscription: MACHINE_SUBSCRIPTION,
+            },
+        ))],
+        _ => Vec::new(),
+    }
 }
 
 /// What the fleet table needs: a handful of numbers per machine, once a second.

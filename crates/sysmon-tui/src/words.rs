@@ -7,6 +7,10 @@ use crate::state::State;
 use crate::state::past::Keeping;
 use crate::state::storage::{Component, StorageHealth};
 
+pub(crate) mod alerts;
+
+pub(crate) use alerts::metric_title;
+
 /// A duration in one unit: `40 s`, `12 min`, `2.5 h`, `3 d`.
 pub(crate) fn duration(milliseconds: u64) -> String {
     const MINUTE: f64 = 60_000.0;

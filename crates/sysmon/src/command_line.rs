@@ -5,6 +5,7 @@ mod collect;
 mod history;
 mod moment;
 mod reference;
+mod rules;
 mod server;
 mod simulate;
 mod terminal;
@@ -16,9 +17,10 @@ pub use history::{
 };
 pub use moment::Moment;
 pub use reference::cli_reference;
+pub use rules::{ImportArguments, RulesCommand};
 pub use server::{
-    AggregatorArguments, CollectorArguments, CollectorCommandLine, ConfigCommand, HealthArguments,
-    ServerCommand, ServerCommandLine, TokensCommand, UpArguments,
+    AggregatorArguments, AlertsArguments, CollectorArguments, CollectorCommandLine, ConfigCommand,
+    HealthArguments, ServerCommand, ServerCommandLine, TokensCommand, UpArguments,
 };
 pub use simulate::SimulateArguments;
 pub use terminal::{OnceFormat, TerminalCommandLine};

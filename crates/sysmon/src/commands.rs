@@ -3,6 +3,7 @@
 mod config;
 mod health;
 mod history;
+mod rules;
 mod serve;
 mod simulate;
 mod tokens;
@@ -40,9 +41,11 @@ pub fn run(command_line: ServerCommandLine) -> Result<ExitCode, Failure> {
         ServerCommand::Health(arguments) => single_threaded()?.block_on(health::run(arguments)),
         ServerCommand::Query(arguments) => history::query(arguments, load(), &paths),
         ServerCommand::DeadLetters { command } => history::dead_letters(command, load(), &paths),
+        ServerCommand::Rules { command } => rules::run(command, load(), &paths),
         ServerCommand::Machines { command } => history::machines(command, load(), &paths),
         ServerCommand::Collector(_) => serve::collector(load(), &paths),
         ServerCommand::Aggregator(_) => serve::aggregator(load(), &paths),
+        ServerCommand::Alerts(_) => serve::alerts(load(), &paths),
         ServerCommand::Simulate(arguments) => simulate::run(arguments, load()),
         ServerCommand::Up(_) => serve::up(load(), &paths),
     }

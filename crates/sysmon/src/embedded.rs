@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::paths::Paths;
-use crate::roles::{self, CollectorRole};
+use crate::roles::{self, AlertsRole, CollectorRole};
 use crate::storage::Storage;
 use lock::{Attempt, Lock};
 
@@ -63,6 +63,7 @@ impl Places {
 #[derive(Debug)]
 pub struct Embedded {
     collector: CollectorRole,
+    alerts: AlertsRole,
     storage: Storage,
     sharing: Sharing,
     places: Places,
@@ -98,9 +99,16 @@ impl EmbeddedRoles {
 impl Embedded {
     /// Nothing is started before the first connection.
     #[must_use]
-    pub fn new(collector: CollectorRole, storage: Storage, places: Places, sharing: Sharing) -> Self {
+    pub fn new(
+        collector: CollectorRole,
+        alerts: AlertsRole,
+        storage: Storage,
+        places: Places,
+        sharing: Sharing,
+    ) -> Self {
         Self {
             collector,
+            alerts,
             storage,
             sharing,
             places,
@@ -149,7 +157,7 @@ impl Embedded {
     fn start(&mut self, lock: Option<Lock>) -> Result<Client, ApiError> {
         let ended = self.shutdown.child_token();
         let stores = self.open_stores(lock.is_some(), &ended)?;
-        let (aggregator, owner) = roles::aggregator(stores, ended.clone())?;
+        let (aggregator, owner) = roles::aggregator(stores.clone(), ended.clone())?;
         let mut server = Server::new(Arc::new(aggregator), Access::local_only().into());
         let client = Client::new(ClientConfig::new(Endpoint::in_process(server.in_process())))?;
         // A private one only wanted to know that nobody holds the lock.
@@ -173,6 +181,8 @@ impl Embedded {
         });
         let collecting = self.collector.clone().run(client.clone(), ended.clone());
         self.spawn("the collector", &ended, collecting);
+        let evaluating = self.alerts.clone().run(stores, client.clone(), ended.clone());
+        self.spawn("the alert service", &ended, evaluating);
         self.held = Some(Held {
             client: client.clone(),
             ended,

@@ -8,7 +8,10 @@ pub const USAGE: u8 = 64;
 /// Something failed while running.
 pub const FAILURE: u8 = 1;
 
-/// `sysmon-tui --once` failed; 1 would mean that critical alerts fire.
+/// `sysmon-tui --once` worked, and critical alerts are firing.
+pub const CRITICAL: u8 = 1;
+
+/// `sysmon-tui --once` failed; 1 means that critical alerts fire.
 pub const ONCE_FAILURE: u8 = 2;
 
 /// An error on its way out of a program.

@@ -1,12 +1,15 @@
 //! What a process of sysmon can be: each role is checked as a whole before any of them starts.
 
 mod aggregator;
+mod alerts;
 mod collector;
 mod connection;
 mod pulse;
 
 pub use aggregator::AggregatorRole;
 pub(crate) use aggregator::aggregator;
+pub use alerts::AlertsRole;
+pub(crate) use alerts::alerts_socket;
 pub use collector::CollectorRole;
 pub use connection::of_terminal;
 pub(crate) use connection::{asking, of_simulation};
@@ -22,7 +25,10 @@ use crate::storage::Storage;
 /// Everything that is wrong with any of them.
 pub fn check(settings: &Settings, paths: &Paths) -> Result<(), Vec<Problem>> {
     let servers = both(
-        AggregatorRole::from_settings(settings, paths),
+        both(
+            AggregatorRole::from_settings(settings, paths),
+            AlertsRole::from_settings(settings),
+        ),
         both(
             CollectorRole::remote(settings, paths),
             Storage::from_settings(settings, paths),

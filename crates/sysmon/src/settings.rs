@@ -24,7 +24,7 @@ pub use problem::{ConfigError, Origin, Problem};
 pub use raw::Raw;
 pub use setting::{AnySetting, Setting};
 pub(crate) use store_url::without_password;
-pub use store_url::{DatabaseUrl, RedisUrl};
+pub use store_url::{DatabaseUrl, RedisUrl, WebhookUrl};
 pub(crate) use suggest::nearest;
 pub(crate) use value::parse_duration;
 pub use value::{Folder, Interval, Labels, LogFilter, LogFormat, Period, SettingValue, Space};

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use sysmon_aggregator::Stores;
 use sysmon_api::Secret;
-use sysmon_store::{ErrorKind, HistoryOptions, Retention, StoreError, open_bus, open_hot_state};
+use sysmon_store::{ErrorKind, History, HistoryOptions, Retention, StoreError, open_bus, open_hot_state};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::paths::Paths;
 use crate::settings::{DatabaseUrl, Origin, Period, Problem, RedisUrl, Setting, Settings, table};
-pub use late::LateHistory;
+pub use late::Late;
 
 /// How long a server waits for its database before it serves without it.
 const OPEN_PATIENCE: Duration = Duration::from_secs(3);
@@ -78,13 +78,19 @@ impl Storage {
         }
     }
 
+    /// Whether several processes can use the hot state and the bus.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.redis.reveal() != MEMORY
+    }
+
     /// Opens everything, waiting a few seconds for the database. One that is down is tried again behind the scenes until
     /// `shutdown` is cancelled.
     ///
     /// # Errors
     /// `Misconfigured`: somebody has to change something.
     pub async fn open(&self, shutdown: &CancellationToken) -> Result<Stores, StoreError> {
-        let late = LateHistory::open(self.database.reveal(), self.options, shutdown.clone());
+        let late = Late::history(self.database.reveal(), self.options, shutdown.clone());
         let tried = timeout(OPEN_PATIENCE, async {
             let history = late.ready(OPEN_PATIENCE).await?;
             history.probe().await?;
@@ -103,7 +109,7 @@ impl Storage {
             Err(error) if error.kind == ErrorKind::Misconfigured => return Err(error),
             Err(error) => tracing::warn!("history cannot be kept yet, it is tried again by itself: {error}"),
         }
-        self.with_history(late)
+        self.with_history(late, shutdown)
     }
 
     /// Opens everything behind the scenes.
@@ -111,21 +117,26 @@ impl Storage {
     /// # Errors
     /// `Misconfigured`: an address that is none.
     pub fn open_in_background(&self, shutdown: &CancellationToken) -> Result<Stores, StoreError> {
-        self.with_history(LateHistory::open(
-            self.database.reveal(),
-            self.options,
-            shutdown.clone(),
-        ))
+        let late = Late::history(self.database.reveal(), self.options, shutdown.clone());
+        self.with_history(late, shutdown)
     }
 
-    fn with_history(&self, history: Arc<LateHistory>) -> Result<Stores, StoreError> {
+    fn with_history(
+        &self,
+        history: Arc<Late<dyn History>>,
+        shutdown: &CancellationToken,
+    ) -> Result<Stores, StoreError> {
         let url = self.redis.reveal();
         // In memory nobody else could see them, and this process has it all anyway.
-        let is_shared = url != MEMORY;
+        let is_shared = self.is_shared();
+        let bus = open_bus(url)?;
+        let rules = Late::rules(self.database.reveal(), &history, shutdown.clone());
         Ok(Stores {
             history: Some(history),
             hot: is_shared.then(|| open_hot_state(url)).transpose()?,
-            bus: is_shared.then(|| open_bus(url)).transpose()?,
+            bus: is_shared.then(|| Arc::clone(&bus)),
+            rules: Some(rules),
+            alert_bus: Some(bus),
         })
     }
 }

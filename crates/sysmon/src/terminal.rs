@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::command_line::{OnceFormat, TerminalCommandLine};
 use crate::commands::{beside_the_terminal, load, single_threaded};
 use crate::embedded::{Embedded, EmbeddedRoles, Places, Sharing};
-use crate::exit::{Failure, ONCE_FAILURE};
+use crate::exit::{CRITICAL, Failure, ONCE_FAILURE};
 use crate::lifecycle::Signals;
 use crate::paths::Paths;
-use crate::roles::{self, CollectorRole};
+use crate::roles::{self, AlertsRole, CollectorRole};
 use crate::settings::{Problem, Settings, table};
 use crate::storage::Storage;
 use crate::{output, telemetry};
@@ -78,11 +78,14 @@ impl Source {
         } else {
             Sharing::Shared
         };
-        let (collector, storage) = roles::both(
-            CollectorRole::local(settings, &table::TUI_INTERVAL),
+        let ((collector, alerts), storage) = roles::both(
+            roles::both(
+                CollectorRole::local(settings, &table::TUI_INTERVAL),
+                AlertsRole::from_settings(settings),
+            ),
             Storage::embedded(settings, paths),
         )?;
-        let embedded = Embedded::new(collector, storage, Places::of_user(paths), sharing);
+        let embedded = Embedded::new(collector, alerts, storage, Places::of_user(paths), sharing);
         Ok(Self {
             name: "this machine".into(),
             roles: Some(embedded.roles()),
@@ -156,6 +159,7 @@ fn options(settings: &Settings, paths: &Paths, source_name: String) -> Options {
         source_name,
         is_local: false,
         filter: None,
+        notify: settings.get(&table::TUI_NOTIFY).unwrap_or_default(),
     }
 }
 
@@ -182,8 +186,11 @@ async fn once(mut source: Source, format: OnceFormat) -> Result<ExitCode, Failur
         OnceFormat::Text => to_text(&fleet, text_style()),
     };
     output::print(&text).map_err(failed)?;
-    // Alerts do not exist yet; when critical ones fire this will be 1.
-    Ok(ExitCode::SUCCESS)
+    Ok(if fleet.has_critical() {
+        ExitCode::from(CRITICAL)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn text_style() -> TextStyle {

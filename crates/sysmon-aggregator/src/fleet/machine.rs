@@ -32,6 +32,8 @@ pub(super) struct Machine {
     pub(super) header_version: u64,
     pub(super) liveness: Liveness,
     pub(super) health: Health,
+    /// How it fares by its alerts, where those judge.
+    pub(super) alerted: Health,
     /// When something was last heard of it, on the monotonic clock.
     pub(super) heard_ms: u64,
     /// The same on the clock of the day.
@@ -126,6 +128,7 @@ impl Machine {
             header_version: 1,
             liveness: Liveness::Live,
             health: Health::Unknown,
+            alerted: Health::Healthy,
             heard_ms: now.monotonic_ms,
             last_seen: now.unix,
             recent: Recent::new(window_ms),

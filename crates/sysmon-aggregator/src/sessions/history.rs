@@ -1,6 +1,5 @@
 //! Questions about the past.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +8,17 @@ use prost::Message as _;
 use sysmon_api::{ApiError, Code, history_to_wire, query_from_wire, wire};
 use sysmon_core::{HistoryQuery, MachineHistory, MachineId};
 use sysmon_store::{ErrorKind, History, MACHINES_PER_QUERY, StoreError};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use wire::response::Body;
 
+use super::answers::{Answers, Kind, Parts};
 use crate::aggregator::Aggregator;
-use crate::task::reply;
 
 /// The store is asked so many things at a time; others wait.
 const AT_A_TIME: usize = 4;
 /// So many unary questions may be under way, most of them waiting; further ones are refused.
 const UNARY_MAX: usize = 64;
-/// Questions of one client's stream.
-const PER_CLIENT: usize = 2;
-/// Parts of answers that wait for one client to take them; with more, the questions wait.
-const PARTS_WAITING: usize = 2;
 /// How long the store may take for one thing, waiting included.
 const LIMIT: Duration = Duration::from_secs(30);
 /// The same while it takes no batches: most likely it does not answer either.
@@ -37,12 +32,10 @@ const POINTS_AT_A_TIME: usize = 1_000_000;
 /// Series that a machine has of all metrics, and of one, when nobody knows better.
 const SERIES_OF_ALL: usize = 100;
 const SERIES_OF_ONE: usize = 4;
-/// The status of an answer that was cancelled, in gRPC.
-const CANCELLED: u32 = 1;
 
 /// The way to ask history: bounded, so that however many ask the store has time to write.
 pub(crate) struct Archive {
-    history: Arc<dyn History>,
+    pub(super) history: Arc<dyn History>,
     at_a_time: Semaphore,
     unary: Semaphore,
 }
@@ -72,7 +65,7 @@ impl Archive {
     }
 
     /// Has the store do something, when its turn has come.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         question: impl Future<Output = Result<T, StoreError>>,
         limit: Duration,
@@ -134,7 +127,7 @@ impl<'a> Asking<'a> {
 }
 
 /// So few machines that one answer of the store stays bounded.
-fn machines_at_a_time(query: &HistoryQuery) -> usize {
+pub(super) fn machines_at_a_time(query: &HistoryQuery) -> usize {
     let series = if query.metrics.is_empty() {
         SERIES_OF_ALL
     } else {
@@ -197,178 +190,64 @@ async fn whole(
     Ok(reply)
 }
 
-/// The questions of one client's stream, each answered by a task of its own. They end with it.
-#[derive(Debug)]
-pub(super) struct Questions {
-    running: HashMap<u64, Running>,
-    tasks: JoinSet<()>,
-    sender: mpsc::Sender<Part>,
-    parts: mpsc::Receiver<Part>,
-    next_serial: u64,
-}
-
-#[derive(Debug)]
-struct Running {
-    /// Tells it from an earlier question of the same request id.
-    serial: u64,
-    task: AbortHandle,
-}
-
-/// Part of an answer, or the reason that there is none.
-#[derive(Debug)]
-struct Part {
+/// Begins to answer a question of a client's stream.
+///
+/// # Errors
+/// What is wrong with it, or that the client asks too much at a time.
+pub(super) fn begin(
+    aggregator: &Aggregator,
+    answers: &mut Answers,
     request_id: u64,
-    serial: u64,
-    chunk: Result<wire::HistoryChunk, ApiError>,
-}
-
-impl Questions {
-    pub(super) fn new() -> Self {
-        let (sender, parts) = mpsc::channel(PARTS_WAITING);
-        Self {
-            running: HashMap::new(),
-            tasks: JoinSet::new(),
-            sender,
-            parts,
-            next_serial: 0,
-        }
-    }
-
-    /// Begins to answer a question.
-    ///
-    /// # Errors
-    /// What is wrong with it, or that the client asks too much at a time.
-    pub(super) fn begin(
-        &mut self,
-        aggregator: &Aggregator,
-        request_id: u64,
-        request: &wire::HistoryRequest,
-    ) -> Result<(), ApiError> {
-        let archive = aggregator.archive.as_ref().ok_or_else(nothing_kept)?;
-        let query = query_from_wire(request)?;
-        if self.running.contains_key(&request_id) {
-            return Err(ApiError::invalid(
-                "a question with this request id is still being answered; give it another",
-            ));
-        }
-        aggregator.counters().queries.add(1);
-        if self.running.len() >= PER_CLIENT {
+    request: &wire::HistoryRequest,
+) -> Result<(), ApiError> {
+    let archive = Arc::clone(aggregator.archive.as_ref().ok_or_else(nothing_kept)?);
+    let query = query_from_wire(request)?;
+    aggregator.counters().queries.add(1);
+    let limit = time_limit(aggregator);
+    let begun = answers.begin(request_id, Kind::Question, |parts| {
+        send(archive, query, limit, parts)
+    });
+    begun.inspect_err(|error| {
+        if error.code == Code::ResourceExhausted {
             aggregator.counters().refused_queries.add(1);
-            return Err(ApiError::new(
-                Code::ResourceExhausted,
-                format!("{PER_CLIENT} questions are being answered; wait for one, or cancel it"),
-            ));
         }
-        // Those that have ended need not be kept.
-        while self.tasks.try_join_next().is_some() {}
-        self.next_serial += 1;
-        let answer = Answer {
-            archive: Arc::clone(archive),
-            request_id,
-            serial: self.next_serial,
-            parts: self.sender.clone(),
-        };
-        let task = self.tasks.spawn(answer.send(query, time_limit(aggregator)));
-        let running = Running {
-            serial: self.next_serial,
-            task,
-        };
-        self.running.insert(request_id, running);
-        Ok(())
-    }
-
-    /// Ends a question; returns what its asker is told, unless it has its answer.
-    pub(super) fn cancel(&mut self, request_id: u64) -> Option<wire::Response> {
-        let running = self.running.remove(&request_id)?;
-        running.task.abort();
-        Some(wire::Response {
-            request_id,
-            body: Some(wire::response::Body::Failure(wire::Failure {
-                code: CANCELLED,
-                message: "cancelled".into(),
-            })),
-        })
-    }
-
-    /// The next part of an answer to any of the questions. Safe to cancel.
-    pub(super) async fn next(&mut self) -> wire::Response {
-        loop {
-            let Some(part) = self.parts.recv().await else {
-                // There is a sender in here.
-                return std::future::pending().await;
-            };
-            let running = self.running.get(&part.request_id);
-            if running.is_none_or(|running| running.serial != part.serial) {
-                continue;
-            }
-            if part.chunk.as_ref().map_or(true, |chunk| !chunk.more) {
-                self.running.remove(&part.request_id);
-            }
-            return match part.chunk {
-                Ok(chunk) => wire::Response {
-                    request_id: part.request_id,
-                    body: Some(wire::response::Body::History(chunk)),
-                },
-                Err(error) => reply(part.request_id, Err(error)),
-            };
-        }
-    }
+    })
 }
 
-/// One question being answered.
-struct Answer {
-    archive: Arc<Archive>,
-    request_id: u64,
-    serial: u64,
-    parts: mpsc::Sender<Part>,
+async fn send(archive: Arc<Archive>, query: HistoryQuery, limit: Duration, parts: Parts) {
+    let last = send_all_but_last(&archive, query, limit, &parts).await;
+    parts.last(last.map(Body::History)).await;
 }
 
-impl Answer {
-    async fn send(self, query: HistoryQuery, limit: Duration) {
-        let last = self.send_all_but_last(query, limit).await;
-        self.part(last).await;
-    }
-
-    async fn send_all_but_last(
-        &self,
-        query: HistoryQuery,
-        limit: Duration,
-    ) -> Result<wire::HistoryChunk, ApiError> {
-        let mut chunk = wire::HistoryChunk::default();
-        let mut size = 0;
-        let mut asking = Asking::begin(&self.archive, query, limit).await?;
-        while let Some(answer) = asking.next().await? {
-            for part in answer
-                .iter()
-                .flat_map(|history| history_to_wire(history, PART_BYTES))
-            {
-                let part_size = part.encoded_len();
-                if size > 0 && size + part_size > PART_BYTES {
-                    let mut full = std::mem::take(&mut chunk);
-                    full.more = true;
-                    size = 0;
-                    self.part(Ok(full)).await;
-                }
-                size += part_size;
-                chunk.machines.push(part);
+async fn send_all_but_last(
+    archive: &Archive,
+    query: HistoryQuery,
+    limit: Duration,
+    parts: &Parts,
+) -> Result<wire::HistoryChunk, ApiError> {
+    let mut chunk = wire::HistoryChunk::default();
+    let mut size = 0;
+    let mut asking = Asking::begin(archive, query, limit).await?;
+    while let Some(answer) = asking.next().await? {
+        for part in answer
+            .iter()
+            .flat_map(|history| history_to_wire(history, PART_BYTES))
+        {
+            let part_size = part.encoded_len();
+            if size > 0 && size + part_size > PART_BYTES {
+                let mut full = std::mem::take(&mut chunk);
+                full.more = true;
+                size = 0;
+                parts.next(Body::History(full)).await;
             }
+            size += part_size;
+            chunk.machines.push(part);
         }
-        Ok(chunk)
     }
-
-    /// Waits until the client has taken what came before.
-    async fn part(&self, chunk: Result<wire::HistoryChunk, ApiError>) {
-        let part = Part {
-            request_id: self.request_id,
-            serial: self.serial,
-            chunk,
-        };
-        // The client is gone: so is this task, in a moment.
-        let _ = self.parts.send(part).await;
-    }
+    Ok(chunk)
 }
 
-fn time_limit(aggregator: &Aggregator) -> Duration {
+pub(super) fn time_limit(aggregator: &Aggregator) -> Duration {
     let is_down = aggregator
         .durable
         .as_ref()

@@ -4,8 +4,9 @@ use sysmon_api::{ApiError, Code, Inbound, Outbound, Principal, Role, check_peer,
 use tokio::sync::{mpsc, watch};
 use wire::command::Body;
 
-use super::history::Questions;
-use super::{Leaving, Who, first};
+use super::alerts::Watching;
+use super::answers::Answers;
+use super::{Leaving, Who, alerts, first, history};
 use crate::aggregator::{Aggregator, stopping};
 use crate::fleet::ClientId;
 use crate::message::{COMMANDS_MAX, Command, Message, RESPONSES};
@@ -62,8 +63,10 @@ enum Step {
     /// The owner answers it.
     Tell(Message),
     AnswerLater,
+    /// It is done.
+    Done,
     /// It ended an answer, whose asker is told so first.
-    Cancelled(Option<wire::Response>),
+    Cancelled(Option<Box<wire::Response>>),
 }
 
 struct Session<'a> {
@@ -85,7 +88,8 @@ impl Session<'_> {
             return Ok(());
         }
         let mut open_commands = 0;
-        let mut questions = Questions::new();
+        let mut answers = Answers::new();
+        let mut watching = Watching::default();
         let mut status = self.aggregator.status.watch();
         // Said at first too, if there is anything to say.
         if !status.borrow().components.is_empty() {
@@ -101,7 +105,8 @@ impl Session<'_> {
                     open_commands -= usize::from(response.request_id != 0);
                     response
                 }
-                response = questions.next() => response,
+                response = answers.next() => response,
+                response = watching.next() => response,
                 // The aggregator has the other end for as long as there is a session.
                 _ = status.changed() => storage(&mut status),
                 command = commands.next(), if open_commands < COMMANDS_MAX => {
@@ -109,16 +114,17 @@ impl Session<'_> {
                         return Ok(());
                     };
                     let request_id = command.request_id;
-                    match self.check(command, &mut questions) {
+                    match self.check(command, &mut answers, &mut watching) {
                         Ok(Step::Tell(message)) => {
                             open_commands += usize::from(matches!(message, Message::Command { .. }));
                             self.aggregator.tell(message).await?;
                             continue;
                         }
                         Ok(Step::AnswerLater) => continue,
+                        Ok(Step::Done) => reply(request_id, Ok(())),
                         Ok(Step::Cancelled(told)) => {
                             if let Some(told) = told
-                                && self.responses.send(told).await.is_err()
+                                && self.responses.send(*told).await.is_err()
                             {
                                 return Ok(());
                             }
@@ -135,7 +141,12 @@ impl Session<'_> {
     }
 
     /// What a command means.
-    fn check(&self, command: wire::Command, questions: &mut Questions) -> Result<Step, ApiError> {
+    fn check(
+        &self,
+        command: wire::Command,
+        answers: &mut Answers,
+        watching: &mut Watching,
+    ) -> Result<Step, ApiError> {
         let client = self.client;
         let ours = match command.body {
             Some(Body::UpdateReceived(received)) => {
@@ -161,21 +172,29 @@ impl Session<'_> {
                 Command::SetInterval(set)
             }
             Some(Body::QueryHistory(request)) => {
-                questions.begin(self.aggregator, command.request_id, &request)?;
+                history::begin(self.aggregator, answers, command.request_id, &request)?;
                 return Ok(Step::AnswerLater);
             }
             Some(Body::Cancel(cancel)) => {
-                return Ok(Step::Cancelled(questions.cancel(cancel.request_id)));
+                return Ok(Step::Cancelled(answers.cancel(cancel.request_id)));
+            }
+            Some(Body::WatchAlerts(_)) => {
+                watching.begin(self.aggregator)?;
+                return Ok(Step::Done);
+            }
+            Some(body) if alerts::is_about_alerts(&body) => {
+                let Self {
+                    aggregator,
+                    principal,
+                    ..
+                } = self;
+                alerts::begin(aggregator, principal, answers, command.request_id, body)?;
+                return Ok(Step::AnswerLater);
             }
             Some(Body::Hello(_)) => {
                 return Err(ApiError::invalid("a second hello on one stream; leave it out"));
             }
-            _ => {
-                return Err(ApiError::new(
-                    Code::Unimplemented,
-                    "this aggregator does not know the command; upgrade it",
-                ));
-            }
+            _ => return Err(alerts::unknown()),
         };
         Ok(Step::Tell(Message::Command {
             client,

@@ -25,13 +25,20 @@ enum Need {
 }
 
 /// Every method there is. What is not in here is refused.
-const METHODS: [(&str, Need); 8] = [
+const METHODS: [(&str, Need); 12] = [
     ("/grpc.health.v1.Health/Check", Need::Nothing),
     ("/grpc.health.v1.Health/Watch", Need::Nothing),
     (
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         Need::Role(Role::Viewer),
     ),
+    (
+        "/monitoring.v1.ConfigService/DeleteRule",
+        Need::Role(Role::Operator),
+    ),
+    ("/monitoring.v1.ConfigService/ListAudit", Need::Role(Role::Viewer)),
+    ("/monitoring.v1.ConfigService/ListRules", Need::Role(Role::Viewer)),
+    ("/monitoring.v1.ConfigService/PutRule", Need::Role(Role::Operator)),
     (
         "/monitoring.v1.ControlService/ManageStream",
         Need::Role(Role::Viewer),

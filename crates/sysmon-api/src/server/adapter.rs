@@ -10,7 +10,9 @@ use tonic::{Request, Response, Status, Streaming};
 use super::Backend;
 use super::call::Call;
 use crate::auth::Principal;
+use crate::conflict;
 use crate::error::{ApiError, Code};
+use crate::generated::config_service_server::ConfigService;
 use crate::generated::control_service_server::ControlService;
 use crate::generated::ingest_service_server::IngestService;
 use crate::generated::metrics_service_server::MetricsService;
@@ -109,6 +111,52 @@ impl MetricsService for Adapter {
     ) -> Result<Response<wire::HistoryReply>, Status> {
         let principal = principal(&request)?;
         let reply = self.backend.history(principal, request.into_inner()).await?;
+        Ok(Response::new(reply))
+    }
+}
+
+#[async_trait]
+impl ConfigService for Adapter {
+    async fn list_rules(
+        &self,
+        request: Request<wire::ListRulesRequest>,
+    ) -> Result<Response<wire::ListRulesReply>, Status> {
+        let principal = principal(&request)?;
+        let reply = self.backend.list_rules(principal).await?;
+        Ok(Response::new(reply))
+    }
+
+    async fn put_rule(
+        &self,
+        request: Request<wire::PutRuleRequest>,
+    ) -> Result<Response<wire::ChangeReply>, Status> {
+        let principal = principal(&request)?;
+        changed(self.backend.put_rule(principal, request.into_inner()).await?)
+    }
+
+    async fn delete_rule(
+        &self,
+        request: Request<wire::DeleteRuleRequest>,
+    ) -> Result<Response<wire::ChangeReply>, Status> {
+        let principal = principal(&request)?;
+        changed(self.backend.delete_rule(principal, request.into_inner()).await?)
+    }
+
+    async fn list_audit(
+        &self,
+        request: Request<wire::ListAuditRequest>,
+    ) -> Result<Response<wire::ListAuditReply>, Status> {
+        let principal = principal(&request)?;
+        let reply = self.backend.list_audit(principal, request.into_inner()).await?;
+        Ok(Response::new(reply))
+    }
+}
+
+/// A change that was not made is a failure for whoever made a single call.
+fn changed(reply: wire::ChangeReply) -> Result<Response<wire::ChangeReply>, Status> {
+    if reply.conflict {
+        Err(conflict::to_status(reply))
+    } else {
         Ok(Response::new(reply))
     }
 }

@@ -16,6 +16,7 @@ use tower::Service;
 use super::Backend;
 use super::adapter::Adapter;
 use crate::error::{ApiError, Code};
+use crate::generated::config_service_server::ConfigServiceServer;
 use crate::generated::control_service_server::ControlServiceServer;
 use crate::generated::ingest_service_server::IngestServiceServer;
 use crate::generated::metrics_service_server::MetricsServiceServer;
@@ -29,6 +30,7 @@ pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/
 pub(super) struct Services<R> {
     ingest: IngestServiceServer<Adapter>,
     control: ControlServiceServer<Adapter>,
+    config: ConfigServiceServer<Adapter>,
     metrics: MetricsServiceServer<Adapter>,
     health: HealthServer<HealthService>,
     reflection: R,
@@ -42,6 +44,7 @@ pub(super) async fn services(
     let reporter = HealthReporter::new();
     reporter.set_serving::<IngestServiceServer<Adapter>>().await;
     reporter.set_serving::<ControlServiceServer<Adapter>>().await;
+    reporter.set_serving::<ConfigServiceServer<Adapter>>().await;
     reporter.set_serving::<MetricsServiceServer<Adapter>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -59,6 +62,9 @@ pub(super) async fn services(
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
         control: ControlServiceServer::new(adapter.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX),
+        config: ConfigServiceServer::new(adapter.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
         metrics: MetricsServiceServer::new(adapter)
@@ -92,6 +98,7 @@ where
         match service {
             IngestServiceServer::<Adapter>::NAME => self.ingest.call(request),
             ControlServiceServer::<Adapter>::NAME => self.control.call(request),
+            ConfigServiceServer::<Adapter>::NAME => self.config.call(request),
             MetricsServiceServer::<Adapter>::NAME => self.metrics.call(request),
             HealthServer::<HealthService>::NAME => self.health.call(request),
             service if service == R::NAME => self.reflection.call(request),

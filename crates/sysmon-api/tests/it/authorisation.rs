@@ -63,15 +63,23 @@ enum Call {
     Manage,
     StreamMetrics,
     CurrentState,
+    ListRules,
+    PutRule,
+    DeleteRule,
+    ListAudit,
     Health,
 }
 
 impl Call {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 9] = [
         Self::Push,
         Self::Manage,
         Self::StreamMetrics,
         Self::CurrentState,
+        Self::ListRules,
+        Self::PutRule,
+        Self::DeleteRule,
+        Self::ListAudit,
         Self::Health,
     ];
 
@@ -87,6 +95,24 @@ impl Call {
                 soon(metrics.next()).await.map(drop)
             }
             Self::CurrentState => soon(client.current_state(wire::StateRequest::default()))
+                .await
+                .map(drop),
+            Self::ListRules => soon(client.list_rules()).await.map(drop),
+            Self::PutRule => {
+                let rule = wire::Rule {
+                    title: "t".into(),
+                    ..Default::default()
+                };
+                let request = wire::PutRuleRequest {
+                    rule: Some(rule),
+                    expected_version: 3,
+                };
+                soon(client.put_rule(request)).await.map(drop)
+            }
+            Self::DeleteRule => soon(client.delete_rule(wire::DeleteRuleRequest::default()))
+                .await
+                .map(drop),
+            Self::ListAudit => soon(client.list_audit(wire::ListAuditRequest::default()))
                 .await
                 .map(drop),
             Self::Health => soon(client.health("")).await.map(drop),
@@ -118,6 +144,7 @@ async fn every_call_is_open_to_exactly_the_roles_that_it_asks_for() {
                 (_, Some(Role::Admin)) => Ok(&()),
                 (Call::Push, Some(Role::Agent)) => Ok(&()),
                 (Call::Push, Some(_)) | (_, Some(Role::Agent)) => Err(Code::PermissionDenied),
+                (Call::PutRule | Call::DeleteRule, Some(Role::Viewer)) => Err(Code::PermissionDenied),
                 (_, Some(Role::Viewer | Role::Operator)) => Ok(&()),
             };
             let result = call.make(&client).await;

@@ -5,6 +5,8 @@ mod authorisation;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod services;
 #[cfg(test)]
 #[cfg(unix)]

@@ -24,6 +24,7 @@ async fn health_tells_anybody_about_every_service() {
         "",
         "monitoring.v1.IngestService",
         "monitoring.v1.ControlService",
+        "monitoring.v1.ConfigService",
         "monitoring.v1.MetricsService",
     ] {
         assert_eq!(soon(client.health(service)).await, Ok(true), "{service}");
@@ -79,6 +80,7 @@ async fn reflection_describes_every_service_to_a_viewer() {
         [
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
+            "monitoring.v1.ConfigService",
             "monitoring.v1.ControlService",
             "monitoring.v1.IngestService",
             "monitoring.v1.MetricsService",

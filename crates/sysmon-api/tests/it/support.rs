@@ -167,6 +167,73 @@ impl Backend for Double {
     async fn history(&self, _: Principal, _: wire::HistoryRequest) -> Result<wire::HistoryReply, ApiError> {
         Ok(wire::HistoryReply::default())
     }
+
+    /// One rule, `long`, with a note that is too long for a trailer.
+    async fn list_rules(&self, _: Principal) -> Result<wire::ListRulesReply, ApiError> {
+        Ok(wire::ListRulesReply {
+            rules: vec![stored("long", &"x".repeat(20_000))],
+        })
+    }
+
+    /// Everything has version 3 by now.
+    async fn put_rule(
+        &self,
+        principal: Principal,
+        request: wire::PutRuleRequest,
+    ) -> Result<wire::ChangeReply, ApiError> {
+        let Some(rule) = request.rule.filter(|rule| !rule.title.is_empty()) else {
+            return Err(ApiError::invalid(
+                "it has no title; give it one\nand a\u{1b}[31m second problem",
+            ));
+        };
+        let conflict = request.expected_version != 3;
+        let note = if rule.rule_id == "long" {
+            "x".repeat(20_000)
+        } else {
+            principal.name
+        };
+        Ok(wire::ChangeReply {
+            conflict,
+            stored: Some(stored(&rule.rule_id, &note)),
+        })
+    }
+
+    async fn delete_rule(
+        &self,
+        _: Principal,
+        _: wire::DeleteRuleRequest,
+    ) -> Result<wire::ChangeReply, ApiError> {
+        Ok(wire::ChangeReply {
+            conflict: true,
+            stored: None,
+        })
+    }
+
+    async fn list_audit(
+        &self,
+        _: Principal,
+        request: wire::ListAuditRequest,
+    ) -> Result<wire::ListAuditReply, ApiError> {
+        let entry = wire::AuditEntry {
+            entry_id: request.before,
+            ..Default::default()
+        };
+        Ok(wire::ListAuditReply { entries: vec![entry] })
+    }
+}
+
+/// A rule of version 3.
+pub(crate) fn stored(rule_id: &str, note: &str) -> wire::StoredRule {
+    wire::StoredRule {
+        rule: Some(wire::Rule {
+            rule_id: rule_id.into(),
+            note: note.into(),
+            ..Default::default()
+        }),
+        version: 3,
+        changed_by: "ann".into(),
+        changed_unix_ms: 5,
+    }
 }
 
 fn directive(interval_ms: u32) -> wire::PushResponse {

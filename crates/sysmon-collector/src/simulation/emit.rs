@@ -92,6 +92,7 @@ fn processors(model: &Model, vitals: &Vitals, sink: &mut impl Sink) {
     for (metric, load) in [M::Load1, M::Load5, M::Load15].into_iter().zip(vitals.load) {
         sink.plain(metric, load);
     }
+    sink.plain(M::CpuCount, f64::from(model.cores));
     sink.plain(M::Uptime, vitals.uptime_seconds);
 }
 

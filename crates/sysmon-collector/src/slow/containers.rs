@@ -1,19 +1,15 @@
 //! Containers, from the socket of Docker or of Podman, which speaks the same.
 
+mod engine;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use bollard::models::{
-    ContainerMemoryStats, ContainerStatsResponse, ContainerSummary, ContainerSummaryHealthStatusEnum,
-    ContainerSummaryStateEnum,
-};
-use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions, StatsOptions};
-use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt;
 use sysmon_core::{Counter, MetricId};
-use tokio::time::timeout;
 
+use self::engine::{Engine, Memory, Statistics, Summary};
 use super::{AskingProbe, ProbeError, Reading};
 
 /// How long the engine may take for one answer.
@@ -33,13 +29,6 @@ pub(crate) struct ContainerProbe {
     origin: Instant,
 }
 
-struct Engine {
-    socket: PathBuf,
-    client: Docker,
-    /// A container without a limit of its own is given the engine's whole memory for one.
-    memory_bytes: u64,
-}
-
 /// What is known of a container from run to run.
 #[derive(Default)]
 struct Container {
@@ -54,7 +43,7 @@ struct Container {
 /// What the engine said of one container.
 struct Answer {
     id: String,
-    statistics: Option<ContainerStatsResponse>,
+    statistics: Option<Statistics>,
     restarts: Option<i64>,
 }
 
@@ -74,7 +63,7 @@ impl ContainerProbe {
 
     async fn ask(&mut self, socket: PathBuf, gap_ns: u64) -> Result<Vec<Reading>, ProbeError> {
         let engine = match self.engine.take() {
-            Some(engine) if engine.socket == socket => engine,
+            Some(engine) if engine.socket() == socket => engine,
             _ => Engine::connect(socket).await?,
         };
         // Not put back when an answer fails: the engine may come back as another release.
@@ -99,9 +88,9 @@ impl ContainerProbe {
                 Some((id, running, inspect))
             })
             .collect();
-        let client = &engine.client;
+        let asked = &engine;
         let answers: Vec<Answer> = futures_util::stream::iter(questions)
-            .map(|(id, running, inspect)| answer(client, id, running, inspect))
+            .map(|(id, running, inspect)| answer(asked, id, running, inspect))
             .buffer_unordered(CONCURRENCY)
             .collect()
             .await;
@@ -121,7 +110,7 @@ impl ContainerProbe {
             container.record(
                 summary,
                 answer,
-                engine.memory_bytes,
+                engine.memory_bytes(),
                 (now_ns, gap_ns),
                 &mut readings,
             );
@@ -145,54 +134,18 @@ impl AskingProbe for ContainerProbe {
     }
 }
 
-impl Engine {
-    async fn connect(socket: PathBuf) -> Result<Self, ProbeError> {
-        let path = socket.to_string_lossy().into_owned();
-        let client = Docker::connect_with_unix(&path, 2 * ANSWER_LIMIT.as_secs(), API_DEFAULT_VERSION)
-            .map_err(failed)?;
-        let client = in_time(client.negotiate_version()).await?;
-        let memory = in_time(client.info()).await?.mem_total;
-        let memory_bytes = memory
-            .and_then(|bytes| u64::try_from(bytes).ok())
-            .filter(|bytes| *bytes > 0);
-        Ok(Self {
-            socket,
-            client,
-            memory_bytes: memory_bytes.unwrap_or(u64::MAX),
-        })
-    }
-
-    async fn list(&self) -> Result<Vec<ContainerSummary>, ProbeError> {
-        let options = ListContainersOptions {
-            all: true,
-            ..ListContainersOptions::default()
-        };
-        in_time(self.client.list_containers(Some(options))).await
-    }
-}
-
-async fn answer(client: &Docker, id: String, running: bool, inspect: bool) -> Answer {
+/// What fails is silent for this run: the container may just have gone away.
+async fn answer(engine: &Engine, id: String, running: bool, inspect: bool) -> Answer {
     let mut answer = Answer {
         id,
         statistics: None,
         restarts: None,
     };
     if running {
-        let options = StatsOptions {
-            stream: false,
-            one_shot: true,
-        };
-        let mut statistics = std::pin::pin!(client.stats(&answer.id, Some(options)));
-        // A container that went away or hangs is silent for this run.
-        answer.statistics = timeout(ANSWER_LIMIT, statistics.next())
-            .await
-            .ok()
-            .flatten()
-            .and_then(Result::ok);
+        answer.statistics = engine.statistics(&answer.id).await.ok();
     }
     if inspect {
-        let details = in_time(client.inspect_container(&answer.id, None::<InspectContainerOptions>)).await;
-        answer.restarts = details.ok().and_then(|details| details.restart_count);
+        answer.restarts = engine.restarts(&answer.id).await.ok().flatten();
     }
     answer
 }
@@ -200,7 +153,7 @@ async fn answer(client: &Docker, id: String, running: bool, inspect: bool) -> An
 impl Container {
     fn record(
         &mut self,
-        summary: &ContainerSummary,
+        summary: &Summary,
         answer: Answer,
         engine_memory_bytes: u64,
         (now_ns, gap_ns): (u64, u64),
@@ -254,16 +207,17 @@ impl Container {
 }
 
 /// What `docker stats` shows: the part of the page cache that can be given back does not count.
-fn without_cache(memory: &ContainerMemoryStats) -> Option<u64> {
+fn without_cache(memory: &Memory) -> Option<u64> {
     let usage = memory.usage?;
-    let of = |key: &str| memory.stats.as_ref().and_then(|stats| stats.get(key)).copied();
-    let cache = of("total_inactive_file")
-        .or_else(|| of("inactive_file"))
-        .unwrap_or(0);
+    let cache = memory.stats.as_ref().and_then(|stats| {
+        // Where both are there the first counts the groups below as well.
+        stats.total_inactive_file.or(stats.inactive_file)
+    });
+    let cache = cache.unwrap_or(0);
     Some(if cache < usage { usage - cache } else { usage })
 }
 
-fn name(summary: &ContainerSummary) -> &str {
+fn name(summary: &Summary) -> &str {
     let name = summary
         .names
         .as_ref()
@@ -272,16 +226,20 @@ fn name(summary: &ContainerSummary) -> &str {
     name.map_or("", |name| name.trim_start_matches('/'))
 }
 
-fn is_running(summary: &ContainerSummary) -> bool {
-    summary.state == Some(ContainerSummaryStateEnum::RUNNING)
+fn is_running(summary: &Summary) -> bool {
+    summary.state.as_deref() == Some("running")
 }
 
 /// `None` without a health check, and as long as it has not come to a result.
-fn is_healthy(summary: &ContainerSummary) -> Option<bool> {
-    if let Some(status) = summary.health.as_ref().and_then(|health| health.status) {
+fn is_healthy(summary: &Summary) -> Option<bool> {
+    let status = summary
+        .health
+        .as_ref()
+        .and_then(|health| health.status.as_deref());
+    if let Some(status) = status {
         return match status {
-            ContainerSummaryHealthStatusEnum::HEALTHY => Some(true),
-            ContainerSummaryHealthStatusEnum::UNHEALTHY => Some(false),
+            "healthy" => Some(true),
+            "unhealthy" => Some(false),
             _ => None,
         };
     }
@@ -292,22 +250,6 @@ fn is_healthy(summary: &ContainerSummary) -> Option<bool> {
     } else {
         status.contains("(unhealthy)").then_some(false)
     }
-}
-
-async fn in_time<T>(
-    answer: impl Future<Output = Result<T, bollard::errors::Error>>,
-) -> Result<T, ProbeError> {
-    match timeout(ANSWER_LIMIT, answer).await {
-        Ok(result) => result.map_err(failed),
-        Err(_) => Err(ProbeError::Timeout(ANSWER_LIMIT.as_millis())),
-    }
-}
-
-fn failed(error: bollard::errors::Error) -> ProbeError {
-    ProbeError::Failed(format!(
-        "the container engine refused: {}",
-        sysmon_core::sanitize(&error.to_string())
-    ))
 }
 
 #[cfg(test)]

@@ -40,19 +40,19 @@ struct Outcome {
     last_error: Option<String>,
 }
 
-type Returned<P> = (P, Result<Vec<Reading>, ProbeError>);
+type Returned = (Box<dyn SlowProbe>, Result<Vec<Reading>, ProbeError>);
 
 /// Runs a blocking probe for ever, each run on a thread of its own: at most one, so a probe that hangs costs one
 /// thread, and nothing waits for it, not even the end of the process.
-pub(crate) async fn every_blocking<P: SlowProbe>(
+pub(crate) async fn every_blocking(
     spec: Spec,
-    probe: P,
+    probe: Box<dyn SlowProbe>,
     board: Arc<Board>,
     interval_ms: watch::Receiver<u32>,
 ) {
     let mut outcome = Outcome::new(spec, board);
     let mut idle = Some(probe);
-    let mut hanging: Option<oneshot::Receiver<Returned<P>>> = None;
+    let mut hanging: Option<oneshot::Receiver<Returned>> = None;
     let mut timer = Timer::new(spec.period, interval_ms);
     loop {
         timer.tick().await;
@@ -110,7 +110,7 @@ pub(crate) async fn every<P: AskingProbe>(
     }
 }
 
-fn start<P: SlowProbe>(spec: Spec, mut probe: P) -> Result<oneshot::Receiver<Returned<P>>, ProbeError> {
+fn start(spec: Spec, mut probe: Box<dyn SlowProbe>) -> Result<oneshot::Receiver<Returned>, ProbeError> {
     let (sender, receiver) = oneshot::channel();
     let work = move || {
         let result = probe.run();
@@ -258,7 +258,7 @@ mod tests {
         };
         let task = tokio::spawn(every_blocking(
             spec,
-            Blocking(wait),
+            Box::new(Blocking(wait)),
             Arc::clone(&board),
             interval_ms,
         ));

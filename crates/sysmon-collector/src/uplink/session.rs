@@ -115,6 +115,9 @@ impl Session {
             return Err(ApiError::invalid("the aggregator did not begin with a hello; upgrade it").into());
         };
         check_peer(Some(&peer))?;
+        // Their hello took a moment to get here: that much, a few milliseconds, we seem to be ahead.
+        let skew_ms = unix_now().0.saturating_sub(peer.now_unix_ms);
+        link.board.set_clock_skew(skew_ms);
         link.keeps = peer.capabilities.iter().any(|word| word == CAPABILITY_HISTORY);
         tracing::info!(history = link.keeps, "connected to the aggregator");
         if link.keeps {

@@ -143,6 +143,10 @@ pub struct Scope {
 /// When something is wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all rules are of the large variant, and there are few rules"
+)]
 pub enum Check {
     /// A machine of the inventory is not heard of: pending after three missed intervals, firing when the rule's hold is
     /// over, counted from the last word. While it fires, all other alerts of the machine are inhibited.

@@ -27,6 +27,10 @@ pub(super) struct Compiled {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all rules are of the large variant, and there are few rules"
+)]
 pub(super) enum Shape {
     Down(Severity),
     Metric(MetricPlan),

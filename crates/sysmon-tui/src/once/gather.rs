@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use sysmon_api::{ApiError, Code, Inbound, Machine, Replica, check_peer, hello, wire};
+use sysmon_api::{ApiError, CAPABILITY_ALERTS, Code, Inbound, Machine, Replica, check_peer, hello, wire};
 use sysmon_core::{Liveness, MetricId, SeriesKey};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::Snapshot;
 use crate::connect::Connect;
 use crate::link::now;
+use crate::state::alerts::board::Board;
 
 /// How long to wait for the connection and the hello.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +33,8 @@ const SLOW_PROBES: &[&str] = if cfg!(target_os = "linux") {
     &[]
 };
 const SUBSCRIPTION: u32 = 1;
+/// The number of the command that asks for alerts; the hello has 1, subscriptions those after it.
+const WATCH_REQUEST: u64 = 2;
 /// Commands under way: the hello, a subscription and an acknowledgement per update. When it is full, the
 /// acknowledgement waits, and with it the server.
 const COMMAND_QUEUE: usize = 8;
@@ -46,23 +50,24 @@ pub enum OnceError {
     Snapshot(#[source] ApiError),
 }
 
-/// Connects, subscribes to everything, and waits until every live machine has rates, at most three seconds.
+/// Connects, subscribes to everything, and waits until every live machine has rates and all alerts are told, at most
+/// three seconds.
 ///
 /// With `is_own_machine` the connection leads to a fleet of one that may be just starting: then all processes are
 /// asked for, and the wait includes the machine's first report.
 ///
 /// # Errors
 /// [`OnceError`] when there is no connection or no snapshot.
-pub async fn gather(connect: &mut dyn Connect, is_own_machine: bool) -> Result<Replica, OnceError> {
+pub async fn gather(connect: &mut dyn Connect, is_own_machine: bool) -> Result<Snapshot, OnceError> {
     let (outgoing, receiver) = mpsc::channel(COMMAND_QUEUE);
     let greeted = timeout(CONNECT_TIMEOUT, async {
         let client = connect.connect().await?;
         send(&outgoing, 1, wire::command::Body::Hello(hello(now()))).await?;
         let mut responses = client.manage(receiver).await?;
-        greet(&mut responses).await?;
-        Ok(responses)
+        let tells_alerts = greet(&mut responses).await?;
+        Ok((responses, tells_alerts))
     });
-    let mut responses = greeted
+    let (mut responses, tells_alerts) = greeted
         .await
         .unwrap_or_else(|_| {
             Err(ApiError::unavailable(
@@ -70,14 +75,18 @@ pub async fn gather(connect: &mut dyn Connect, is_own_machine: bool) -> Result<R
             ))
         })
         .map_err(OnceError::Connect)?;
-    follow(&outgoing, &mut responses, is_own_machine)
+    follow(&outgoing, &mut responses, is_own_machine, tells_alerts)
         .await
         .map_err(OnceError::Snapshot)
 }
 
-async fn greet(responses: &mut Inbound<wire::Response>) -> Result<(), ApiError> {
+/// Waits for the server's hello; returns whether it tells of alerts.
+async fn greet(responses: &mut Inbound<wire::Response>) -> Result<bool, ApiError> {
     match responses.next().await?.and_then(|response| response.body) {
-        Some(wire::response::Body::Hello(peer)) => check_peer(Some(&peer)),
+        Some(wire::response::Body::Hello(peer)) => {
+            check_peer(Some(&peer))?;
+            Ok(peer.capabilities.iter().any(|word| word == CAPABILITY_ALERTS))
+        }
         Some(wire::response::Body::Failure(failure)) => {
             Err(ApiError::new(Code::FailedPrecondition, failure.message))
         }
@@ -91,14 +100,24 @@ async fn follow(
     outgoing: &mpsc::Sender<wire::Command>,
     responses: &mut Inbound<wire::Response>,
     is_own_machine: bool,
-) -> Result<Replica, ApiError> {
+    tells_alerts: bool,
+) -> Result<Snapshot, ApiError> {
     let mut fleet = Replica::default();
-    let mut request_id = 2;
+    let mut alerts = if tells_alerts {
+        Told::Waiting(Board::default())
+    } else {
+        Told::Never
+    };
+    let mut request_id = WATCH_REQUEST + 1;
     send(outgoing, request_id, subscribe(is_own_machine)).await?;
+    if tells_alerts {
+        let watch = wire::command::Body::WatchAlerts(wire::WatchAlerts {});
+        send(outgoing, WATCH_REQUEST, watch).await?;
+    }
     let deadline = Instant::now() + SETTLE_TIMEOUT;
-    while !is_settled(&fleet, is_own_machine) {
-        let body = match timeout_at(deadline, responses.next()).await {
-            Ok(response) => response?.and_then(|response| response.body),
+    while !is_settled(&fleet, is_own_machine) || matches!(alerts, Told::Waiting(_)) {
+        let (to, body) = match timeout_at(deadline, responses.next()).await {
+            Ok(response) => response?.map_or((0, None), |response| (response.request_id, response.body)),
             Err(_) if is_own_machine && fleet.machines().len() == 0 => {
                 return Err(ApiError::unavailable(
                     "this machine did not report in time; look at the log",
@@ -124,6 +143,9 @@ async fn follow(
                     send(outgoing, 0, wire::command::Body::UpdateReceived(received)).await?;
                 }
             }
+            Some(wire::response::Body::Alerts(board)) => alerts.apply(&board),
+            // The fleet is worth showing without what is wrong on it.
+            Some(wire::response::Body::Failure(_)) if to == WATCH_REQUEST => alerts = Told::Never,
             Some(wire::response::Body::Failure(failure)) => {
                 return Err(ApiError::new(Code::FailedPrecondition, failure.message));
             }
@@ -135,7 +157,37 @@ async fn follow(
             }
         }
     }
-    Ok(fleet)
+    let board = match alerts {
+        Told::All(board) => Some(board),
+        Told::Waiting(_) | Told::Never => None,
+    };
+    Ok(Snapshot { fleet, board })
+}
+
+/// How much of the board has come.
+enum Told {
+    /// Nobody tells.
+    Never,
+    /// Not all of it.
+    Waiting(Board),
+    /// All of it.
+    All(Board),
+}
+
+impl Told {
+    fn apply(&mut self, message: &wire::AlertBoard) {
+        match std::mem::replace(self, Self::Never) {
+            Self::Never => {}
+            Self::Waiting(mut board) | Self::All(mut board) => {
+                board.apply(message);
+                *self = if message.more {
+                    Self::Waiting(board)
+                } else {
+                    Self::All(board)
+                };
+            }
+        }
+    }
 }
 
 fn subscribe(is_own_machine: bool) -> wire::command::Body {

@@ -3,15 +3,38 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Number, Value};
-use sysmon_api::{Machine, Replica};
+use serde_json::Number;
+use sysmon_api::Machine;
+use sysmon_core::alert::Alert;
 use sysmon_core::{Process, Series};
 
+use super::Snapshot;
+
 #[derive(Serialize)]
-struct Snapshot<'a> {
+struct Document<'a> {
     at_unix_ms: i64,
     machines: Vec<MachineRow<'a>>,
-    alerts: [Value; 0],
+    alerts: Vec<AlertRow<'a>>,
+    /// Whether the aggregator has told of alerts: without, an empty list says nothing.
+    alerts_known: bool,
+}
+
+#[derive(Serialize)]
+struct AlertRow<'a> {
+    rule: &'a str,
+    machine_id: &'a str,
+    /// Which mount, disk, interface, …; empty where the metric has none.
+    entity: &'a str,
+    /// `pending`, `firing`, `recovering` or `no_data`.
+    state: &'static str,
+    severity: &'static str,
+    since_unix_ms: i64,
+    /// `null` when there is none, as for a machine that is down.
+    value: Option<Number>,
+    threshold: Option<Number>,
+    acknowledged: bool,
+    /// By a silence, or because the machine is down.
+    silenced: bool,
 }
 
 #[derive(Serialize)]
@@ -46,25 +69,41 @@ struct ProcessRow<'a> {
     memory_bytes: u64,
 }
 
-/// The fleet as one line of JSON with a line end. Machines are sorted by id, metrics by name and labels, processes by
+/// The snapshot as one line of JSON with a line end. Alerts are sorted worst first. Machines are sorted by id, metrics by name and labels, processes by
 /// processor time, then memory, then pid. Values have the decimals of their series and no more.
 ///
 /// # Errors
 /// None that is known: every value can be written as JSON.
-pub fn to_json(fleet: &Replica) -> Result<String, serde_json::Error> {
-    let mut machines: Vec<_> = fleet
+pub fn to_json(snapshot: &Snapshot) -> Result<String, serde_json::Error> {
+    let mut machines: Vec<_> = snapshot
         .machines()
         .map(|(_, machine)| machine_row(machine))
         .collect();
     machines.sort_by_key(|machine| machine.machine_id);
-    let snapshot = Snapshot {
-        at_unix_ms: fleet.now().0,
+    let document = Document {
+        at_unix_ms: snapshot.fleet.now().0,
         machines,
-        alerts: [],
+        alerts: snapshot.alerts().into_iter().map(alert_row).collect(),
+        alerts_known: snapshot.board.is_some(),
     };
-    let mut text = serde_json::to_string(&snapshot)?;
+    let mut text = serde_json::to_string(&document)?;
     text.push('\n');
     Ok(text)
+}
+
+fn alert_row(alert: &Alert) -> AlertRow<'_> {
+    AlertRow {
+        rule: alert.key.rule.as_str(),
+        machine_id: alert.key.machine.as_str(),
+        entity: &alert.key.entity,
+        state: alert.phase.word(),
+        severity: alert.severity.word(),
+        since_unix_ms: alert.since.0,
+        value: alert.value.and_then(Number::from_f64),
+        threshold: alert.threshold.and_then(Number::from_f64),
+        acknowledged: alert.acknowledged.is_some(),
+        silenced: alert.silenced.is_some() || alert.inhibited,
+    }
 }
 
 fn machine_row(machine: &Machine) -> MachineRow<'_> {

@@ -1,11 +1,14 @@
 //! The snapshot for people.
 
+mod alerts;
 mod fleet;
 mod machine;
 mod table;
 
-use sysmon_api::{Machine, Replica};
+use sysmon_api::Machine;
 use sysmon_core::{Health, Process};
+
+use super::Snapshot;
 
 /// How the text may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,16 +42,17 @@ pub fn terminal_width() -> Option<usize> {
     (columns > 0).then_some(columns.into())
 }
 
-/// The fleet as a table, worst first; of a single machine also its parts.
+/// What is wrong, then the fleet as a table, worst first; of a single machine also its parts.
 #[must_use]
-pub fn to_text(fleet: &Replica, style: TextStyle) -> String {
-    let mut machines: Vec<&Machine> = fleet.machines().map(|(_, machine)| machine).collect();
+pub fn to_text(snapshot: &Snapshot, style: TextStyle) -> String {
+    let mut machines: Vec<&Machine> = snapshot.machines().map(|(_, machine)| machine).collect();
     let mut text = match machines.as_slice() {
         [] => {
             "no machine has reported yet; start `sysmon collector` where there is something to watch\n".into()
         }
-        _ => fleet::describe(&mut machines, fleet.now(), style),
+        _ => fleet::describe(&mut machines, snapshot.fleet.now(), style),
     };
+    text.push_str(&alerts::describe(snapshot, style));
     if let [machine] = machines.as_slice() {
         text.push('\n');
         text.push_str(&machine::describe(machine, style));

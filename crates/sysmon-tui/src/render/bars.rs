@@ -3,13 +3,14 @@
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use sysmon_api::Machine;
+use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_duration, format_value};
 
 use super::pen::Pen;
-use crate::command::{COMMANDS, Context, show_keys};
-use crate::state::fleet::FleetColumn;
-use crate::state::processes::ProcessColumn;
-use crate::state::{Link, PromptKind, State, View};
+use crate::command::{COMMANDS, Command, Context, show_keys};
+use crate::state::alerts::board::Standing;
+use crate::state::{Choosing, Link, Prompt, PromptKind, State, View};
+use crate::update::choose;
 use crate::words;
 
 /// Draws the line at the top.
@@ -46,6 +47,8 @@ fn place(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
             pieces.push(("   ".into(), bar));
             pieces.extend(counts(pen, state));
         }
+        View::Alerts => pieces.push((format!(" {arrow} alerts"), title)),
+        View::Rules => pieces.push((format!(" {arrow} rules"), title)),
         View::Machine(id) => {
             if **id != *state.source_name {
                 pieces.push((format!(" {arrow} {id}"), title));
@@ -145,8 +148,59 @@ fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
             (format!("{} {word} {age} ", pen.pick("✕", "x")), critical)
         }
     };
-    let mut pieces: Vec<_> = storage(pen, state).into_iter().collect();
+    let mut pieces = alerts(pen, state);
+    pieces.extend(storage(pen, state));
     pieces.extend([live, (format!(" {} ", clock(state)), bar)]);
+    pieces
+}
+
+/// What fires: the bad loudly, what somebody knows of quietly; and whether anybody judges the rules at all.
+fn alerts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
+    if !state.is_live() || !state.alerts.is_ready() {
+        return Vec::new();
+    }
+    let quiet = pen.theme.on_bar(pen.theme.quiet());
+    let mut pieces = Vec::new();
+    if let Some(words) = words::alerts::service(state) {
+        let warning = pen.theme.on_bar(pen.theme.warning());
+        pieces.push((format!("{} {words}  ", pen.pick("▲", "^")), warning));
+    }
+    let counts = state.alerts.board.counts();
+    let loud = [
+        (counts.critical, Standing::Firing, Severity::Critical),
+        (counts.warning, Standing::Firing, Severity::Warning),
+        (counts.info, Standing::Firing, Severity::Info),
+    ];
+    let mut muted = [
+        (counts.pending, Standing::Pending, Severity::Info),
+        (counts.acknowledged, Standing::Acknowledged, Severity::Info),
+        (counts.silenced, Standing::Silenced, Severity::Info),
+    ];
+    let is_short = state.width < 100 && state.view != View::Alerts;
+    let quiet_count: usize = muted.iter().map(|(count, _, _)| *count).sum();
+    if is_short {
+        muted = [(0, Standing::Resolved, Severity::Info); 3];
+    }
+    let shown = loud.into_iter().chain(muted).filter(|(count, _, _)| *count > 0);
+    for (count, standing, severity) in shown {
+        let mark = pen.theme.glyphs.alert_mark(standing, severity);
+        let style = if standing == Standing::Firing {
+            pen.theme.on_bar(pen.theme.severity(severity))
+        } else {
+            quiet
+        };
+        if pieces.is_empty() && state.width >= 60 && state.view != View::Alerts {
+            pieces.push(("alerts ".into(), quiet));
+        }
+        pieces.push((format!("{mark}{count} "), style));
+    }
+    if is_short && quiet_count > 0 {
+        let before = if pieces.is_empty() { "alerts " } else { "" };
+        pieces.push((format!("{before}+{quiet_count} "), quiet));
+    }
+    if !pieces.is_empty() {
+        pieces.push((" ".into(), quiet));
+    }
     pieces
 }
 
@@ -187,26 +241,10 @@ pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, state: &State) -> Option<Pos
     };
     pen.clear(area);
     if let Some(prompt) = &state.prompt {
-        let count = match prompt.kind {
-            PromptKind::Machines => state.fleet_table.rows().len(),
-            PromptKind::Processes => state.process_table.rows().len(),
-        };
-        let (accent, text, quiet) = (pen.theme.accent(), pen.theme.text(), pen.theme.quiet());
-        let help = format!("   {count} match   Enter keep  Esc undo");
-        pen.pieces(
-            row.x,
-            row.y,
-            row.width,
-            &[("/", accent), (prompt.field.text(), text), (&help, quiet)],
-        );
-        let before = u16::try_from(display_width(prompt.field.before_cursor())).unwrap_or(u16::MAX);
-        return Some(Position::new(
-            row.x.saturating_add(1).saturating_add(before).min(row.right()),
-            row.y,
-        ));
+        return Some(typed(pen, row, state, prompt));
     }
-    if state.choosing_sort {
-        sort_choices(pen, row, state);
+    if let Some(choosing) = state.choosing {
+        choices(pen, row, state, choosing);
     } else if let Some(notice) = &state.notice {
         let style = pen.theme.warning();
         pen.text(row.x, row.y, row.width, &notice.text, style);
@@ -226,15 +264,50 @@ pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, state: &State) -> Option<Pos
     None
 }
 
-fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
-    let contexts: &[Context] = match state.view {
-        View::Fleet => &[Context::Fleet, Context::List, Context::Anywhere],
-        View::Machine(_) => &[Context::Machine, Context::List, Context::Anywhere],
+/// The line that is being typed; returns where the cursor belongs.
+fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Position {
+    let count = match &prompt.kind {
+        PromptKind::Machines => Some(state.fleet_table.rows().len()),
+        PromptKind::Processes => Some(state.process_table.rows().len()),
+        PromptKind::Alerts => Some(state.alerts.list.match_count()),
+        PromptKind::Rules => Some(state.alerts.rules.rows().len()),
+        PromptKind::Acknowledge(_) => None,
     };
+    let (label, help) = match (&prompt.kind, count) {
+        (PromptKind::Acknowledge(key), _) => {
+            let what = state.alerts.board.title(&key.rule);
+            (
+                format!("acknowledge {what} on {}: ", key.machine),
+                "   Enter does it  Esc leaves".to_owned(),
+            )
+        }
+        (_, count) => (
+            "/".to_owned(),
+            format!("   {} match   Enter keep  Esc undo", count.unwrap_or(0)),
+        ),
+    };
+    // Half of the line at most tells what it is for.
+    let label = sysmon_core::clip(&label, usize::from(row.width / 2));
+    let (accent, text, quiet) = (pen.theme.accent(), pen.theme.text(), pen.theme.quiet());
+    let pieces = [(&*label, accent), (prompt.field.text(), text), (&help, quiet)];
+    pen.pieces(row.x, row.y, row.width, &pieces);
+    let before = display_width(&label) + display_width(prompt.field.before_cursor());
+    let before = u16::try_from(before).unwrap_or(u16::MAX);
+    Position::new(row.x.saturating_add(before).min(row.right()), row.y)
+}
+
+/// Cells of the last hint.
+const HELP_WIDTH: u16 = 8;
+
+fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
+    let contexts = state.contexts();
     let (key, word) = (pen.theme.accent(), pen.theme.quiet());
     let filter = match state.view {
+        _ if state.editor.is_some() || state.silencing.is_some() || state.overlay.is_some() => "",
         View::Fleet => state.fleet_table.filter_text(),
         View::Machine(_) => state.process_table.filter_text(),
+        View::Alerts => state.alerts.list.filter_text(),
+        View::Rules => state.alerts.rules.filter_text(),
     };
     let mut x = row.x;
     if !filter.is_empty() {
@@ -247,7 +320,19 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
         ];
         x = pen.pieces(x, row.y, row.width, &pieces);
     }
-    let shown = COMMANDS.iter().filter(|definition| !definition.hint.is_empty());
+    let is_list = state.overlay.is_some();
+    let is_here = |command: Command| match command {
+        Command::Filter | Command::Sort => is_list,
+        Command::ViewAlerts => state.view == View::Alerts,
+        // Written at the end, whatever else there is room for.
+        Command::Help => true,
+        _ => false,
+    };
+    let shown = COMMANDS
+        .iter()
+        .filter(|definition| !definition.hint.is_empty() && !is_here(definition.command));
+    let has_help = contexts.contains(&Context::Anywhere);
+    let end = row.right().saturating_sub(if has_help { HELP_WIDTH } else { 0 });
     for definition in contexts
         .iter()
         .flat_map(|context| shown.clone().filter(move |d| d.context == *context))
@@ -258,7 +343,7 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
             .map(|keys| show_keys(keys))
             .unwrap_or_default();
         let needed = display_width(&keys) + display_width(definition.hint) + 1;
-        if usize::from(row.right().saturating_sub(x)) < needed {
+        if usize::from(end.saturating_sub(x)) < needed {
             break;
         }
         let room = row.right() - x;
@@ -269,21 +354,20 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
             &[(&keys, key), (" ", word), (definition.hint, word), ("  ", word)],
         );
     }
+    if has_help {
+        let room = row.right().saturating_sub(x);
+        pen.pieces(x, row.y, room, &[("?", key), (" help", word)]);
+    }
 }
 
-fn sort_choices(pen: &mut Pen<'_>, row: Rect, state: &State) {
-    let choices: Vec<(char, &str, bool)> = match state.view {
-        View::Fleet => FleetColumn::SORTS
-            .iter()
-            .map(|(c, key, name)| (*key, *name, *c == state.fleet_table.sort))
-            .collect(),
-        View::Machine(_) => ProcessColumn::SORTS
-            .iter()
-            .map(|(c, key, name)| (*key, *name, *c == state.process_table.sort))
-            .collect(),
+fn choices(pen: &mut Pen<'_>, row: Rect, state: &State, choosing: Choosing) {
+    let choices = choose::choices(state, choosing);
+    let verb = match choosing {
+        Choosing::Sort => "sort by ",
+        Choosing::Metric => "threshold of ",
     };
     let (accent, quiet, text) = (pen.theme.accent(), pen.theme.quiet(), pen.theme.text());
-    let mut x = pen.text(row.x, row.y, row.width, "sort by ", text);
+    let mut x = pen.text(row.x, row.y, row.width, verb, text);
     for (key, name, is_current) in choices {
         let room = row.right().saturating_sub(x);
         let style = if is_current { text } else { quiet };

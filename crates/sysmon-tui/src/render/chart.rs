@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use sysmon_core::{Health, Thresholds};
+use sysmon_core::{Health, Thresholds, Unit, format_value};
 
 use super::pen::Pen;
 use crate::axis::Slice;
@@ -44,6 +44,18 @@ pub(super) struct Chart<'a> {
     /// What the upper edge is called.
     pub(super) top_label: &'a str,
     pub(super) is_banded: bool,
+    /// Lines through it instead of those of the thresholds.
+    pub(super) lines: &'a [ChartLine],
+}
+
+/// A line across a chart.
+#[derive(Clone, Debug)]
+pub(super) struct ChartLine {
+    pub(super) value: f64,
+    pub(super) style: Style,
+    pub(super) glyph: char,
+    /// Written at its left end, over the chart; may be empty.
+    pub(super) label: String,
 }
 
 /// Heights of one slice in levels from the bottom of the plot; 0 where there is nothing.
@@ -79,8 +91,9 @@ impl Chart<'_> {
             width: area.width - SCALE_WIDTH,
             ..area
         };
-        if area.height >= 4 {
-            self.threshold_lines(pen, plot);
+        let lines = self.all_lines(pen);
+        if area.height >= 4 || !self.lines.is_empty() {
+            self.draw_lines(pen, plot, &lines);
         }
         let glyphs = pen.theme.glyphs;
         let levels = glyphs.levels_per_cell();
@@ -114,6 +127,16 @@ impl Chart<'_> {
                 };
                 pen.put(x, plot.bottom() - 1 - row, glyph, style);
             }
+        }
+        for line in lines.iter().filter(|line| !line.label.is_empty()) {
+            let y = self.row_of(plot, line.value);
+            pen.text(
+                plot.x + 1,
+                y,
+                plot.width.saturating_sub(1),
+                &line.label,
+                line.style,
+            );
         }
     }
 
@@ -161,24 +184,45 @@ impl Chart<'_> {
         }
     }
 
-    fn threshold_lines(&self, pen: &mut Pen<'_>, plot: Rect) {
-        let Some(thresholds) = self.thresholds else { return };
-        let lines = [
+    /// The lines that were given, else one for each threshold.
+    fn all_lines(&self, pen: &Pen<'_>) -> Vec<ChartLine> {
+        if !self.lines.is_empty() {
+            return self.lines.to_vec();
+        }
+        let Some(thresholds) = self.thresholds else {
+            return Vec::new();
+        };
+        let glyph = pen.pick("┄", "-").chars().next().unwrap_or('-');
+        let levels = [
             (thresholds.warning, pen.theme.warning()),
             (thresholds.critical, pen.theme.critical()),
         ];
-        let rows = lines.map(|(value, _)| {
-            let share = (value / self.full).clamp(0.0, 1.0);
-            let from_bottom = (share * f64::from(plot.height)).floor() as u16;
-            plot.bottom().saturating_sub(1 + from_bottom.min(plot.height - 1))
-        });
-        let dash = pen.pick("┄", "-").chars().next().unwrap_or('-');
-        for (row, (_, style)) in rows.into_iter().zip(lines) {
-            let style = style
-                .remove_modifier(ratatui::style::Modifier::BOLD)
-                .add_modifier(ratatui::style::Modifier::DIM);
-            (plot.x..plot.right()).for_each(|x| pen.put(x, row, dash, style));
+        let drawn = levels.into_iter().filter(|(value, _)| value.is_finite());
+        drawn
+            .map(|(value, style)| ChartLine {
+                value,
+                style: style
+                    .remove_modifier(ratatui::style::Modifier::BOLD)
+                    .add_modifier(ratatui::style::Modifier::DIM),
+                glyph,
+                label: String::new(),
+            })
+            .collect()
+    }
+
+    fn draw_lines(&self, pen: &mut Pen<'_>, plot: Rect, lines: &[ChartLine]) {
+        for line in lines {
+            let y = self.row_of(plot, line.value);
+            (plot.x..plot.right()).for_each(|x| pen.put(x, y, line.glyph, line.style));
         }
+    }
+
+    /// The row in which a value lies.
+    fn row_of(&self, plot: Rect, value: f64) -> u16 {
+        let share = (value / self.full).clamp(0.0, 1.0);
+        let from_bottom = (share * f64::from(plot.height)).floor() as u16;
+        plot.bottom()
+            .saturating_sub(1 + from_bottom.min(plot.height.saturating_sub(1)))
     }
 }
 
@@ -193,6 +237,43 @@ fn level_of(value: Option<f64>, full: f64, levels: u16) -> u16 {
         0.0
     };
     ((share * f64::from(levels)).round() as u16).clamp(1, levels)
+}
+
+/// The upper edge of a chart that also has lines up to `highest`, and what it is called in at most four cells: 100 for
+/// percentages, else a round number that everything fits under.
+pub(super) fn scale(slices: &[Option<Slice>], unit: Unit, highest: f64) -> (f64, String) {
+    let largest = slices.iter().flatten().map(|slice| slice.maximum);
+    let largest = largest.fold(highest.max(0.0), f64::max);
+    let full = match unit {
+        Unit::Percent if largest <= 100.0 => 100.0,
+        Unit::Flag => 1.0,
+        Unit::Bytes => round_up_binary(largest),
+        _ => round_up(largest, f64::MIN_POSITIVE),
+    };
+    let label = match unit {
+        Unit::Percent => format!("{full:.0}"),
+        _ => format_value(full, unit),
+    };
+    // The edge is round: what stands behind the point is zeros.
+    let label = match label.split_once('.') {
+        Some((whole, rest)) if whole != "0" => {
+            let suffix = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            format!("{whole}{suffix}")
+        }
+        _ => label,
+    };
+    (full, label)
+}
+
+/// A size at or above the largest value that is round in its prefix.
+fn round_up_binary(value: f64) -> f64 {
+    let value = value.max(1.0);
+    let prefix = 1024f64.powf((value.log2() / 10.0).floor());
+    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1024.0]
+        .into_iter()
+        .map(|factor| factor * prefix)
+        .find(|round| *round >= value)
+        .unwrap_or(value)
 }
 
 /// A round number at or above the largest value: 1, 2 or 5 times a power of ten, so that the scale seldom changes.
@@ -220,6 +301,21 @@ mod tests {
         ] {
             let rounded = round_up(value, 1_000.0);
             assert!((rounded - full).abs() < full * 1e-9, "{value} → {rounded}");
+        }
+    }
+
+    #[test]
+    fn the_edge_of_a_chart_is_round_and_named_in_four_cells() {
+        for (value, unit, full, label) in [
+            (93.0, Unit::Percent, 100.0, "100"),
+            (640.0, Unit::Percent, 1_000.0, "1000"),
+            (19e6, Unit::BytesPerSecond, 20e6, "20M"),
+            (3.0 * 1_073_741_824.0, Unit::Bytes, 5.0 * 1_073_741_824.0, "5G"),
+            (600.0 * 1_048_576.0, Unit::Bytes, 1_073_741_824.0, "1G"),
+            (0.4, Unit::Count, 0.5, "0.50"),
+            (0.0, Unit::Flag, 1.0, "yes"),
+        ] {
+            assert_eq!(scale(&[], unit, value), (full, label.to_owned()));
         }
     }
 

@@ -1,17 +1,24 @@
 //! The table of all machines.
 
+use std::cmp::Reverse;
+
 use ratatui::layout::Rect;
 use sysmon_api::Machine;
+use sysmon_core::alert::{Alert, Severity};
 use sysmon_core::{Health, Liveness, MetricId, SeriesKey, Unit, format_age, format_value, thresholds};
 
 use super::chart::{points_in, sparkline};
 use super::pen::Pen;
+use super::time_axis::{event_cells, put_mark};
 use super::{lines_in_the_middle, note};
 use crate::axis::Axis;
 use crate::layout::{ColumnRegion, TableRegions};
+use crate::marks::marks;
+use crate::state::alerts::board::Standing;
 use crate::state::fleet::FleetColumn;
 use crate::state::{Link, State};
 use crate::track::Track;
+use crate::words;
 
 /// The sparklines of the fleet show at least this much.
 const WINDOW_MS: u64 = 120_000;
@@ -71,6 +78,7 @@ fn headings(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State)
             FleetColumn::Transmit => pen.pick("↑", "SENT"),
             FleetColumn::Load => "LOAD",
             FleetColumn::Age => "AGE",
+            FleetColumn::Alerts => pen.pick("▲■", "^#"),
             FleetColumn::Status => "STATUS",
         };
         let is_sort = sort == region.column;
@@ -126,20 +134,16 @@ fn row(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, y: u16, machine: &M
                 let style = pen.theme.quiet();
                 pen.right(region.x, y, region.width, &format_age(age_ms), style);
             }
-            FleetColumn::Status => status(pen, *region, y, machine),
-            column => number(pen, *region, y, machine, column, age_ms),
+            FleetColumn::Alerts => alerts(pen, *region, y, machine, state),
+            FleetColumn::Status => status(pen, *region, y, machine, state),
+            _ => number(pen, *region, y, machine, state),
         }
     }
 }
 
-fn number(
-    pen: &mut Pen<'_>,
-    region: ColumnRegion<FleetColumn>,
-    y: u16,
-    machine: &Machine,
-    column: FleetColumn,
-    age_ms: u64,
-) {
+fn number(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine, state: &State) {
+    let column = region.column;
+    let age_ms = state.age_ms(machine);
     let Some(metric) = column.metric() else { return };
     let key = SeriesKey::plain(metric);
     let series = machine
@@ -171,12 +175,41 @@ fn number(
         );
         let slices = axis.slices(&Track::live(&machine.recent, series));
         let style = pen.theme.chart();
-        sparkline(pen, region.x + PERCENT_WIDTH + 1, y, &slices, 100.0, style);
+        let x = region.x + PERCENT_WIDTH + 1;
+        sparkline(pen, x, y, &slices, 100.0, style);
+        let plot = Rect::new(x, y, region.width - PERCENT_WIDTH - 1, 1);
+        let marks = marks(state, &machine.id, &[metric]);
+        for (x, kind) in event_cells(pen, plot, &axis, &marks) {
+            put_mark(pen, x, y, kind);
+        }
     }
 }
 
+/// How many alerts fire on the machine, with the mark of the worst; what is muted quietly.
+fn alerts(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine, state: &State) {
+    let counts = state.alerts.board.counts_of(&machine.id);
+    let (standing, severity, count, style) = match counts.worst() {
+        Some(severity) => {
+            let style = pen.theme.severity(severity);
+            (Standing::Firing, severity, counts.firing(), style)
+        }
+        None if counts.acknowledged > 0 => {
+            let style = pen.theme.quiet();
+            (Standing::Acknowledged, Severity::Info, counts.acknowledged, style)
+        }
+        None => return,
+    };
+    let mark = pen.theme.glyphs.alert_mark(standing, severity);
+    let count = if count > 99 {
+        "99".to_owned()
+    } else {
+        count.to_string()
+    };
+    pen.right(region.x, y, region.width, &format!("{mark}{count}"), style);
+}
+
 /// In words what is wrong, the worst first.
-fn status(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine) {
+fn status(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine, state: &State) {
     let mut pieces: Vec<(String, Health)> = Vec::new();
     if !machine.problem.is_empty() {
         pieces.push((machine.problem.clone(), Health::Critical));
@@ -184,7 +217,11 @@ fn status(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine:
     match machine.liveness {
         Liveness::Lost => pieces.push(("no data".into(), Health::Critical)),
         Liveness::Stale => pieces.push(("late".into(), Health::Warning)),
+        Liveness::Live if state.alerts.is_ready() => {}
         Liveness::Live => pieces.extend(over_threshold(machine)),
+    }
+    if state.alerts.is_ready() {
+        pieces.extend(firing(machine, state));
     }
     let mut x = region.x;
     for (index, (text, health)) in pieces.iter().enumerate() {
@@ -193,6 +230,32 @@ fn status(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine:
         let (quiet, style) = (pen.theme.faint(), pen.theme.value(*health));
         x = pen.pieces(x, y, room, &[(separator, quiet), (text, style)]);
     }
+}
+
+/// What fires on the machine, the worst first: `CPU busy critical 4m`; what somebody knows of with their name.
+fn firing(machine: &Machine, state: &State) -> Vec<(String, Health)> {
+    let board = &state.alerts.board;
+    let mut alerts: Vec<_> = board
+        .alerts_of(&machine.id)
+        .map(|alert| (Standing::of(alert), alert))
+        .filter(|(standing, _)| matches!(standing, Standing::Firing | Standing::Acknowledged))
+        .collect();
+    alerts.sort_by_key(|(standing, alert)| (*standing, Reverse(alert.severity), Reverse(alert.since)));
+    let words = |(standing, alert): (Standing, &Alert)| {
+        let title = board.title(&alert.key.rule);
+        let age = words::alerts::age(state, alert.since);
+        let text = format!("{title} {} {age}", alert.severity.word());
+        match (standing, alert.severity) {
+            (Standing::Acknowledged, _) => {
+                let by = alert.acknowledged.as_ref().map_or("", |known| &known.by);
+                (format!("{text} (ack {by})"), Health::Unknown)
+            }
+            (_, Severity::Critical) => (text, Health::Critical),
+            (_, Severity::Warning) => (text, Health::Warning),
+            (_, Severity::Info) => (text, Health::Unknown),
+        }
+    };
+    alerts.into_iter().take(8).map(words).collect()
 }
 
 /// Metrics of the table that are over a level now.

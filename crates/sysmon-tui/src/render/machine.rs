@@ -3,9 +3,11 @@
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use sysmon_api::Machine;
-use sysmon_core::{Gap, Health, Liveness, MetricId, Unit, display_width, format_value, thresholds};
+use sysmon_core::{
+    Gap, Health, Liveness, MetricId, SeriesKey, Thresholds, Unit, display_width, format_value, thresholds,
+};
 
-use super::chart::{Chart, points_in};
+use super::chart::{Chart, points_in, scale};
 use super::pen::Pen;
 use super::processes::processes;
 use super::sections::{gauge, section};
@@ -13,7 +15,8 @@ use super::time_axis::{TimeAxis, legends};
 use super::{lines_in_the_middle, note};
 use crate::axis::{Axis, Range};
 use crate::layout::{ChartRegions, MachineRegions, SCALE_WIDTH};
-use crate::state::{Link, State, View};
+use crate::marks::marks;
+use crate::state::{Focus, Link, State, View, series_key};
 use crate::words;
 
 /// Draws the view; `axis` is that of its charts, when it has any.
@@ -29,6 +32,8 @@ pub(super) fn machine(pen: &mut Pen<'_>, regions: &MachineRegions, axis: Option<
         state,
         axis,
         gaps: state.chart_gaps(machine),
+        focus: state.focus.as_ref(),
+        is_stacked: regions.cpu.chart.x == regions.memory.chart.x,
     };
     screen.cpu(pen, regions.cpu);
     screen.memory(pen, regions.memory);
@@ -60,6 +65,10 @@ struct Screen<'a> {
     state: &'a State,
     axis: Option<Axis>,
     gaps: Vec<Gap>,
+    /// What the machine was opened for: it takes the place of the first chart.
+    focus: Option<&'a Focus>,
+    /// Whether the charts stand one over the other.
+    is_stacked: bool,
 }
 
 impl Screen<'_> {
@@ -91,12 +100,20 @@ impl Screen<'_> {
             .into_iter()
             .filter_map(|(name, metric)| Some(format!("{name} {:.0}", self.value(metric)?)));
         // The range in its shortest form goes before the parts, and gets what they leave for more words.
-        let room = usize::from(regions.title.width.saturating_sub(12));
+        let first = self.first();
+        let name = match self.focus {
+            None => "CPU".to_owned(),
+            Some(focus) => format!("{} {}", words::metric_title(focus.metric.name()), focus.entity)
+                .trim_end()
+                .to_owned(),
+        };
+        let parts = parts.filter(|_| first.id() == Some(MetricId::CpuBusy));
+        let room = usize::from(regions.title.width).saturating_sub(display_width(&name) + 9);
         let range = self.range_wordings();
         let least = range.last().map_or(0, |range| display_width(range) + 2);
         let details = as_many_as_fit(parts, "  ", room.saturating_sub(least));
         let left = room.saturating_sub(display_width(&details) + 2);
-        self.title(pen, regions.title, "CPU", MetricId::CpuBusy, &details);
+        self.title(pen, regions.title, &name, &first, &details);
         if let Some(range) = range.iter().find(|range| display_width(range) <= left) {
             let range = range
                 .replace(" · ", pen.pick(" · ", ", "))
@@ -110,7 +127,7 @@ impl Screen<'_> {
                 quiet,
             );
         }
-        self.chart(pen, regions, MetricId::CpuBusy);
+        self.chart(pen, regions, &first);
         let [cores, load] = rows(regions.details);
         match (cores, load) {
             (Some(cores), Some(load)) => {
@@ -154,10 +171,10 @@ impl Screen<'_> {
             pen,
             regions.title,
             "MEMORY",
-            MetricId::MemoryUsedPercent,
+            &SeriesKey::plain(MetricId::MemoryUsedPercent),
             &details,
         );
-        self.chart(pen, regions, MetricId::MemoryUsedPercent);
+        self.chart(pen, regions, &SeriesKey::plain(MetricId::MemoryUsedPercent));
         if let [Some(line), _] = rows(regions.details) {
             let quiet = pen.theme.quiet();
             pen.text(line.x + 1, line.y, line.width.saturating_sub(1), &swap, quiet);
@@ -176,15 +193,28 @@ impl Screen<'_> {
         parts.join("  ")
     }
 
-    fn title(&self, pen: &mut Pen<'_>, area: Rect, name: &str, metric: MetricId, details: &str) {
+    /// The series of the first chart.
+    fn first(&self) -> SeriesKey {
+        match self.focus {
+            None => SeriesKey::plain(MetricId::CpuBusy),
+            Some(focus) => series_key(focus.metric, &focus.entity),
+        }
+    }
+
+    fn title(&self, pen: &mut Pen<'_>, area: Rect, name: &str, key: &SeriesKey, details: &str) {
         if area.height == 0 {
             return;
         }
-        let health = self
-            .value(metric)
-            .zip(thresholds(metric))
+        let value = self.machine.recent.value_of(key);
+        let value = value.filter(|_| self.machine.liveness != Liveness::Lost);
+        let health = value
+            .zip(key.id().and_then(thresholds))
             .map_or(Health::Unknown, |(value, levels)| levels.judge(value));
-        let shown = format!(" {:>4}  ", self.shown(pen, metric));
+        let shown = value.map_or_else(
+            || pen.pick("–", "-").to_owned(),
+            |value| format_value(value, key.metric.unit()),
+        );
+        let shown = format!(" {shown:>4}  ");
         let (title, value, quiet) = (pen.theme.title(), pen.theme.value(health), pen.theme.quiet());
         pen.pieces(
             area.x + 1,
@@ -200,24 +230,31 @@ impl Screen<'_> {
             .unwrap_or_default()
     }
 
-    fn chart(&self, pen: &mut Pen<'_>, regions: ChartRegions, metric: MetricId) {
+    fn chart(&self, pen: &mut Pen<'_>, regions: ChartRegions, key: &SeriesKey) {
         let area = regions.chart;
         let Some(axis) = self.axis.filter(|_| area.width > SCALE_WIDTH) else {
             return;
         };
         let axis = axis.last(points_in(pen, area.width - SCALE_WIDTH));
         let range = self.state.past.range();
-        let slices = axis.slices(&self.state.track(self.machine, metric));
+        let slices = axis.slices(&self.state.track(self.machine, key));
+        let levels = self.levels(key);
+        let highest = levels.map_or(0.0, |levels| {
+            let both = [levels.warning, levels.critical].into_iter();
+            both.filter(|level| level.is_finite()).fold(0.0, f64::max)
+        });
+        let (full, top_label) = scale(&slices, key.metric.unit(), highest);
         Chart {
             slices: &slices,
-            full: 100.0,
-            thresholds: thresholds(metric),
-            top_label: "100",
+            full,
+            thresholds: levels,
+            top_label: &top_label,
             is_banded: range != Range::FiveMinutes,
+            lines: &[],
         }
         .draw(pen, area);
         legends(pen, area, &axis, &self.gaps);
-        if metric == MetricId::CpuBusy
+        if *key == self.first()
             && let Some(text) = words::absence(self.state, &self.machine.id)
         {
             // Where the past would be there is room for why it is not.
@@ -232,13 +269,32 @@ impl Screen<'_> {
                 faint,
             );
         }
+        // Charts that stand one over the other share a line of times, and with it what happened to either.
+        let shown = [self.first().id(), Some(MetricId::MemoryUsedPercent)];
+        let is_shared = self.is_stacked;
+        let shown: Vec<MetricId> = shown
+            .into_iter()
+            .flatten()
+            .filter(|metric| is_shared || key.id() == Some(*metric))
+            .collect();
         TimeAxis {
             axis,
             range,
             gaps: &self.gaps,
+            events: &marks(self.state, &self.machine.id, &shown),
             utc_offset_seconds: self.state.utc_offset_seconds,
         }
         .draw(pen, regions.axis);
+    }
+
+    /// The levels of the rules, where they are known, else those of the starter rules.
+    fn levels(&self, key: &SeriesKey) -> Option<Thresholds> {
+        let metric = key.id()?;
+        if !self.state.alerts.is_ready() {
+            return thresholds(metric);
+        }
+        let entity = key.entity().unwrap_or_default();
+        self.state.alerts.board.levels_for(self.machine, metric, entity)
     }
 
     /// One bar per core; with more cores than cells, each bar is the busiest of its group.

@@ -68,6 +68,76 @@ pub(super) fn overlay(pen: &mut Pen<'_>, screen: Rect, title: &str, lines: &[Lin
     }
 }
 
+/// A frame in the middle of the screen with room for `rows` lines; returns the room.
+pub(super) fn framed(pen: &mut Pen<'_>, screen: Rect, rows: u16, title: &str, hint: &str) -> Rect {
+    let width = screen.width.min(72);
+    let height = screen.height.saturating_sub(2).min(rows.saturating_add(2));
+    let area = Rect {
+        x: screen.x + (screen.width - width) / 2,
+        y: screen.y + 1 + (screen.height.saturating_sub(2) - height) / 2,
+        width,
+        height,
+    };
+    pen.clear(area);
+    frame(pen, area, title, hint);
+    Rect {
+        x: area.x + 1,
+        y: area.y + 1,
+        width: area.width.saturating_sub(2),
+        height: area.height.saturating_sub(2),
+    }
+}
+
+/// Draws lines of which one is selected in a frame over the view; `empty` when there is none.
+pub(super) fn selectable(
+    pen: &mut Pen<'_>,
+    screen: Rect,
+    title: &str,
+    lines: &[Line],
+    at: u16,
+    empty: &str,
+    hint: &str,
+) {
+    let width = screen.width.min(110);
+    let rows = u16::try_from(lines.len().max(1)).unwrap_or(u16::MAX);
+    let height = screen.height.saturating_sub(2).min(rows.saturating_add(2));
+    let area = Rect {
+        x: (screen.width - width) / 2,
+        y: 1 + (screen.height.saturating_sub(2) - height) / 2,
+        width,
+        height,
+    };
+    pen.clear(area);
+    frame(pen, area, title, hint);
+    let (x, room) = (area.x + 2, area.width.saturating_sub(4));
+    let inner = area.height.saturating_sub(2);
+    if lines.is_empty() {
+        let quiet = pen.theme.quiet();
+        pen.text(x, area.y + 1, room, empty, quiet);
+        return;
+    }
+    let at = usize::from(at).min(lines.len() - 1);
+    let skip = (at + 1).saturating_sub(inner.into());
+    let label_width = if room >= 60 { 18 } else { 10 };
+    let (accent, plain, selected) = (pen.theme.accent(), pen.theme.text(), pen.theme.selected());
+    let last = area.bottom().saturating_sub(1);
+    for (y, (index, line)) in (area.y + 1..last).zip(lines.iter().enumerate().skip(skip)) {
+        let label = line.label.as_deref().unwrap_or_default();
+        pen.text(x, y, label_width, label, accent);
+        let rest = room.saturating_sub(label_width + 1);
+        pen.text(x + label_width + 1, y, rest, &line.text, plain);
+        if index == at {
+            let row = Rect {
+                x: area.x + 1,
+                y,
+                width: area.width.saturating_sub(2),
+                height: 1,
+            };
+            pen.overlay(row, selected);
+        }
+    }
+}
+
 fn frame(pen: &mut Pen<'_>, area: Rect, title: &str, hint: &str) {
     if area.width < 2 || area.height < 2 {
         return;

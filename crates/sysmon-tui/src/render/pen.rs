@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use sysmon_core::{clip, display_width};
+use sysmon_core::{clip, display_width, sanitize};
 
 use crate::glyphs::Glyphs;
 use crate::theme::Theme;
@@ -53,9 +53,12 @@ impl<'a> Pen<'a> {
         }
         let width = width.min(area.right() - x);
         let style = self.style(style);
-        let mut clipped = clip(text, width.into());
-        if self.theme.glyphs == Glyphs::Ascii && clipped.contains(['…', '°']) {
-            clipped = Cow::Owned(clipped.replace('…', "~").replace('°', " "));
+        // Whatever comes from afar is made harmless here, wherever else that may have been done.
+        let text = sanitize(text);
+        let mut clipped = clip(&text, width.into());
+        if self.theme.glyphs == Glyphs::Ascii && clipped.contains(['…', '°', '·', '–']) {
+            let plain = clipped.replace('…', "~").replace('°', " ");
+            clipped = Cow::Owned(plain.replace(['·', '–'], "-"));
         }
         self.buffer.set_stringn(x, y, clipped, width.into(), style).0
     }

@@ -1,11 +1,15 @@
 //! The line under a chart: when, and where samples are missing.
 
+use std::collections::BTreeMap;
+
 use ratatui::layout::Rect;
 use sysmon_core::{Gap, GapReason, UnixMillis, display_width};
 
 use super::pen::Pen;
 use crate::axis::{Axis, Range};
 use crate::layout::SCALE_WIDTH;
+use crate::marks::{Mark, MarkKind};
+use crate::state::alerts::board::Standing;
 use crate::words;
 
 /// Distances between labels, each with how it is written.
@@ -32,6 +36,8 @@ pub(super) struct TimeAxis<'a> {
     pub(super) axis: Axis,
     pub(super) range: Range,
     pub(super) gaps: &'a [Gap],
+    /// What happened when.
+    pub(super) events: &'a [Mark],
     pub(super) utc_offset_seconds: i32,
 }
 
@@ -53,8 +59,12 @@ impl TimeAxis<'_> {
         (plot.x..plot.right()).for_each(|x| pen.put(x, area.y, line, rule));
         let faint = pen.theme.faint();
         let marks = marked_cells(pen, plot, &self.axis, self.gaps);
+        let events = event_cells(pen, plot, &self.axis, self.events);
         let end = plot.right().saturating_sub(3);
-        let is_marked = |from: u16, to: u16| marks.iter().any(|(x, _)| (from..to).contains(x));
+        let is_marked = |from: u16, to: u16| {
+            let mut taken = marks.iter().map(|(x, _)| x).chain(events.iter().map(|(x, _)| x));
+            taken.any(|x| (from..to).contains(x))
+        };
         // A mark says more than one time of many.
         if !is_marked(end, plot.right()) {
             pen.text(end, area.y, 3, "now", faint);
@@ -69,6 +79,9 @@ impl TimeAxis<'_> {
         let mark = pen.pick("×", "x").chars().next().unwrap_or('x');
         for (x, is_lost) in marks {
             pen.put(x, area.y, mark, if is_lost { lost } else { off });
+        }
+        for (x, kind) in events {
+            put_mark(pen, x, area.y, kind);
         }
     }
 
@@ -154,6 +167,38 @@ fn marked_cells(pen: &Pen<'_>, plot: Rect, axis: &Axis, gaps: &[Gap]) -> Vec<(u1
         }
     }
     marks
+}
+
+/// The cells in which something happened; of several in a cell the worst.
+pub(super) fn event_cells(pen: &Pen<'_>, plot: Rect, axis: &Axis, events: &[Mark]) -> Vec<(u16, MarkKind)> {
+    let per_cell = pen.theme.glyphs.points_per_cell();
+    let mut cells: BTreeMap<u16, MarkKind> = BTreeMap::new();
+    for event in events {
+        let touched = axis.touched(event.from, event.to);
+        if touched.is_empty() {
+            continue;
+        }
+        for cell in touched.start / per_cell..touched.end.div_ceil(per_cell) {
+            let x = plot.x.saturating_add(u16::try_from(cell).unwrap_or(u16::MAX));
+            if x < plot.right() {
+                let kind = cells.entry(x).or_insert(event.kind);
+                *kind = (*kind).max(event.kind);
+            }
+        }
+    }
+    cells.into_iter().collect()
+}
+
+/// Draws a mark: its shape says what happened, its colour how bad that is.
+pub(super) fn put_mark(pen: &mut Pen<'_>, x: u16, y: u16, kind: MarkKind) {
+    let (glyph, style) = match kind {
+        MarkKind::Resolved => (pen.pick("○", "o"), pen.theme.ok()),
+        MarkKind::Fires(severity) => (
+            pen.theme.glyphs.alert_mark(Standing::Firing, severity),
+            pen.theme.severity(severity),
+        ),
+    };
+    pen.put(x, y, glyph.chars().next().unwrap_or('!'), style);
 }
 
 /// Writes into each stretch without samples what it was, where it is wide enough.

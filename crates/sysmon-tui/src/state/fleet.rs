@@ -22,6 +22,8 @@ pub(crate) enum FleetColumn {
     Transmit,
     Load,
     Age,
+    /// How many alerts fire.
+    Alerts,
     Status,
 }
 
@@ -196,7 +198,7 @@ fn compare(column: FleetColumn, a: &Machine, b: &Machine) -> Ordering {
     match column {
         FleetColumn::Name => natural(&a.id, &b.id),
         FleetColumn::Age => a.last_seen.cmp(&b.last_seen),
-        FleetColumn::Worst | FleetColumn::Status => badness(b)
+        FleetColumn::Worst | FleetColumn::Status | FleetColumn::Alerts => badness(b)
             .cmp(&badness(a))
             .then_with(|| compare_steps(FleetColumn::Cpu, a, b)),
         _ => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sysmon_core::{MachineHistory, MetricId, SeriesKey, UnixMillis};
+use sysmon_core::{MachineHistory, SeriesKey, UnixMillis};
 
 use crate::axis::Range;
 use crate::track::PastPart;
@@ -27,6 +27,8 @@ pub(crate) struct Subject {
     pub(crate) range: Range,
     /// Length of a slice of the charts.
     pub(crate) step_ms: u64,
+    /// A metric that is asked for beside the usual ones.
+    pub(crate) metric: Option<String>,
 }
 
 /// A question that is not answered yet.
@@ -114,11 +116,10 @@ impl Past {
 }
 
 impl Answer {
-    /// What it says of a plain metric.
-    pub(crate) fn part(&self, metric: MetricId) -> Option<PastPart<'_>> {
+    /// What it says of a series.
+    pub(crate) fn part(&self, key: &SeriesKey) -> Option<PastPart<'_>> {
         let history = self.history.as_ref()?;
-        let key = SeriesKey::plain(metric);
-        let series = history.series.iter().find(|series| *series.key == key)?;
+        let series = history.series.iter().find(|series| *series.key == *key)?;
         Some(PastPart {
             history,
             series,

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use crate::command::{Binding, COMMANDS, Command, Context, lookup};
 use crate::event::Effect;
-use crate::key::{Key, KeyCode};
+use crate::key::Key;
 use crate::layout::layout;
-use crate::state::fleet::FleetColumn;
-use crate::state::processes::ProcessColumn;
-use crate::state::{Movement, Overlay, OverlayKind, Prompt, PromptKind, State, View};
+use crate::state::{Choosing, Movement, Overlay, OverlayKind, Prompt, PromptKind, State, View};
 use crate::text_field::TextField;
 
-use super::{notify, open_fleet, open_machine, past};
+use super::alerts::commands;
+use super::{alerts, choose, editor, leave, notify, open_machine, past, show};
+
+mod form;
+mod prompt;
 
 /// Details are not scrolled further than this.
 const DETAIL_LINES_MAX: usize = 48;
@@ -24,14 +26,17 @@ pub(super) fn press(state: &mut State, key: Key) -> Vec<Effect> {
         return vec![Effect::Quit];
     }
     if state.prompt.is_some() {
-        return type_into_prompt(state, key);
+        return prompt::type_key(state, key);
     }
-    if std::mem::take(&mut state.choosing_sort) {
-        choose_sort(state, key);
+    if let Some(choosing) = state.choosing.take() {
+        choose::chosen(state, choosing, key);
         return Vec::new();
     }
+    if state.editor.is_some() || state.silencing.is_some() {
+        return form::press(state, key);
+    }
     state.pending_keys.push(key);
-    match lookup(&state.pending_keys, contexts(state)) {
+    match lookup(&state.pending_keys, state.contexts()) {
         Binding::Prefix => Vec::new(),
         Binding::Command(command) => {
             state.pending_keys.clear();
@@ -47,18 +52,11 @@ pub(super) fn press(state: &mut State, key: Key) -> Vec<Effect> {
 }
 
 pub(super) fn paste(state: &mut State, text: &str) {
-    if let Some(prompt) = &mut state.prompt {
-        prompt.field.paste(text);
-        apply_prompt(state);
-        state.mark_dirty();
-    }
-}
-
-fn contexts(state: &State) -> &'static [Context] {
-    match state.view {
-        _ if state.overlay.is_some() => &[Context::List, Context::Anywhere],
-        View::Fleet => &[Context::Fleet, Context::List, Context::Anywhere],
-        View::Machine(_) => &[Context::Machine, Context::List, Context::Anywhere],
+    state.mark_dirty();
+    if state.prompt.is_some() {
+        prompt::paste(state, text);
+    } else {
+        form::paste(state, text);
     }
 }
 
@@ -85,15 +83,52 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Top => go(state, Movement::First),
         Command::Bottom => go(state, Movement::Last),
         Command::Filter => start_filter(state),
-        Command::Sort => state.choosing_sort = state.overlay.is_none(),
-        Command::Invert => match state.view {
-            View::Fleet => state.fleet_table.invert(),
-            View::Machine(_) => state.process_table.invert(),
-        },
+        Command::Sort => state.choosing = state.overlay.is_none().then_some(Choosing::Sort),
+        Command::Invert => invert(state),
         Command::NextMachine => return neighbour(state, 1),
         Command::PreviousMachine => return neighbour(state, -1),
+        Command::ViewFleet => return show(state, View::Fleet),
+        Command::ViewAlerts => return show(state, View::Alerts),
+        Command::ViewRules => return show(state, View::Rules),
+        _ => return run_on_alerts(state, command),
     }
     Vec::new()
+}
+
+/// Carries out what has to do with alerts and rules.
+fn run_on_alerts(state: &mut State, command: Command) -> Vec<Effect> {
+    match command {
+        Command::Threshold => choose::threshold(state),
+        Command::Acknowledge => return commands::acknowledge(state),
+        Command::Silence => commands::silence(state),
+        Command::Silences => commands::list(state, OverlayKind::Silences),
+        Command::Deliveries => commands::list(state, OverlayKind::Deliveries),
+        Command::Group => state.alerts.list.regroup(),
+        Command::History => return alerts::more_history(state),
+        Command::GoToRule => return commands::go_to_rule(state),
+        Command::New => editor::open_new(state, None),
+        Command::Copy => {
+            let like = state.alerts.rules.selected().cloned();
+            editor::open_new(state, like);
+        }
+        Command::Delete if state.overlay.is_some() => return commands::end_silence(state),
+        Command::Delete => return commands::delete_rule(state),
+        Command::Undo => return commands::undo(state),
+        Command::Toggle => return commands::toggle_rule(state),
+        Command::Resend => return commands::resend(state),
+        Command::Test => return commands::test_receiver(state),
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn invert(state: &mut State) {
+    match state.view {
+        View::Fleet => state.fleet_table.invert(),
+        View::Machine(_) => state.process_table.invert(),
+        View::Alerts => state.alerts.list.invert(),
+        View::Rules => state.alerts.rules.invert(),
+    }
 }
 
 /// Opens what lies over the view, or closes it when it is there already.
@@ -113,6 +148,10 @@ pub(super) fn go(state: &mut State, movement: Movement) {
         let lines = match overlay.kind {
             OverlayKind::Help => COMMANDS.len() + Context::ALL.len() * 2,
             OverlayKind::Details => DETAIL_LINES_MAX,
+            OverlayKind::Silences => state.alerts.board.silences().len(),
+            OverlayKind::Deliveries => {
+                state.alerts.board.receivers().len() + state.alerts.board.deliveries().len()
+            }
         };
         let to = crate::state::moved(Some(overlay.scroll.into()), lines, movement).unwrap_or(0);
         state.overlay = Some(Overlay {
@@ -124,6 +163,8 @@ pub(super) fn go(state: &mut State, movement: Movement) {
     match state.view {
         View::Fleet => state.fleet_table.move_cursor(&state.fleet, movement),
         View::Machine(_) => state.process_table.move_cursor(movement),
+        View::Alerts => state.alerts.list.move_cursor(&state.alerts.log, movement),
+        View::Rules => state.alerts.rules.move_cursor(movement),
     }
 }
 
@@ -138,17 +179,34 @@ fn back(state: &mut State) -> Vec<Effect> {
             state.process_table.set_filter("")
         }
         View::Machine(_) if state.process_table.deselect() => {}
-        View::Machine(_) => return open_fleet(state),
+        View::Alerts if state.alerts.log.is_shown => {
+            state.alerts.log.is_shown = false;
+            state.alerts.list.mark_stale();
+        }
+        View::Alerts if !state.alerts.list.filter_text().is_empty() => state.alerts.list.set_filter(""),
+        View::Rules if !state.alerts.rules.filter_text().is_empty() => state.alerts.rules.set_filter(""),
+        View::Machine(_) | View::Alerts | View::Rules => return leave(state),
     }
     Vec::new()
 }
 
-/// Opens the selected machine.
+/// Opens what is selected: a machine, the machine of an alert, a rule.
 pub(super) fn open(state: &mut State) -> Vec<Effect> {
+    if state.overlay.is_some() {
+        return Vec::new();
+    }
+    match state.view {
+        View::Alerts => return commands::open(state),
+        View::Rules => {
+            if let Some(id) = state.alerts.rules.selected().cloned() {
+                editor::open_rule(state, &id, None, "");
+            }
+            return Vec::new();
+        }
+        View::Fleet | View::Machine(_) => {}
+    }
     // A selection that no row shows any more, because its machine is gone or filtered out, cannot be opened.
-    let is_visible = state.view == View::Fleet
-        && state.overlay.is_none()
-        && state.fleet_table.cursor(&state.fleet).is_some();
+    let is_visible = state.view == View::Fleet && state.fleet_table.cursor(&state.fleet).is_some();
     let selected: Option<Arc<str>> = state.fleet_table.selected().cloned();
     match selected.filter(|_| is_visible) {
         Some(id) => open_machine(state, &id),
@@ -178,69 +236,12 @@ fn start_filter(state: &mut State) {
         _ if state.overlay.is_some() => return,
         View::Fleet => (PromptKind::Machines, state.fleet_table.filter_text()),
         View::Machine(_) => (PromptKind::Processes, state.process_table.filter_text()),
+        View::Alerts => (PromptKind::Alerts, state.alerts.list.filter_text()),
+        View::Rules => (PromptKind::Rules, state.alerts.rules.filter_text()),
     };
     state.prompt = Some(Prompt {
         kind,
         field: TextField::new(before),
         before: before.to_owned(),
     });
-}
-
-/// Every printable key is text; the list follows as one types.
-fn type_into_prompt(state: &mut State, key: Key) -> Vec<Effect> {
-    match (key.code, key.control) {
-        (KeyCode::Enter, _) => state.prompt = None,
-        (KeyCode::Escape, _) => {
-            if let Some(prompt) = state.prompt.take() {
-                set_filter(state, prompt.kind, &prompt.before);
-            }
-        }
-        (KeyCode::Up, _) => go(state, Movement::By(-1)),
-        (KeyCode::Down, _) => go(state, Movement::By(1)),
-        (KeyCode::Char('z'), true) => return vec![Effect::Suspend],
-        _ => {
-            if let Some(prompt) = &mut state.prompt {
-                prompt.field.press(key);
-            }
-            apply_prompt(state);
-        }
-    }
-    Vec::new()
-}
-
-fn apply_prompt(state: &mut State) {
-    if let Some(prompt) = &state.prompt {
-        let (kind, text) = (prompt.kind, prompt.field.text().to_owned());
-        set_filter(state, kind, &text);
-    }
-}
-
-fn set_filter(state: &mut State, kind: PromptKind, text: &str) {
-    match kind {
-        PromptKind::Machines => state.fleet_table.set_filter(text),
-        PromptKind::Processes => state.process_table.set_filter(text),
-    }
-}
-
-fn choose_sort(state: &mut State, key: Key) {
-    let KeyCode::Char(pressed) = key.code else { return };
-    let chosen = match state.view {
-        View::Fleet => {
-            let column = FleetColumn::SORTS
-                .iter()
-                .find(|(_, key, _)| *key == pressed)
-                .map(|(column, _, _)| *column);
-            column.map(|column| state.fleet_table.sort_by(column))
-        }
-        View::Machine(_) => {
-            let column = ProcessColumn::SORTS
-                .iter()
-                .find(|(_, key, _)| *key == pressed)
-                .map(|(column, _, _)| *column);
-            column.map(|column| state.process_table.sort_by(column))
-        }
-    };
-    if chosen.is_none() {
-        notify(state, format!("no column has the key {pressed:?}"));
-    }
 }

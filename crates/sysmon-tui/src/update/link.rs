@@ -7,13 +7,14 @@ use sysmon_api::wire;
 use crate::event::{Effect, LinkEvent};
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{fleet_subscription, machine_subscription, open_machine, past};
+use super::{alerts, editor, fleet_subscription, machine_subscription, open_machine, past};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     // In the view of a machine nothing of the fleet's table is on screen: no frame for what nobody sees.
     let is_hidden = matches!(&event, LinkEvent::Update(update) if update.subscription == FLEET_SUBSCRIPTION)
         && state.machine.is_complete()
-        && matches!(state.view, View::Machine(_));
+        && matches!(state.view, View::Machine(_))
+        && state.editor.is_none();
     if !is_hidden {
         state.mark_dirty();
     }
@@ -21,7 +22,9 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         LinkEvent::Connected { capabilities } => {
             state.link = Link::Live;
             past::connected(state, &capabilities);
-            subscribe_all(state)
+            let mut effects = subscribe_all(state);
+            effects.extend(alerts::connected(state, &capabilities));
+            effects
         }
         LinkEvent::Failed { reason, permanent } => {
             let reason = sysmon_core::sanitize(&reason).into_owned();
@@ -30,6 +33,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
                 Link::Connecting | Link::Live => state.now,
             };
             past::disconnected(state);
+            alerts::disconnected(state);
             state.link = Link::Down {
                 since,
                 reason,
@@ -42,15 +46,33 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             code,
             reason,
         } => {
-            past::refused(state, request_id, code, &reason);
+            if !alerts::refused(state, request_id, code, &reason) {
+                past::refused(state, request_id, code, &reason);
+            }
             Vec::new()
         }
         LinkEvent::History { request_id, chunk } => {
-            past::chunk(state, request_id, &chunk);
+            if !editor::chunk(state, request_id, &chunk) {
+                past::chunk(state, request_id, &chunk);
+            }
             Vec::new()
         }
         LinkEvent::Storage(status) => {
             past::storage(state, &status);
+            Vec::new()
+        }
+        LinkEvent::Alerts(board) => alerts::board(state, &board),
+        LinkEvent::Accepted { request_id } | LinkEvent::Silence { request_id, .. } => {
+            alerts::accepted(state, request_id);
+            Vec::new()
+        }
+        LinkEvent::Change { request_id, reply } => alerts::changed(state, request_id, &reply),
+        LinkEvent::DryRun { request_id, reply } => {
+            editor::report(state, request_id, &reply);
+            Vec::new()
+        }
+        LinkEvent::AlertLog { request_id, log } => {
+            alerts::log(state, request_id, &log);
             Vec::new()
         }
         LinkEvent::Update(update) => take(state, &update),
@@ -84,7 +106,7 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
         return match (&state.view, update.subscription) {
             (_, FLEET_SUBSCRIPTION) => vec![Effect::Send(fleet_subscription())],
             (View::Machine(id), _) => vec![Effect::Send(machine_subscription(id))],
-            (View::Fleet, _) => Vec::new(),
+            _ => Vec::new(),
         };
     }
     let mut effects = vec![received];

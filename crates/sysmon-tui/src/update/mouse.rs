@@ -15,8 +15,12 @@ pub(super) fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
     state.touched = true;
     state.mark_dirty();
     match mouse.action {
+        MouseAction::WheelUp | MouseAction::WheelDown
+            if state.editor.is_some() || state.silencing.is_some() => {}
         MouseAction::WheelUp => go(state, Movement::By(-WHEEL_ROWS)),
         MouseAction::WheelDown => go(state, Movement::By(WHEEL_ROWS)),
+        // Over a form the mouse could only do harm.
+        MouseAction::Press if state.editor.is_some() || state.silencing.is_some() => {}
         MouseAction::Press if state.overlay.is_some() => state.overlay = None,
         MouseAction::Press => return click(state, Position::new(mouse.column, mouse.row)),
     }
@@ -41,6 +45,25 @@ fn click(state: &mut State, at: Position) -> Vec<Effect> {
                 state.process_table.click_heading(column);
             } else if let Some(row) = row_at(&machine.processes, at, state.process_table.offset) {
                 state.process_table.select_row(row);
+            }
+        }
+        Body::Alerts(regions) => {
+            let log = &state.alerts.log;
+            if let Some(column) = heading_at(&regions.table, at) {
+                state.alerts.list.click_heading(column);
+            } else if let Some(row) = row_at(&regions.table, at, state.alerts.list.offset)
+                && state.alerts.list.select_row(log, row)
+            {
+                return open(state);
+            }
+        }
+        Body::Rules(table) => {
+            if let Some(column) = heading_at(table, at) {
+                state.alerts.rules.click_heading(column);
+            } else if let Some(row) = row_at(table, at, state.alerts.rules.offset)
+                && state.alerts.rules.select_row(row)
+            {
+                return open(state);
             }
         }
         Body::TooSmall(_) => {}

@@ -12,7 +12,7 @@ use crate::state::storage::{Storage, StorageHealth};
 use crate::state::{Link, State, View};
 use crate::track::spacing_ms;
 
-use super::notify;
+use super::{editor, notify};
 
 /// Keys and resizes that follow each other are waited for so long before anything is asked.
 const SETTLE_MS: u64 = 150;
@@ -110,11 +110,19 @@ fn wanted(state: &State) -> Option<Want> {
             machine: id.clone(),
             range: state.past.range(),
             step_ms: axis.step_ms,
+            metric: extra_metric(state),
         },
         from: axis.from,
         seam,
         points,
     })
+}
+
+/// What the charts show beside processor and memory.
+fn extra_metric(state: &State) -> Option<String> {
+    let usual = [MetricId::CpuBusy, MetricId::MemoryUsedPercent];
+    let focus = state.focus.as_ref()?;
+    (!usual.contains(&focus.metric)).then(|| focus.metric.name().to_owned())
 }
 
 /// Whether the answer that there is does not do.
@@ -177,8 +185,10 @@ fn ask(state: &mut State, want: Want) -> Option<Effect> {
     let query = HistoryQuery {
         machines: vec![machine],
         metrics: [MetricId::CpuBusy, MetricId::MemoryUsedPercent]
+            .into_iter()
             .map(|metric| metric.name().to_owned())
-            .into(),
+            .chain(want.subject.metric.clone())
+            .collect(),
         from: want.from,
         to: want.seam,
         points: want.points,
@@ -268,21 +278,9 @@ pub(super) fn chunk(state: &mut State, request_id: u64, chunk: &wire::HistoryChu
         // Of a question that was taken back.
         return;
     };
-    question.part_count += 1;
-    let taken = chunk
-        .machines
-        .iter()
-        .try_for_each(|part| history_from_wire(part, &mut question.parts));
-    if let Err(error) = taken {
-        let reason = sysmon_core::sanitize(&error.message).into_owned();
+    if let Err(reason) = collect(question, chunk) {
         state.past.question = None;
         return fail(state, reason);
-    }
-    let series = question.parts.iter().flat_map(|history| &history.series);
-    let point_count: usize = series.map(|series| series.points.len()).sum();
-    if point_count > POINTS_MAX || question.part_count > PARTS_MAX || question.parts.len() > PARTS_MAX {
-        state.past.question = None;
-        return fail(state, "the answer is longer than what was asked for".into());
     }
     if chunk.more {
         return;
@@ -292,7 +290,24 @@ pub(super) fn chunk(state: &mut State, request_id: u64, chunk: &wire::HistoryChu
     }
 }
 
-fn take(state: &mut State, question: Question) {
+/// Adds a part to what a question has brought, or says why it cannot be.
+pub(super) fn collect(question: &mut Question, chunk: &wire::HistoryChunk) -> Result<(), String> {
+    question.part_count += 1;
+    chunk
+        .machines
+        .iter()
+        .try_for_each(|part| history_from_wire(part, &mut question.parts))
+        .map_err(|error| sysmon_core::sanitize(&error.message).into_owned())?;
+    let series = question.parts.iter().flat_map(|history| &history.series);
+    let point_count: usize = series.map(|series| series.points.len()).sum();
+    if point_count > POINTS_MAX || question.part_count > PARTS_MAX || question.parts.len() > PARTS_MAX {
+        return Err("the answer is longer than what was asked for".into());
+    }
+    Ok(())
+}
+
+/// The answer that all parts of a question make.
+pub(super) fn finish(question: Question) -> Answer {
     let machine = &question.subject.machine;
     let mut history = question
         .parts
@@ -302,16 +317,21 @@ fn take(state: &mut State, question: Question) {
         let surplus = history.gaps.len().saturating_sub(GAPS_MAX);
         history.gaps.drain(..surplus);
     }
-    let first = history.as_ref().and_then(|history| history.times.first());
-    let window_ms = Range::FiveMinutes.window_ms();
-    state.past.is_young = first.is_none_or(|first| question.seam.since_ms(*first) < window_ms);
-    state.past.answer = Some(Answer {
+    Answer {
         spacing_ms: history.as_ref().map_or(0, spacing_ms),
         history,
         seam: question.seam,
         asked_at: question.asked_at,
         subject: question.subject,
-    });
+    }
+}
+
+fn take(state: &mut State, question: Question) {
+    let answer = finish(question);
+    let first = answer.history.as_ref().and_then(|history| history.times.first());
+    let window_ms = Range::FiveMinutes.window_ms();
+    state.past.is_young = first.is_none_or(|first| answer.seam.since_ms(*first) < window_ms);
+    state.past.answer = Some(answer);
     state.past.failure = None;
 }
 
@@ -320,6 +340,9 @@ pub(super) fn refused(state: &mut State, request_id: u64, code: u32, reason: &st
     let reason = sysmon_core::sanitize(reason).into_owned();
     if request_id < FIRST_QUESTION {
         return notify(state, reason);
+    }
+    if editor::past_refused(state, request_id, &reason) {
+        return;
     }
     let is_ours = |question: &Question| question.request_id == request_id;
     if !state.past.question.as_ref().is_some_and(is_ours) {

@@ -1,8 +1,12 @@
 //! What a person sees, for every view and state at three sizes, built only from events.
 #![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+mod alert_scenes;
+mod alerts_world;
+mod editor_scenes;
 mod fleet_scenes;
 mod input;
+mod keys_page;
 mod machine_scenes;
 mod past_scenes;
 mod robustness;

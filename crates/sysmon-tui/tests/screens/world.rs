@@ -97,6 +97,14 @@ impl World {
         self.event(Event::Key(Key::plain(code)))
     }
 
+    /// The newest command that was sent under a number of the state's own, with that number.
+    pub(crate) fn last_asked(&self) -> (u64, wire::command::Body) {
+        match self.asked.last() {
+            Some(Effect::Ask { request_id, body }) => (*request_id, body.clone()),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// The screen as text, one line per row.
     pub(crate) fn screen(&self) -> String {
         let mut terminal = Terminal::new(TestBackend::new(self.size.0, self.size.1)).unwrap();

@@ -139,6 +139,13 @@ pub enum MachinesCommand {
         #[arg(long, value_enum, default_value = "table")]
         format: ListFormat,
     },
+    /// Take back every token that reports for a machine; what is in history stays
+    #[command(after_help = "Example: sysmon machines revoke web-1")]
+    Revoke {
+        /// Which machine, by id
+        #[arg(value_name = "ID", value_parser = machine)]
+        machine: MachineId,
+    },
 }
 
 fn machine(text: &str) -> Result<MachineId, String> {

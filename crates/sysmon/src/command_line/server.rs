@@ -9,6 +9,7 @@ use sysmon_api::Role;
 use super::Flags;
 use super::SimulateArguments;
 use super::history::{DeadLettersCommand, MachinesCommand, QueryArguments};
+use super::rules::RulesCommand;
 use crate::settings::{PrintFormat, table};
 
 /// Watches a fleet of machines.
@@ -48,6 +49,11 @@ pub enum ServerCommand {
         after_help = "Example: sysmon aggregator --listen 0.0.0.0:50051 --tls-cert cert.pem --tls-key key.pem"
     )]
     Aggregator(AggregatorArguments),
+    /// Evaluate alert rules and notify
+    #[command(
+        after_help = "Example: sysmon alerts --redis redis://127.0.0.1:6379 --database postgres://sysmon@db/sysmon --receivers /etc/sysmon/receivers.toml\n\nSeveral share the work. `sysmon up` and `sysmon-tui` on its own do it themselves."
+    )]
+    Alerts(AlertsArguments),
     /// Report machines that do not exist: for demonstrations, tests and measurements
     #[command(
         after_help = "Examples: sysmon simulate --machines 200 --aggregator http://127.0.0.1:50051\n          sysmon simulate --machines 50 --scenario docs/scenarios/bad-afternoon.toml --aggregator http://127.0.0.1:50051\n\nThe machines' tokens would be many: an aggregator of the same user on this machine asks for none."
@@ -78,6 +84,15 @@ pub enum ServerCommand {
         /// What to do with them.
         #[command(subcommand)]
         command: MachinesCommand,
+    },
+    /// Look after alert rules, in files for version control
+    #[command(
+        after_help = "Example: sysmon rules export > rules.toml\n\nWithout --aggregator it works on storage.database."
+    )]
+    Rules {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: RulesCommand,
     },
     /// Check or show the configuration
     #[command(after_help = "Example: sysmon config check")]
@@ -136,6 +151,17 @@ pub struct UpArguments {
     measure: MeasureArguments,
 }
 
+/// Options of `sysmon alerts`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct AlertsArguments {
+    #[arg(long, value_name = "URL", help = table::STORAGE_DATABASE.flag_help())]
+    database: Option<String>,
+    #[arg(long, value_name = "URL", help = table::STORAGE_REDIS.flag_help())]
+    redis: Option<String>,
+    #[arg(long, value_name = "FILE", help = table::ALERTS_RECEIVERS.flag_help())]
+    receivers: Option<PathBuf>,
+}
+
 /// Options of `sysmon collector`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct CollectorArguments {
@@ -180,7 +206,7 @@ pub struct CollectorCommandLine {
 #[derive(Clone, Debug, Args)]
 pub struct HealthArguments {
     /// Server to ask: http://HOST:PORT, https://HOST:PORT or unix:PATH; `collector` for the one that this user runs
-    /// here, `collector:MACHINE_ID` where there are several
+    /// here, `collector:MACHINE_ID` where there are several; `alerts` for the alert service
     #[arg(value_name = "ROLE_URL")]
     pub url: String,
     /// How long to wait for the answer
@@ -303,6 +329,15 @@ impl CollectorArguments {
     }
 }
 
+impl AlertsArguments {
+    fn flags(&self, flags: Flags) -> Flags {
+        flags
+            .text(&table::STORAGE_DATABASE, "--database", self.database.as_ref())
+            .text(&table::STORAGE_REDIS, "--redis", self.redis.as_ref())
+            .path(&table::ALERTS_RECEIVERS, "--receivers", self.receivers.as_ref())
+    }
+}
+
 impl CollectorCommandLine {
     /// The settings that were given as flags.
     #[must_use]
@@ -320,13 +355,20 @@ impl ServerCommand {
             Self::Up(up) => up.measure.flags(up.aggregator.flags(flags)),
             Self::Aggregator(aggregator) => aggregator.flags(flags),
             Self::Collector(collector) => collector.flags(flags),
+            Self::Alerts(alerts) => alerts.flags(flags),
+            Self::Rules { command } => command.flags(flags),
             Self::Simulate(simulate) => simulate.flags(flags),
             Self::Query(query) => query.source.flags(flags),
             Self::DeadLetters { command } => command.flags(flags),
             Self::Machines {
                 command: MachinesCommand::List { source, .. },
             } => source.flags(flags),
-            Self::Health(_) | Self::Config { .. } | Self::Tokens { .. } => flags,
+            Self::Machines {
+                command: MachinesCommand::Revoke { .. },
+            }
+            | Self::Health(_)
+            | Self::Config { .. }
+            | Self::Tokens { .. } => flags,
         }
     }
 }

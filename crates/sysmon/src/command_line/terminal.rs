@@ -42,6 +42,8 @@ pub struct TerminalCommandLine {
     log_file: Option<PathBuf>,
     #[arg(long, help = table::TUI_ASCII.flag_help())]
     ascii: bool,
+    #[arg(long, value_name = "none|bell|osc9|osc777", help = table::TUI_NOTIFY.flag_help())]
+    notify: Option<String>,
 }
 
 /// How `--once` prints.
@@ -66,5 +68,6 @@ impl TerminalCommandLine {
             .switch(&table::TUI_INSECURE, "--insecure", self.insecure)
             .path(&table::LOG_FILE, "--log-file", self.log_file.as_ref())
             .switch(&table::TUI_ASCII, "--ascii", self.ascii)
+            .text(&table::TUI_NOTIFY, "--notify", self.notify.as_ref())
     }
 }

@@ -8,7 +8,7 @@ use sysmon_core::MachineId;
 
 use crate::command_line::HealthArguments;
 use crate::exit::Failure;
-use crate::roles::collector_health;
+use crate::roles::{alerts_socket, collector_health};
 
 /// The name by which a server's health service knows the server as a whole.
 const WHOLE_SERVER: &str = "";
@@ -21,10 +21,12 @@ pub(super) async fn run(arguments: &HealthArguments) -> Result<ExitCode, Failure
             Err(reason) => Err(Failure::runtime(eyre!("{reason}"))),
         };
     }
-    let endpoint: Endpoint = arguments
-        .url
-        .parse()
-        .map_err(|error| Failure::usage(Report::new(error)))?;
+    let endpoint: Endpoint = if arguments.url == "alerts" {
+        Endpoint::unix(alerts_socket())
+    } else {
+        let url = arguments.url.parse();
+        url.map_err(|error| Failure::usage(Report::new(error)))?
+    };
     let client = Client::new(ClientConfig {
         tls_ca: arguments.tls_ca.clone(),
         connect_timeout: arguments.timeout,

@@ -17,12 +17,12 @@ use eyre::{Report, eyre};
 use sysmon_core::UnixMillis;
 use sysmon_store::{ErrorKind, StoreError};
 
-use super::single_threaded;
+use super::{single_threaded, tokens};
 use crate::command_line::{DeadLettersCommand, MachinesCommand, QueryArguments};
 use crate::exit::Failure;
 use crate::paths::Paths;
 use crate::settings::Loaded;
-use source::Source;
+pub(super) use source::Source;
 
 pub(super) fn query(arguments: &QueryArguments, loaded: Loaded, paths: &Paths) -> Result<ExitCode, Failure> {
     let source = Source::choose(arguments.source.aggregator.as_ref(), loaded, paths)?;
@@ -47,19 +47,23 @@ pub(super) fn machines(
     loaded: Loaded,
     paths: &Paths,
 ) -> Result<ExitCode, Failure> {
-    let MachinesCommand::List { source, format } = command;
-    let source = Source::choose(source.aggregator.as_ref(), loaded, paths)?;
-    single_threaded()?.block_on(list::run(source, *format, now()))
+    match command {
+        MachinesCommand::List { source, format } => {
+            let source = Source::choose(source.aggregator.as_ref(), loaded, paths)?;
+            single_threaded()?.block_on(list::run(source, *format, now()))
+        }
+        MachinesCommand::Revoke { machine } => tokens::revoke_machine(machine, &loaded.finish()?, paths),
+    }
 }
 
 /// This machine's clock.
-fn now() -> UnixMillis {
+pub(super) fn now() -> UnixMillis {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// A store that is set up wrongly is a mistake of who did that; all else went wrong with the store.
-fn failure(error: StoreError) -> Failure {
+pub(super) fn failure(error: StoreError) -> Failure {
     match error.kind {
         ErrorKind::Misconfigured => Failure::usage(error),
         ErrorKind::Unavailable | ErrorKind::Rejected => Failure::runtime(error),
@@ -68,12 +72,12 @@ fn failure(error: StoreError) -> Failure {
 
 /// What is said beside the output, so that a program that reads it gets the answer and nothing else.
 #[expect(clippy::print_stderr, reason = "a word to the person who typed the command")]
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     eprintln!("{text}");
 }
 
 /// A moment for people, in the time zone of this machine.
-fn local(at: UnixMillis) -> String {
+pub(super) fn local(at: UnixMillis) -> String {
     match Local.timestamp_millis_opt(at.0).earliest() {
         Some(at) => at.format("%Y-%m-%d %H:%M:%S").to_string(),
         None => at.to_string(),
@@ -89,13 +93,13 @@ fn utc(at: UnixMillis) -> String {
 }
 
 /// JSON as a line of output.
-fn json_line(value: &impl serde::Serialize) -> Result<String, Failure> {
+pub(super) fn json_line(value: &impl serde::Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string(value).map_err(|error| Failure::runtime(Report::new(error)))?;
     Ok(text + "\n")
 }
 
 /// Rows under headings, each column as wide as it needs; the last one is not padded.
-fn aligned(headings: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn aligned(headings: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         let widest = cells

@@ -14,11 +14,7 @@ use crate::paths::Paths;
 use crate::settings::Settings;
 
 pub(super) fn run(command: &TokensCommand, settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
-    let Some(file) = paths.tokens_file(settings) else {
-        return Err(Failure::usage(eyre!(
-            "there is no folder for the tokens; set auth.tokens_file"
-        )));
-    };
+    let file = paths.tokens_file(settings).ok_or_else(no_folder)?;
     match command {
         TokensCommand::Create {
             role,
@@ -42,6 +38,38 @@ pub(super) fn run(command: &TokensCommand, settings: &Settings, paths: &Paths) -
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `sysmon machines revoke`: takes back every token that is bound to a machine.
+pub(super) fn revoke_machine(
+    machine: &MachineId,
+    settings: &Settings,
+    paths: &Paths,
+) -> Result<ExitCode, Failure> {
+    let file = paths.tokens_file(settings).ok_or_else(no_folder)?;
+    let all = match tokens::list(&file) {
+        Err(TokensError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        other => other.map_err(failure)?,
+    };
+    let bound: Vec<_> = all
+        .iter()
+        .filter(|token| token.machine.as_ref() == Some(machine))
+        .collect();
+    if bound.is_empty() {
+        return Err(Failure::runtime(eyre!(
+            "no token in {} is bound to {machine}; sysmon tokens list shows which there are",
+            file.display()
+        )));
+    }
+    for token in bound {
+        tokens::revoke(&file, &token.name).map_err(failure)?;
+        say(&format!("revoked {}", token.name));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn no_folder() -> Failure {
+    Failure::usage(eyre!("there is no folder for the tokens; set auth.tokens_file"))
 }
 
 /// What is said beside the output, so that `TOKEN=$(sysmon tokens create …)` gets the token and nothing else.

@@ -51,6 +51,30 @@ impl SettingValue for RedisUrl {
     }
 }
 
+/// Where notifications are posted; its path may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookUrl(pub Secret);
+
+impl SettingValue for WebhookUrl {
+    const ALLOWED: &'static str = "http://HOST/PATH or https://HOST/PATH";
+    const EXAMPLE: &'static str = "https://hooks.example.com/sysmon";
+    const IS_SECRET: bool = true;
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let url = url(raw)?;
+        let host = url
+            .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"));
+        // The URL itself stays out of the message.
+        match host {
+            Some(host) if !host.is_empty() && url.chars().all(|character| character.is_ascii_graphic()) => {
+                Ok(Self(Secret::new(url)))
+            }
+            _ => Err("it is no URL of a web server".into()),
+        }
+    }
+}
+
 fn url(raw: &Raw) -> Result<&str, String> {
     match raw {
         Raw::Text(url) if !url.is_empty() => Ok(url),

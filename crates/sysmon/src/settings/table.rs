@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use sysmon_api::{Endpoint, Secret};
 use sysmon_collector::ProcessArguments;
 use sysmon_core::MachineId;
+use sysmon_tui::Notify;
 
 use super::setting::{AnySetting, Setting};
-use super::store_url::{DatabaseUrl, RedisUrl};
+use super::store_url::{DatabaseUrl, RedisUrl, WebhookUrl};
 use super::value::{Folder, Interval, Labels, LogFilter, LogFormat, Period, Space};
 
 macro_rules! settings {
@@ -51,6 +52,11 @@ settings! {
     STORAGE_RETAIN_HOURS: Period = "storage.retain_hours", Some("2y"),
         "How long minimum, mean and maximum of each hour are kept";
 
+    ALERTS_RECEIVERS: PathBuf = "alerts.receivers", None,
+        "File with those who are notified of alerts; see docs/notifications.md";
+    ALERTS_WEBHOOK: WebhookUrl = "alerts.webhook", None,
+        "URL to which every notification is posted as JSON, beside those of the file";
+
     COLLECTOR_AGGREGATOR: Endpoint = "collector.aggregator", Some("http://127.0.0.1:50051"),
         "Aggregator to report to";
     COLLECTOR_INTERVAL: Interval = "collector.interval", Some("5s"),
@@ -84,6 +90,8 @@ settings! {
         "Colours: dark, light, or NAME for NAME.toml in the folder themes beside the configuration file";
     TUI_ASCII: bool = "tui.ascii", Some("false"),
         "Draw with ASCII characters only";
+    TUI_NOTIFY: Notify = "tui.notify", Some("none"),
+        "How the terminal tells of an alert that becomes critical: nothing, its bell, or a notification of the desktop";
     TUI_TOKEN: Secret = "tui.token", None,
         "Token of role viewer or above; not needed for an aggregator of the same user on this machine";
     TUI_TLS_CA: PathBuf = "tui.tls_ca", None,
@@ -108,6 +116,10 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     (
         "storage",
         "Where the aggregator keeps what collectors report: `sysmon aggregator`, `sysmon up` and `sysmon-tui` on its own.",
+    ),
+    (
+        "alerts",
+        "Who is notified: `sysmon alerts`, `sysmon up` and `sysmon-tui` on its own.",
     ),
     (
         "collector",

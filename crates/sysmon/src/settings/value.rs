@@ -7,6 +7,7 @@ use std::time::Duration;
 use sysmon_api::{Endpoint, Secret};
 use sysmon_collector::ProcessArguments;
 use sysmon_core::MachineId;
+use sysmon_tui::Notify;
 
 use super::raw::Raw;
 
@@ -347,6 +348,16 @@ impl SettingValue for LogFormat {
             "json" => Ok(Self::Json),
             other => Err(format!("{other:?} is no log format")),
         }
+    }
+}
+
+impl SettingValue for Notify {
+    const ALLOWED: &'static str = "none, bell, osc9 or osc777";
+    const EXAMPLE: &'static str = "bell";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let word = text(raw)?;
+        Self::from_word(word).ok_or_else(|| format!("{word:?} is no way to tell"))
     }
 }
 

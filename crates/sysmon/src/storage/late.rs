@@ -1,16 +1,16 @@
-//! A history that may not be there yet: nothing waits for a database that is slow to open, or down.
+//! Stores that may not be there yet: nothing waits for a database that is slow to open, or down.
+
+mod history;
+mod rules;
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use sysmon_api::Backoff;
-use sysmon_core::{HistoryQuery, MachineHistory, UnixMillis};
 use sysmon_store::{
-    DeadLetter, DeadLetterFilter, ErrorKind, History, HistoryOptions, IngestBatch, MachineRecord,
-    Maintenance, Outcome, StoreError, StoreInfo, open_history,
+    ErrorKind, History, HistoryOptions, RuleStore, StoreError, StoreInfo, open_history, open_rule_store,
 };
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -23,64 +23,82 @@ const RETRY_CAP: Duration = Duration::from_secs(5);
 /// The wait after an attempt that somebody has to do something about: it may be done, but not soon.
 const RETRY_MISCONFIGURED: Duration = Duration::from_secs(30);
 
-/// Opens a history in the background, again and again until it is open. Until then every call fails with the reason why
+/// Opens a store in the background, again and again until it is open. Until then every call fails with the reason why
 /// it is not; only during the first attempt calls wait a moment.
-pub struct LateHistory {
-    state: watch::Receiver<State>,
+pub struct Late<T: ?Sized> {
+    state: watch::Receiver<State<T>>,
     /// What it will be, as far as its URL says.
     engine: &'static str,
 }
 
-#[derive(Clone)]
-enum State {
+enum State<T: ?Sized> {
     Opening,
     Failed(StoreError),
-    Open(Arc<dyn History>),
+    Open(Arc<T>),
 }
 
-impl LateHistory {
+impl Late<dyn History> {
     /// Starts to open the history of a URL, until that is done or `shutdown` is cancelled.
     #[must_use]
-    pub fn open(url: &str, options: HistoryOptions, shutdown: CancellationToken) -> Arc<Self> {
+    pub fn history(url: &str, options: HistoryOptions, shutdown: CancellationToken) -> Arc<Self> {
+        let owned = url.to_owned();
+        Self::start(url, "history", shutdown, move || {
+            let url = owned.clone();
+            async move { open_history(&url, options).await }
+        })
+    }
+}
+
+impl Late<dyn RuleStore> {
+    /// Starts to open the rule store of a URL once `history` is open, whose schema it shares, until that is done or
+    /// `shutdown` is cancelled.
+    #[must_use]
+    pub fn rules(url: &str, history: &Arc<Late<dyn History>>, shutdown: CancellationToken) -> Arc<Self> {
+        let (owned, history) = (url.to_owned(), Arc::clone(history));
+        Self::start(url, "the rule store", shutdown, move || {
+            let (url, history) = (owned.clone(), Arc::clone(&history));
+            async move {
+                history.opened().await?;
+                open_rule_store(&url).await
+            }
+        })
+    }
+}
+
+impl<T: ?Sized + Send + Sync + 'static> Late<T> {
+    fn start<F>(
+        url: &str,
+        what: &'static str,
+        shutdown: CancellationToken,
+        attempt: impl FnMut() -> F + Send + 'static,
+    ) -> Arc<Self>
+    where
+        F: Future<Output = Result<Arc<T>, StoreError>> + Send,
+    {
         let engine = match url.split(':').next() {
             Some("sqlite") => "SQLite",
             Some("postgres" | "postgresql") => "PostgreSQL",
             _ => "memory",
         };
-        let url = url.to_owned();
-        Self::start(engine, shutdown, move || {
-            let url = url.clone();
-            async move { open_history(&url, options).await }
-        })
-    }
-
-    fn start<F>(
-        engine: &'static str,
-        shutdown: CancellationToken,
-        attempt: impl FnMut() -> F + Send + 'static,
-    ) -> Arc<Self>
-    where
-        F: Future<Output = Result<Arc<dyn History>, StoreError>> + Send,
-    {
         let (sender, state) = watch::channel(State::Opening);
         tokio::spawn(async move {
-            let opening = open(attempt, &sender);
+            let opening = open(what, attempt, &sender);
             shutdown.run_until_cancelled(opening).await;
         });
         Arc::new(Self { state, engine })
     }
 
-    /// The history, waiting at most so long for an attempt that is under way for the first time.
+    /// The store, waiting at most so long for an attempt that is under way for the first time.
     ///
     /// # Errors
     /// Why it is not open.
-    pub async fn ready(&self, patience: Duration) -> Result<Arc<dyn History>, StoreError> {
+    pub async fn ready(&self, patience: Duration) -> Result<Arc<T>, StoreError> {
         let mut state = self.state.clone();
         let known = state.wait_for(|state| !matches!(state, State::Opening));
         // Whether it came in time or not, and whether anybody still opens it: the state says what is to be said.
         drop(timeout(patience, known).await);
         match &*self.state.borrow() {
-            State::Open(history) => Ok(Arc::clone(history)),
+            State::Open(store) => Ok(Arc::clone(store)),
             State::Failed(error) => Err(error.clone()),
             State::Opening => Err(StoreError::unavailable(format!(
                 "{} is still being opened; it is tried again",
@@ -89,29 +107,48 @@ impl LateHistory {
         }
     }
 
-    async fn opened(&self) -> Result<Arc<dyn History>, StoreError> {
+    /// The store, if it is open.
+    fn now(&self) -> Option<Arc<T>> {
+        match &*self.state.borrow() {
+            State::Open(store) => Some(Arc::clone(store)),
+            State::Opening | State::Failed(_) => None,
+        }
+    }
+
+    /// What it will be.
+    fn not_yet(&self) -> StoreInfo {
+        StoreInfo {
+            engine: self.engine.into(),
+            notices: Vec::new(),
+        }
+    }
+
+    async fn opened(&self) -> Result<Arc<T>, StoreError> {
         self.ready(CALL_PATIENCE).await
     }
 }
 
-async fn open<F>(mut attempt: impl FnMut() -> F, state: &watch::Sender<State>)
-where
-    F: Future<Output = Result<Arc<dyn History>, StoreError>>,
+async fn open<T: ?Sized, F>(
+    what: &'static str,
+    mut attempt: impl FnMut() -> F,
+    state: &watch::Sender<State<T>>,
+) where
+    F: Future<Output = Result<Arc<T>, StoreError>>,
 {
     let mut backoff = Backoff::new(Duration::from_millis(250), RETRY_CAP);
     let mut said = String::new();
     loop {
         match attempt().await {
-            Ok(history) => {
+            Ok(store) => {
                 // Whether it can also be used now is for whoever uses it to find out and to say.
-                tracing::debug!(engine = history.info().engine, "history is open");
-                state.send_replace(State::Open(history));
+                tracing::debug!("{what} is open");
+                state.send_replace(State::Open(store));
                 return;
             }
             Err(error) => {
                 // Once, not with every attempt.
                 if said != error.message {
-                    tracing::warn!("history cannot be opened, trying again: {error}");
+                    tracing::warn!("{what} cannot be opened, trying again: {error}");
                     said.clone_from(&error.message);
                 }
                 let wait = match error.kind {
@@ -125,61 +162,12 @@ where
     }
 }
 
-impl fmt::Debug for LateHistory {
+impl<T: ?Sized> fmt::Debug for Late<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("LateHistory")
+            .debug_struct("Late")
             .field("engine", &self.engine)
             .finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl History for LateHistory {
-    async fn commit(&self, batches: &[IngestBatch]) -> Result<Vec<Outcome>, StoreError> {
-        self.opened().await?.commit(batches).await
-    }
-
-    async fn query(&self, query: &HistoryQuery) -> Result<Vec<MachineHistory>, StoreError> {
-        self.opened().await?.query(query).await
-    }
-
-    async fn machines(&self) -> Result<Vec<MachineRecord>, StoreError> {
-        self.opened().await?.machines().await
-    }
-
-    async fn dead_letters(
-        &self,
-        filter: &DeadLetterFilter,
-        limit: u32,
-    ) -> Result<Vec<DeadLetter>, StoreError> {
-        self.opened().await?.dead_letters(filter, limit).await
-    }
-
-    async fn retry_dead_letters(&self, ids: &[i64], now: UnixMillis, force: bool) -> Result<u64, StoreError> {
-        self.opened().await?.retry_dead_letters(ids, now, force).await
-    }
-
-    async fn purge_dead_letters(&self, ids: &[i64]) -> Result<u64, StoreError> {
-        self.opened().await?.purge_dead_letters(ids).await
-    }
-
-    async fn maintain(&self, now: UnixMillis) -> Result<Maintenance, StoreError> {
-        self.opened().await?.maintain(now).await
-    }
-
-    async fn probe(&self) -> Result<(), StoreError> {
-        self.opened().await?.probe().await
-    }
-
-    fn info(&self) -> StoreInfo {
-        match &*self.state.borrow() {
-            State::Open(history) => history.info(),
-            State::Opening | State::Failed(_) => StoreInfo {
-                engine: self.engine.into(),
-                notices: Vec::new(),
-            },
-        }
     }
 }
 
@@ -197,15 +185,16 @@ mod tests {
     async fn a_database_that_comes_up_later_is_found_without_a_restart() {
         let attempts = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&attempts);
-        let late = LateHistory::start("PostgreSQL", CancellationToken::new(), move || {
-            let count = counted.fetch_add(1, Ordering::Relaxed);
-            async move {
-                if count < 3 {
-                    return Err(StoreError::unavailable("nobody listens"));
+        let late =
+            Late::<dyn History>::start("postgres://", "history", CancellationToken::new(), move || {
+                let count = counted.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    if count < 3 {
+                        return Err(StoreError::unavailable("nobody listens"));
+                    }
+                    Ok(memory().await)
                 }
-                Ok(memory().await)
-            }
-        });
+            });
         let error = late.probe().await.unwrap_err();
         assert_eq!(
             (error.kind, error.message.as_str()),
@@ -226,12 +215,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_wait_for_the_first_attempt_but_not_for_ever() {
-        let slow = LateHistory::start("SQLite", CancellationToken::new(), || async {
+        let slow = Late::<dyn History>::start("sqlite:x", "history", CancellationToken::new(), || async {
             sleep(Duration::from_millis(300)).await;
             Ok(memory().await)
         });
         assert!(slow.probe().await.is_ok());
-        let hangs = LateHistory::start("PostgreSQL", CancellationToken::new(), std::future::pending);
+        let hangs = Late::start(
+            "postgres://",
+            "history",
+            CancellationToken::new(),
+            std::future::pending,
+        );
         let started = Instant::now();
         let error = hangs.probe().await.unwrap_err();
         assert!(error.message.contains("still being opened"), "{error}");
@@ -242,10 +236,11 @@ mod tests {
     async fn what_is_misconfigured_is_said_as_it_is_and_tried_seldom() {
         let attempts = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&attempts);
-        let late = LateHistory::start("PostgreSQL", CancellationToken::new(), move || {
-            counted.fetch_add(1, Ordering::Relaxed);
-            async { Err(StoreError::misconfigured("the password is wrong")) }
-        });
+        let late =
+            Late::<dyn History>::start("postgres://", "history", CancellationToken::new(), move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                async { Err(StoreError::misconfigured("the password is wrong")) }
+            });
         let error = late.ready(Duration::from_secs(1)).await.err().unwrap();
         assert_eq!(error.kind, ErrorKind::Misconfigured);
         sleep(Duration::from_secs(100)).await;

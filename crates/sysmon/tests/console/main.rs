@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 #[cfg(unix)]
+mod alerts;
 mod embedded;
 #[cfg(unix)]
 mod panic;

@@ -36,6 +36,7 @@ fn a_console_that_panics() {
         source_name: "this machine".into(),
         is_local: true,
         filter: None,
+        notify: sysmon_tui::Notify::None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

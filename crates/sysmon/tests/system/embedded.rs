@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sysmon::embedded::{Embedded, EmbeddedRoles, Places, Sharing};
 use sysmon::paths::Paths;
-use sysmon::roles::CollectorRole;
+use sysmon::roles::{AlertsRole, CollectorRole};
 use sysmon::settings::{Settings, Sources, table};
 use sysmon::storage::Storage;
 use sysmon_api::Client;
@@ -36,7 +36,13 @@ fn console(home: &Home, machine: &str) -> (Embedded, EmbeddedRoles) {
     .unwrap();
     let collector = CollectorRole::local(&settings, &table::TUI_INTERVAL).unwrap();
     let storage = Storage::embedded(&settings, &Paths::default()).unwrap();
-    let embedded = Embedded::new(collector, storage, places(home), Sharing::Shared);
+    let embedded = Embedded::new(
+        collector,
+        AlertsRole::default(),
+        storage,
+        places(home),
+        Sharing::Shared,
+    );
     let roles = embedded.roles();
     (embedded, roles)
 }

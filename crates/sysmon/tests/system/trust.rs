@@ -198,3 +198,33 @@ async fn a_tokens_file_that_others_may_write_is_refused_before_anything_is_bound
         "{refused:?}"
     );
 }
+
+#[tokio::test]
+async fn a_machine_that_is_revoked_may_not_report_any_more_and_others_may() {
+    let home = Home::new();
+    let (_aggregator, port) = home.start_aggregator(&[]).await;
+    let first = create(&home, "agent", "web-1", Some("web-1")).await;
+    let second = create(&home, "agent", "web-1-new", Some("web-1")).await;
+    let other = create(&home, "agent", "web-2", Some("web-2")).await;
+    assert_eq!(report(&client(port, Some(&first)), "web-1").await, Ok(()));
+    let revoke = || home.sysmon(&["machines", "revoke", "web-1"]);
+    let finished = finish(&mut revoke()).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stderr, "revoked web-1\nrevoked web-1-new\n");
+    for token in [&first, &second] {
+        let refused = async {
+            loop {
+                // The file is read anew within seconds.
+                match report(&client(port, Some(token)), "web-1").await {
+                    Err(error) if error.code == Code::Unauthenticated => break,
+                    _ => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        };
+        timeout(PATIENCE, refused).await.expect("it is refused");
+    }
+    assert_eq!(report(&client(port, Some(&other)), "web-2").await, Ok(()));
+    let again = finish(&mut revoke()).await;
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.stderr.contains("no token") && again.stderr.contains("sysmon tokens list"));
+}

@@ -163,9 +163,9 @@ async fn without_a_socket_nothing_is_asked_and_nothing_is_there() {
 
 #[test]
 fn the_result_of_a_health_check_is_known_or_absent() {
-    let summary = |status: &str| ContainerSummary {
+    let summary = |status: &str| Summary {
         status: Some(status.into()),
-        ..ContainerSummary::default()
+        ..Summary::default()
     };
     assert_eq!(is_healthy(&summary("Up 2 hours (unhealthy)")), Some(false));
     assert_eq!(is_healthy(&summary("Up 2 seconds (health: starting)")), None);

@@ -98,7 +98,8 @@ pub(super) async fn query(
         mut numbers,
         ..
     } = reader;
-    let interval = schema().place(INTERVAL_METRIC);
+    // It has a column since the first version.
+    let interval = schema().place(INTERVAL_METRIC).unwrap_or_default();
     let interval = numbers.of((interval.0, 0, interval.1));
     let series = describe(connection, &numbers).await?;
     let mut edges = find_edges(connection, &plan, &asked, interval).await?;

@@ -84,12 +84,16 @@ pub(super) const MACHINE: &str = "machine";
 /// cannot be given another column, so what is new goes to a second one beside it (`machine_minute_2`, …).
 const LATER: &[(MetricId, u8)] = &[];
 
+/// Metrics without a column: they came later and hardly ever change, so they are kept as custom series are, with the
+/// roll-ups of those, instead of a second part of every roll-up for two numbers.
+const WITHOUT_COLUMN: &[MetricId] = &[MetricId::CpuCount, MetricId::ClockSkew];
+
 /// All tables, and where each metric is.
 #[derive(Debug)]
 pub(super) struct Schema {
     pub(super) tables: Vec<Table>,
-    /// Table and column by [`MetricId`].
-    places: Vec<(usize, usize)>,
+    /// Table and column by [`MetricId`]; none for those of [`WITHOUT_COLUMN`].
+    places: Vec<Option<(usize, usize)>>,
 }
 
 /// The schema of the catalogue.
@@ -106,6 +110,10 @@ impl Schema {
         }];
         let mut places = Vec::with_capacity(CATALOGUE.len());
         for definition in CATALOGUE {
+            if WITHOUT_COLUMN.contains(&definition.id) {
+                places.push(None);
+                continue;
+            }
             let kind = definition.label.unwrap_or(MACHINE);
             let index = tables
                 .iter()
@@ -117,14 +125,14 @@ impl Schema {
                     });
                     tables.len() - 1
                 });
-            places.push((index, tables[index].columns.len()));
+            places.push(Some((index, tables[index].columns.len())));
             tables[index].columns.push(Column::of(definition));
         }
         Self { tables, places }
     }
 
-    /// Table and column of a metric.
-    pub(super) fn place(&self, metric: MetricId) -> (usize, usize) {
+    /// Table and column of a metric, if it has one.
+    pub(super) fn place(&self, metric: MetricId) -> Option<(usize, usize)> {
         self.places[metric as usize]
     }
 
@@ -138,7 +146,7 @@ impl Schema {
         if definition.decimals != decimals {
             return None;
         }
-        let (table, column) = self.place(definition.id);
+        let (table, column) = self.place(definition.id)?;
         match (definition.label, key.labels.as_slice()) {
             (None, []) => Some((table, column, "")),
             (Some(name), [label]) if *label.name == *name => Some((table, column, &label.value)),

@@ -42,14 +42,23 @@ fn response(number: u64, snapshot: bool, machines: Vec<wire::MachineUpdate>) -> 
 async fn follow_all(
     responses: Vec<wire::Response>,
     is_own_machine: bool,
-) -> (Result<Replica, ApiError>, Vec<wire::command::Body>) {
+) -> (Result<Snapshot, ApiError>, Vec<wire::command::Body>) {
+    follow_with(responses, is_own_machine, false).await
+}
+
+/// The same of a server that tells of alerts, or does not.
+async fn follow_with(
+    responses: Vec<wire::Response>,
+    is_own_machine: bool,
+    tells_alerts: bool,
+) -> (Result<Snapshot, ApiError>, Vec<wire::command::Body>) {
     let (sender, receiver) = mpsc::channel(16);
     for response in responses {
         sender.send(response).await.unwrap();
     }
     let (outgoing, mut commands) = mpsc::channel(16);
     let mut inbound = Inbound::from_receiver(receiver);
-    let fleet = follow(&outgoing, &mut inbound, is_own_machine).await;
+    let fleet = follow(&outgoing, &mut inbound, is_own_machine, tells_alerts).await;
     drop((outgoing, sender));
     let mut sent = Vec::new();
     while let Some(command) = commands.recv().await {
@@ -76,6 +85,7 @@ async fn a_live_machine_is_waited_for_until_it_has_rates_and_every_update_is_ack
     assert_eq!(
         fleet
             .unwrap()
+            .fleet
             .find("web-1")
             .unwrap()
             .recent
@@ -118,6 +128,7 @@ async fn a_machine_that_never_gives_rates_is_shown_with_what_there_is_after_thre
     assert_eq!(
         fleet
             .unwrap()
+            .fleet
             .find("web-1")
             .unwrap()
             .recent
@@ -148,7 +159,7 @@ async fn a_silent_server_and_a_closed_one_are_errors_that_say_so() {
     let (outbound, receiver) = mpsc::channel(1);
     drop(outbound);
     let (outgoing, _commands) = mpsc::channel(4);
-    let closed = follow(&outgoing, &mut Inbound::from_receiver(receiver), false).await;
+    let closed = follow(&outgoing, &mut Inbound::from_receiver(receiver), false, false).await;
     assert!(closed.unwrap_err().message.contains("closed the connection"));
 }
 
@@ -161,7 +172,7 @@ async fn an_update_that_does_not_follow_makes_it_subscribe_again() {
         response(1, true, vec![machine(1, &[(BUSY, 125)], wire::Liveness::Live)]),
     ];
     let (fleet, sent) = follow_all(responses, false).await;
-    assert!(fleet.unwrap().find("web-1").is_some());
+    assert!(fleet.unwrap().fleet.find("web-1").is_some());
     let subscriptions = sent
         .iter()
         .filter(|body| matches!(body, wire::command::Body::Subscribe(_)))
@@ -206,4 +217,49 @@ async fn the_own_machine_is_waited_for_until_every_probe_has_reported() {
         .0
         .unwrap();
     assert_eq!(started.elapsed(), SETTLE_TIMEOUT);
+}
+
+fn board(more: bool) -> wire::Response {
+    let alert = wire::Alert {
+        key: Some(wire::AlertKey {
+            rule_id: "cpu".into(),
+            machine_id: "web-1".into(),
+            entity: String::new(),
+        }),
+        phase: wire::AlertPhase::Firing.into(),
+        severity: wire::Severity::Critical.into(),
+        ..Default::default()
+    };
+    let board = wire::AlertBoard {
+        snapshot: !more,
+        more,
+        alerts: vec![alert],
+        ..Default::default()
+    };
+    wire::Response {
+        request_id: 0,
+        body: Some(wire::response::Body::Alerts(board)),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn alerts_are_waited_for_where_they_are_told_and_a_fleet_is_shown_without_them() {
+    let live = || response(1, true, vec![machine(1, &[(BUSY, 125)], wire::Liveness::Live)]);
+    let started = Instant::now();
+    let (told, sent) = follow_with(vec![live(), board(false)], false, true).await;
+    assert!(told.unwrap().has_critical());
+    assert!(started.elapsed() < SETTLE_TIMEOUT);
+    let asks = |body: &wire::command::Body| matches!(body, wire::command::Body::WatchAlerts(_));
+    assert!(sent.iter().any(asks));
+    let (partly, _) = follow_with(vec![live(), board(true)], false, true).await;
+    assert!(partly.unwrap().board.is_none(), "half a board is none");
+    assert_eq!(started.elapsed(), SETTLE_TIMEOUT);
+    let refused = wire::Response {
+        request_id: WATCH_REQUEST,
+        body: Some(wire::response::Body::Failure(wire::Failure::default())),
+    };
+    let (refused, _) = follow_with(vec![refused, live()], false, true).await;
+    assert_eq!(refused.unwrap().machines().len(), 1);
+    let (_, sent) = follow_with(vec![live()], false, false).await;
+    assert!(!sent.iter().any(asks));
 }

@@ -79,8 +79,8 @@ fn machine(
     }
 }
 
-fn fleet(machines: Vec<wire::MachineUpdate>) -> Replica {
-    let mut fleet = Replica::default();
+fn fleet(machines: Vec<wire::MachineUpdate>) -> Snapshot {
+    let mut fleet = sysmon_api::Replica::default();
     fleet
         .apply(&wire::Update {
             snapshot: true,
@@ -89,7 +89,100 @@ fn fleet(machines: Vec<wire::MachineUpdate>) -> Replica {
             ..wire::Update::default()
         })
         .unwrap();
-    fleet
+    Snapshot::of_fleet(fleet)
+}
+
+/// The same with a rule, a critical alert, and one that somebody knows of.
+fn with_alerts(mut snapshot: Snapshot) -> Snapshot {
+    let alert = |machine: &str, severity: wire::Severity| wire::Alert {
+        key: Some(wire::AlertKey {
+            rule_id: "cpu-busy".into(),
+            machine_id: machine.into(),
+            entity: String::new(),
+        }),
+        phase: wire::AlertPhase::Firing.into(),
+        severity: severity.into(),
+        since_unix_ms: NOW - 240_000,
+        fired_unix_ms: Some(NOW - 240_000),
+        value: Some(97.25),
+        threshold: Some(95.0),
+        ..wire::Alert::default()
+    };
+    let mut known = alert("db-2", wire::Severity::Warning);
+    known.acknowledgement = Some(wire::Acknowledgement {
+        by: "ana".into(),
+        severity: wire::Severity::Warning.into(),
+        ..wire::Acknowledgement::default()
+    });
+    let rule = wire::Rule {
+        rule_id: "cpu-busy".into(),
+        title: "CPU \u{1b}busy".into(),
+        enabled: true,
+        check: Some(wire::rule::Check::Metric(wire::MetricCheck {
+            quantity: Some(wire::Quantity {
+                metric: "cpu.busy_percent".into(),
+                function: wire::Function::Last.into(),
+                ..wire::Quantity::default()
+            }),
+            comparison: wire::Comparison::Above.into(),
+            ..wire::MetricCheck::default()
+        })),
+        ..wire::Rule::default()
+    };
+    let mut board = crate::state::alerts::board::Board::default();
+    board.apply(&wire::AlertBoard {
+        snapshot: true,
+        alerts: vec![known, alert("web-1", wire::Severity::Critical)],
+        rules: vec![wire::StoredRule {
+            rule: Some(rule),
+            version: 1,
+            ..wire::StoredRule::default()
+        }],
+        ..wire::AlertBoard::default()
+    });
+    snapshot.board = Some(board);
+    snapshot
+}
+
+#[test]
+fn alerts_are_part_of_the_snapshot_and_a_critical_one_is_noted() {
+    let quiet = fleet(vec![machine(
+        1,
+        "web-1",
+        Liveness::Live,
+        Health::Healthy,
+        &typical(),
+    )]);
+    assert!(!quiet.has_critical());
+    assert!(
+        to_json(&quiet)
+            .unwrap()
+            .contains(r#""alerts":[],"alerts_known":false"#)
+    );
+    let snapshot = with_alerts(quiet);
+    assert!(snapshot.has_critical());
+    let json: serde_json::Value = serde_json::from_str(&to_json(&snapshot).unwrap()).unwrap();
+    assert_eq!(
+        json["alerts"],
+        serde_json::json!([
+            {"rule": "cpu-busy", "machine_id": "web-1", "entity": "", "state": "firing", "severity": "critical",
+             "since_unix_ms": NOW - 240_000, "value": 97.25, "threshold": 95.0, "acknowledged": false, "silenced": false},
+            {"rule": "cpu-busy", "machine_id": "db-2", "entity": "", "state": "firing", "severity": "warning",
+             "since_unix_ms": NOW - 240_000, "value": 97.25, "threshold": 95.0, "acknowledged": true, "silenced": false},
+        ])
+    );
+    let style = TextStyle {
+        width: 100,
+        is_coloured: false,
+    };
+    let text = to_text(&snapshot, style);
+    let alerts: String = text
+        .lines()
+        .skip_while(|line| !line.contains("fires"))
+        .take(5)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    insta::assert_snapshot!(alerts);
 }
 
 fn typical() -> Vec<(SeriesKey, f64)> {
@@ -208,7 +301,7 @@ fn colour_marks_what_is_bad_and_only_where_it_is_wanted() {
 fn an_empty_fleet_says_what_to_do() {
     assert!(
         to_text(
-            &Replica::default(),
+            &Snapshot::default(),
             TextStyle {
                 width: 80,
                 is_coloured: false
@@ -247,7 +340,7 @@ fn the_json_is_what_scripts_rely_on() {
             r#"{{"name":"mount.used_percent","labels":{{"mount":"/srv"}},"unit":"percent","value":98.5}}],"#,
             r#""processes":{processes}}},"#,
             r#"{{"machine_id":"web-2","hostname":"web-2","state":"stale","health":"unknown","last_seen_unix_ms":1699999998500,"metrics":[],"processes":{processes}}}],"#,
-            r#""alerts":[]}}"#,
+            r#""alerts":[],"alerts_known":false}}"#,
             "\n"
         ),
         processes = processes

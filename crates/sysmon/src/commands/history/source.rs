@@ -13,14 +13,14 @@ use crate::settings::{Loaded, without_password};
 use crate::storage::Storage;
 
 /// An aggregator, or the store itself.
-pub(super) enum Source {
+pub(in crate::commands) enum Source {
     Aggregator(Client),
     Database { url: String, options: HistoryOptions },
 }
 
 impl Source {
     /// The aggregator when one is given, else the database of the settings.
-    pub(super) fn choose(
+    pub(in crate::commands) fn choose(
         aggregator: Option<&Endpoint>,
         loaded: Loaded,
         paths: &Paths,
@@ -49,9 +49,9 @@ impl Source {
         }
     }
 
-    /// The store itself. A file that is not there is not made: nobody who asks wants that.
-    pub(super) async fn open(&self) -> Result<Arc<dyn History>, Failure> {
-        let Self::Database { url, options } = self else {
+    /// The URL of a store. A file that is not there is not made: nobody who asks wants that.
+    pub(in crate::commands) fn url(&self) -> Result<&str, Failure> {
+        let Self::Database { url, .. } = self else {
             return Err(Failure::usage(eyre::eyre!("give --database")));
         };
         if url == "memory:" {
@@ -68,6 +68,14 @@ impl Source {
                 path.display()
             )));
         }
-        open_history(url, *options).await.map_err(failure)
+        Ok(url)
+    }
+
+    /// The history itself.
+    pub(super) async fn open(&self) -> Result<Arc<dyn History>, Failure> {
+        let Self::Database { options, .. } = self else {
+            return Err(Failure::usage(eyre::eyre!("give --database")));
+        };
+        open_history(self.url()?, *options).await.map_err(failure)
     }
 }

@@ -1,0 +1,61 @@
+//! A line that is typed at the bottom: filters, and what is said with an acknowledgement.
+
+use super::go;
+use crate::event::Effect;
+use crate::key::{Key, KeyCode};
+use crate::state::{Movement, PromptKind, State};
+use crate::update::alerts::commands::acknowledge_with;
+
+/// Every printable key is text; a list follows its filter as one types.
+pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
+    match (key.code, key.control) {
+        (KeyCode::Enter, _) => {
+            let prompt = state.prompt.take();
+            if let Some((PromptKind::Acknowledge(alert), field)) =
+                prompt.map(|prompt| (prompt.kind, prompt.field))
+            {
+                return acknowledge_with(state, &alert, field.text());
+            }
+        }
+        (KeyCode::Escape, _) => {
+            if let Some(prompt) = state.prompt.take() {
+                set_filter(state, &prompt.kind, &prompt.before);
+            }
+        }
+        (KeyCode::Up, _) => go(state, Movement::By(-1)),
+        (KeyCode::Down, _) => go(state, Movement::By(1)),
+        (KeyCode::Char('z'), true) => return vec![Effect::Suspend],
+        _ => {
+            if let Some(prompt) = &mut state.prompt {
+                prompt.field.press(key);
+            }
+            apply(state);
+        }
+    }
+    Vec::new()
+}
+
+/// Takes pasted text.
+pub(super) fn paste(state: &mut State, text: &str) {
+    if let Some(prompt) = &mut state.prompt {
+        prompt.field.paste(text);
+        apply(state);
+    }
+}
+
+fn apply(state: &mut State) {
+    if let Some(prompt) = &state.prompt {
+        let (kind, text) = (prompt.kind.clone(), prompt.field.text().to_owned());
+        set_filter(state, &kind, &text);
+    }
+}
+
+fn set_filter(state: &mut State, kind: &PromptKind, text: &str) {
+    match kind {
+        PromptKind::Machines => state.fleet_table.set_filter(text),
+        PromptKind::Processes => state.process_table.set_filter(text),
+        PromptKind::Alerts => state.alerts.list.set_filter(text),
+        PromptKind::Rules => state.alerts.rules.set_filter(text),
+        PromptKind::Acknowledge(_) => {}
+    }
+}
