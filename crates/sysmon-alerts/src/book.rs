@@ -102,6 +102,7 @@ pub(crate) async fn keep(
 ) {
     let usual = if hub.has_bus() { RELOAD } else { RELOAD_WITHOUT_BUS };
     let work = async {
+        let mut was_down = false;
         loop {
             let before = Arc::clone(&book.borrow());
             let pause = match Book::load(&*store, clock.now(), &before).await {
@@ -109,10 +110,13 @@ pub(crate) async fn keep(
                     if !loaded.is_like(&before) {
                         book.send_replace(Arc::new(loaded));
                     }
+                    was_down = false;
                     usual
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "rules and silences cannot be loaded; those known before stay in force");
+                    if !std::mem::replace(&mut was_down, true) {
+                        tracing::warn!(%error, "rules and silences cannot be loaded; those known before stay in force");
+                    }
                     RETRY
                 }
             };

@@ -92,13 +92,15 @@ impl Evaluator {
             wish,
             directory,
         } = parts;
-        let present = Arc::clone(&book.borrow_and_update());
+        // What is there already is taken like what comes.
+        book.mark_changed();
+        held.mark_changed();
         let mut evaluator = Self {
             config,
             store,
             hub,
             counters,
-            book: present,
+            book: Arc::default(),
             replica: Replica::default(),
             numbers: HashMap::new(),
             spoken: None,

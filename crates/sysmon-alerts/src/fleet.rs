@@ -15,8 +15,6 @@ const SUBSCRIPTION: u32 = 1;
 const HISTORY_MS: u32 = 300_000;
 /// Commands that wait to be sent; each waits for room.
 const COMMANDS: usize = 16;
-/// How long an aggregator may say nothing at all before the stream counts as lost.
-const SILENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What comes from the fleet.
 #[derive(Debug)]
@@ -105,12 +103,11 @@ async fn read(
                 }
                 request_id += 1;
             }
-            response = tokio::time::timeout(SILENCE, responses.next()) => {
+            response = responses.next() => {
                 let response = match response {
-                    Ok(Ok(Some(response))) => response,
-                    Ok(Ok(None)) => return lost(),
-                    Ok(Err(error)) => return error,
-                    Err(_) => return ApiError::unavailable("the aggregator says nothing any more"),
+                    Ok(Some(response)) => response,
+                    Ok(None) => return lost(),
+                    Err(error) => return error,
                 };
                 match response.body {
                     Some(Reply::Update(update)) => {

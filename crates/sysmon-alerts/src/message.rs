@@ -149,15 +149,21 @@ impl Message {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// From the store; what is no message there is one that says so.
+    /// From the store; what is no message there is one that says so. A test need not say more than that it is one.
     #[must_use]
     pub fn from_json(text: &str) -> Self {
-        serde_json::from_str(text).unwrap_or_else(|error| Self {
-            version: 1,
+        let mut message = serde_json::from_str(text).unwrap_or_else(|error| Self {
             kind: Self::TEST.into(),
             summary: format!("A notification whose content cannot be read ({error})"),
-            severity: "info".into(),
             ..Self::default()
-        })
+        });
+        if message.summary.is_empty() {
+            message.summary = "A test of sysmon: this receiver can be reached".into();
+        }
+        if message.severity.is_empty() {
+            message.severity = "info".into();
+        }
+        message.version = message.version.max(1);
+        message
     }
 }

@@ -4,6 +4,8 @@ mod email;
 mod exec;
 mod http_client;
 mod ntfy;
+#[cfg(test)]
+pub(crate) mod probe;
 mod slack;
 mod tls;
 mod webhook;
@@ -40,6 +42,8 @@ pub(crate) enum Kind {
     Ntfy(Ntfy),
     Email(Box<Email>),
     Exec(Exec),
+    #[cfg(test)]
+    Probe(probe::Probe),
 }
 
 /// What a receiver wants to be told of.
@@ -102,6 +106,8 @@ impl Receiver {
             Kind::Ntfy(ntfy) => ntfy.send(delivery, message).await,
             Kind::Email(email) => email.send(delivery, message).await,
             Kind::Exec(exec) => exec.send(delivery, message).await,
+            #[cfg(test)]
+            Kind::Probe(probe) => probe.send(delivery, message).await,
         }
     }
 }

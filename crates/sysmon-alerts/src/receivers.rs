@@ -68,6 +68,28 @@ impl Receivers {
         self.by_name.keys().cloned().collect()
     }
 
+    /// Receivers of tests, each with its fallback.
+    #[cfg(test)]
+    pub(crate) fn of_probes(probes: &[(&str, crate::receiver::probe::Probe, Option<&str>)]) -> Self {
+        let receiver =
+            |(name, probe, fallback): &(&str, crate::receiver::probe::Probe, Option<&str>)| Receiver {
+                name: (*name).to_owned(),
+                filter: Filter {
+                    min_severity: Severity::Info,
+                    rules: Vec::new(),
+                    labels: Vec::new(),
+                },
+                fallback: fallback.map(str::to_owned),
+                kind: Kind::Probe(probe.clone()),
+            };
+        let receivers = probes.iter().map(receiver);
+        Self {
+            by_name: receivers
+                .map(|receiver| (receiver.name.clone(), Arc::new(receiver)))
+                .collect(),
+        }
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Receiver>> {
         self.by_name.get(name)
     }

@@ -48,7 +48,7 @@ pub(crate) async fn save(store: &dyn RuleStore, hub: &Hub, job: Job) -> (u32, Sa
             return (shard, one_by_one(store, hub, &lease, work, &error).await);
         }
         Err(error) => {
-            tracing::warn!(shard, %error, "alerts are not stored yet");
+            tracing::debug!(shard, %error, "alerts are not stored yet");
             tell(hub, &mut work).await;
             return (shard, Saved::Later(Box::new(work)));
         }

@@ -1,5 +1,8 @@
 //! The service from outside: a handle, and the tasks behind it.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -58,7 +61,6 @@ impl AlertService {
     /// shares the work with other services on the same store. The future ends when `shutdown` is cancelled, after what
     /// waits was stored, for up to a few seconds, and the work was given back; dropped, it ends at once, and others take
     /// over when its leases lapse.
-    #[must_use]
     pub fn new(
         config: Config,
         stores: Stores,

@@ -23,7 +23,7 @@ use crate::receivers::Listeners;
 const PAGE: u32 = 1_000;
 /// How soon after one look at everything the next may come.
 const LOOK_GAP: Duration = Duration::from_millis(200);
-/// How often everything is looked at although nobody said anything.
+/// How often everything is looked at where others say what they change, and where they do not.
 const LOOK: Duration = Duration::from_secs(30);
 const LOOK_WITHOUT_BUS: Duration = Duration::from_secs(5);
 /// How soon a store that is down is tried again.
@@ -52,12 +52,23 @@ pub(super) struct Term<'a> {
     /// In how many pieces each group is stored.
     pieces: BTreeMap<RuleId, usize>,
     began: Instant,
+    /// When pending deliveries were read last.
+    deliveries_read: Instant,
+    /// How often everything is looked at although nobody said anything.
+    usual: Duration,
 }
 
 impl<'a> Term<'a> {
     /// Tells people until the store says that another has the lease.
     pub(super) async fn run(parts: &'a mut Parts, lease: Lease) {
+        let usual = if parts.hub.has_bus() {
+            LOOK
+        } else {
+            LOOK_WITHOUT_BUS
+        };
         let mut term = Self {
+            usual,
+            deliveries_read: Instant::now(),
             grouping: Grouping::new(parts.config.timing),
             parts,
             lease,
@@ -109,17 +120,12 @@ impl<'a> Term<'a> {
     }
 
     async fn go_on(&mut self) -> Result<(), Lost> {
-        let usual = if self.parts.hub.has_bus() {
-            LOOK
-        } else {
-            LOOK_WITHOUT_BUS
-        };
         let mut look_at = Instant::now();
         loop {
             let now = Instant::now();
             if look_at <= now {
                 let next = self.look().await?;
-                let pause = if self.is_down { RETRY } else { usual };
+                let pause = if self.is_down { RETRY } else { self.usual };
                 look_at = Instant::now() + next.map_or(pause, |next| next.clamp(LOOK_GAP, pause));
             }
             self.send_due().await?;
@@ -159,7 +165,7 @@ impl<'a> Term<'a> {
     /// Looks at everything: reads what is new, decides, and keeps what was decided. Returns when to look again at the
     /// latest.
     async fn look(&mut self) -> Result<Option<Duration>, Lost> {
-        if self.parts.hub.take_missed() {
+        if self.parts.hub.take_missed() || self.deliveries_read.elapsed() >= self.usual {
             self.wants_deliveries = true;
         }
         let was_down = self.is_down;
@@ -221,6 +227,7 @@ impl<'a> Term<'a> {
             let most = u32::try_from(Outbox::MAX).unwrap_or(u32::MAX);
             let pending = store.deliveries(Some(DeliveryState::Pending), most).await?;
             self.wants_deliveries = pending.len() >= Outbox::MAX;
+            self.deliveries_read = Instant::now();
             for delivery in pending {
                 self.wants_deliveries |= !self.outbox.insert(delivery);
             }
