@@ -95,26 +95,7 @@ impl Evaluator {
         // What is there already is taken like what comes.
         book.mark_changed();
         held.mark_changed();
-        let mut evaluator = Self {
-            config,
-            store,
-            hub,
-            counters,
-            book: Arc::default(),
-            replica: Replica::default(),
-            numbers: HashMap::new(),
-            spoken: None,
-            held: Held::default(),
-            shards: BTreeMap::new(),
-            loading: JoinSet::new(),
-            awaited: BTreeMap::new(),
-            saving: JoinSet::new(),
-            urgent_since: None,
-            retry_at: None,
-            beats: 0,
-            wish,
-            directory,
-        };
+        let mut evaluator = Self::new((config, store, hub, counters), wish, directory);
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -152,6 +133,34 @@ impl Evaluator {
             }
         }
         let _ = tokio::time::timeout(LAST_SAVE, evaluator.save_everything()).await;
+    }
+
+    /// One that knows nothing yet.
+    fn new(
+        (config, store, hub, counters): (Config, Arc<dyn RuleStore>, Arc<Hub>, Arc<Counters>),
+        wish: watch::Sender<Arc<Wish>>,
+        directory: watch::Sender<Directory>,
+    ) -> Self {
+        Self {
+            config,
+            store,
+            hub,
+            counters,
+            book: Arc::default(),
+            replica: Replica::default(),
+            numbers: HashMap::new(),
+            spoken: None,
+            held: Held::default(),
+            shards: BTreeMap::new(),
+            loading: JoinSet::new(),
+            awaited: BTreeMap::new(),
+            saving: JoinSet::new(),
+            urgent_since: None,
+            retry_at: None,
+            beats: 0,
+            wish,
+            directory,
+        }
     }
 
     /// The aggregator's clock now; none while it does not speak.

@@ -150,30 +150,28 @@ async fn run(
         book,
         shutdown.clone(),
     ));
+    let following = fleet::follow(client, config.clock, wish_seen, events);
     let stop = shutdown.clone();
-    tasks.spawn(async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = fleet::follow(client, config.clock, wish_seen, events) => {}
-        }
-    });
+    tasks.spawn(async move { stop.run_until_cancelled(following).await.unwrap_or_default() });
     tasks.spawn(keep_tidy(store, config.clone(), held_seen, shutdown.clone()));
     // The leases are kept until those who use them have ended.
     let mut users = JoinSet::new();
     users.spawn(Evaluator::run(evaluator, shutdown.clone()));
     users.spawn(notifier::run(notifier, shutdown));
     let users_ended = CancellationToken::new();
-    let over = users_ended.clone();
-    tasks.spawn(async move {
-        tokio::select! {
-            () = over.cancelled() => {}
-            () = leases.run() => {}
-        }
-        leases.release().await;
-    });
+    tasks.spawn(hold(leases, users_ended.clone()));
     ended(&mut users).await;
     users_ended.cancel();
     ended(&mut tasks).await;
+}
+
+/// Keeps leases until `over`, and then gives them back.
+async fn hold(leases: Leases, over: CancellationToken) {
+    tokio::select! {
+        () = over.cancelled() => {}
+        () = leases.run() => {}
+    }
+    leases.release().await;
 }
 
 async fn ended(tasks: &mut JoinSet<()>) {

@@ -105,6 +105,10 @@ fn trailing_test_module(code: &str) -> Option<usize> {
         .trim_end()
         .strip_suffix("mod")?
         .trim_end();
+    // What several modules' tests need may be visible to them.
+    for visibility in ["pub(super)", "pub(crate)"] {
+        before = before.strip_suffix(visibility).unwrap_or(before).trim_end();
+    }
     let mut is_test = false;
     while before.ends_with(']') {
         let open = opening(before, before.len() - 1)?;

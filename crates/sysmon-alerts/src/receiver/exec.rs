@@ -43,22 +43,7 @@ impl Exec {
         let Some((program, arguments)) = self.command.split_first() else {
             return Err(Failure::lasting("no command is configured"));
         };
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env_clear()
-            .envs(
-                INHERITED
-                    .iter()
-                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
-            )
-            .envs(environment(delivery, message))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut child = command
+        let mut child = command(program, arguments, delivery, message)
             .spawn()
             .map_err(|error| Failure::passing(format!("cannot start {program}: {error}")))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
@@ -117,6 +102,26 @@ impl Exec {
             Err(error) => Err(Failure::passing(format!("{program}: {error}"))),
         }
     }
+}
+
+/// The program with little more than its message in its environment, in a process group of its own.
+fn command(program: &str, arguments: &[String], delivery: &str, message: &Message) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(
+            INHERITED
+                .iter()
+                .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        )
+        .envs(environment(delivery, message))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    command
 }
 
 /// Keeps the first of what comes and reads the rest, so that nobody waits for us.
