@@ -125,7 +125,9 @@ fn set_threshold(terminal: &mut Terminal) {
     // Rules come a moment after the machine.
     press(terminal, &["3"]);
     terminal.wait_for_text("Processors busy");
-    press(terminal, &["\x1b"]);
+    press(terminal, &["1"]);
+    terminal.wait_for_text("MACHINE");
+    press(terminal, &["\r"]);
     terminal.wait_for_text("COMMAND");
     press(terminal, &["e"]);
     terminal.wait_for_text("threshold of");
@@ -167,11 +169,8 @@ fn a_threshold_set_here_fires_notifies_recovers_and_is_remembered() {
         (&"critical".into(), &90.0.into())
     );
     let processes = alert["processes"].as_array().unwrap();
-    // Where others compile or test at the same time, three of theirs may be busier.
-    let is_load = |process: &serde_json::Value| process["name"] == "sh";
-    let is_busy = |process: &serde_json::Value| process["cpu_percent"].as_f64().is_some_and(|cpu| cpu > 20.0);
     assert!(
-        processes.iter().any(is_load) || (processes.len() == 3 && processes.iter().all(is_busy)),
+        processes.iter().any(|process| process["name"] == "sh"),
         "the load is named: {processes:?}"
     );
     drop(load);
