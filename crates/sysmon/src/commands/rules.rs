@@ -88,7 +88,7 @@ fn row(stored: &StoredRule) -> Vec<String> {
         if rule.enabled { "on" } else { "off" }.into(),
         warning,
         critical,
-        sysmon_core::format_duration(rule.hold_ms),
+        sysmon_core::format_duration(rule.hold_ms / 1_000),
         local(stored.changed.at),
         sysmon_core::sanitize(&stored.changed.name).into_owned(),
         sysmon_core::sanitize(&rule.title).into_owned(),
