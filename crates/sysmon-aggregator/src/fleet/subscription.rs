@@ -350,6 +350,7 @@ impl Fleet {
             now_unix_ms: now.unix.0,
             machines,
             totals: Some(self.totals.counts()),
+            ..wire::Update::default()
         })
     }
 

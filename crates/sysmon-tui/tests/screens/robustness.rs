@@ -69,6 +69,7 @@ fn any_update() -> impl Strategy<Value = Event> {
             now_unix_ms,
             machines,
             totals: None,
+            ..wire::Update::default()
         };
         Event::Link(LinkEvent::Update(Box::new(update)))
     })

@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::terminal::{PATIENCE, Terminal, command};
+use crate::terminal::{PATIENCE, Terminal, command, pause};
 
 const TUI: &str = env!("CARGO_BIN_EXE_sysmon-tui");
 const TAB: &str = "\t";
@@ -76,7 +76,9 @@ impl Hook {
                 "no {kind}: {:?}",
                 self.received.lock().unwrap()
             );
-            std::thread::sleep(Duration::from_millis(100));
+            for _ in 0..5 {
+                pause();
+            }
         }
     }
 }
@@ -116,7 +118,9 @@ fn console(home: &tempfile::TempDir, hook: &Hook) -> Terminal {
 fn press(terminal: &mut Terminal, keys: &[&str]) {
     for key in keys {
         terminal.press(key);
-        std::thread::sleep(Duration::from_millis(120));
+        for _ in 0..5 {
+            pause();
+        }
     }
 }
 
