@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::mirror::Mirror;
+pub(crate) use self::mirror::{Mirror, Told};
 use self::session::Session;
 use crate::config::{INTERVAL_MS_MAX, INTERVAL_MS_MIN, ProcessDetail};
 use crate::sample::{Plan, Sample};
@@ -27,7 +27,7 @@ use crate::spool::{Broken, Keeper};
 use crate::ticker::Wish;
 
 /// How long a stream may take to come into being.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// The longest wait between attempts that will only succeed after somebody has changed something.
 const REFUSED_CAP: Duration = Duration::from_secs(30);
 
@@ -233,23 +233,9 @@ impl Link {
             .send_if_modified(|wish| std::mem::replace(&mut wish.plan, plan) != plan);
     }
 
-    /// Takes what the aggregator wants; what it does not say is as configured.
+    /// Takes what the aggregator wants.
     fn obey(&self, directive: &wire::Directive) {
-        let own = self.identity.plan;
-        let interval_ms = match directive.interval_ms {
-            0 => own.interval_ms,
-            wanted => wanted.clamp(INTERVAL_MS_MIN, INTERVAL_MS_MAX),
-        };
-        let processes = match directive.processes() {
-            wire::ProcessDetail::Unspecified => own.processes,
-            wire::ProcessDetail::None => ProcessDetail::None,
-            wire::ProcessDetail::Top => ProcessDetail::Top,
-            wire::ProcessDetail::All => ProcessDetail::All,
-        };
-        self.want(Plan {
-            interval_ms,
-            processes,
-        });
+        self.want(plan_of(directive, self.identity.plan));
     }
 
     /// A failure that lasts is told once.
@@ -261,6 +247,24 @@ impl Link {
             tracing::warn!(error = %text, code = ?error.code, "not connected to the aggregator; trying again");
             self.last_error = Some(text);
         }
+    }
+}
+
+/// What the aggregator wants; what it does not say is as configured.
+pub(crate) fn plan_of(directive: &wire::Directive, own: Plan) -> Plan {
+    let interval_ms = match directive.interval_ms {
+        0 => own.interval_ms,
+        wanted => wanted.clamp(INTERVAL_MS_MIN, INTERVAL_MS_MAX),
+    };
+    let processes = match directive.processes() {
+        wire::ProcessDetail::Unspecified => own.processes,
+        wire::ProcessDetail::None => ProcessDetail::None,
+        wire::ProcessDetail::Top => ProcessDetail::Top,
+        wire::ProcessDetail::All => ProcessDetail::All,
+    };
+    Plan {
+        interval_ms,
+        processes,
     }
 }
 
