@@ -16,6 +16,8 @@ mod lifecycle;
 mod once;
 #[cfg(unix)]
 mod simulate;
+#[cfg(target_os = "linux")]
+mod slim;
 mod support;
 mod tls;
 #[cfg(unix)]
