@@ -67,6 +67,8 @@ pub(super) struct Shape {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
+    /// From the first moment to the last at which anything is hit.
+    pub(super) length: Duration,
 }
 
 /// One kind of fault: who, whether it hangs, and how long in seconds.
@@ -141,7 +143,10 @@ impl Plan {
         if shape.has_servers && shape.length >= LONG_RUN {
             first.push(POSTGRES_HANGS_LONG);
         }
-        let mut plan = Self { steps: Vec::new() };
+        let mut plan = Self {
+            steps: Vec::new(),
+            length: shape.length,
+        };
         let mut busy: Vec<(Target, Duration)> = Vec::new();
         let mut at = shape.warm_up;
         loop {
@@ -184,6 +189,19 @@ impl Plan {
         plan
     }
 
+    /// The database is away for so long, and after a rest Redis is.
+    pub(super) fn outages(warm_up: Duration, each: Duration) -> Self {
+        const REST: Duration = Duration::from_secs(15);
+        let (mut steps, mut at) = (Vec::new(), warm_up);
+        for target in [Target::Postgres, Target::Redis] {
+            for (action, lasts) in [(Action::Kill(target), each), (Action::Start(target), REST)] {
+                steps.push(Step { at, action });
+                at += lasts;
+            }
+        }
+        Self { steps, length: at }
+    }
+
     /// How many processes are killed.
     pub(super) fn kills(&self) -> usize {
         let kills = self
@@ -207,6 +225,24 @@ mod tests {
             aggregators: 2,
             has_servers,
         }
+    }
+
+    #[test]
+    fn in_outages_the_database_and_redis_are_away_once_each_and_for_long() {
+        let plan = Plan::outages(Duration::from_secs(3), Duration::from_secs(60));
+        let steps: Vec<(u64, String)> = plan
+            .steps
+            .iter()
+            .map(|step| (step.at.as_secs(), step.action.to_string()))
+            .collect();
+        let expected = [
+            (3, "kill -9 postgres"),
+            (63, "start postgres"),
+            (78, "kill -9 redis"),
+            (138, "start redis"),
+        ];
+        assert_eq!(steps, expected.map(|(at, action)| (at, action.to_owned())));
+        assert_eq!(plan.length.as_secs(), 153);
     }
 
     #[test]

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection, Row as _};
 use sysmon_core::alert::Phase;
-use sysmon_store::{DeliveryState, HistoryOptions, NotifierWork, RuleStore, ShardWork, Work, open_history};
+use sysmon_store::{HistoryOptions, ShardWork, Work, open_history};
 use sysmon_store::{ErrorKind, open_rule_store};
 
 use crate::fixture::{
-    LONG_MS, acknowledgement, alert, ann, busy_day, delivery, key, leased, log, machine_of, new_silence, now,
-    rule, save, transition,
+    LONG_MS, alert, ann, busy_day, key, leased, log, machine_of, now, rule, save, transition,
 };
 use crate::postgres_server::PostgresServer;
 

@@ -58,7 +58,23 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
+    #[inline]
     pub(crate) fn number(&mut self) -> Result<u64, Corrupt> {
+        // Most numbers are short.
+        match *self.0 {
+            [first, ref rest @ ..] if first < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(first))
+            }
+            [first, second, ref rest @ ..] if second < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(first & 0x7f) | u64::from(second) << 7)
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> Result<u64, Corrupt> {
         let mut value = 0u64;
         for (index, byte) in self.0.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * index);
@@ -70,6 +86,7 @@ impl<'a> Reader<'a> {
         Err(Corrupt("a number"))
     }
 
+    #[inline]
     pub(crate) fn signed(&mut self) -> Result<i64, Corrupt> {
         let value = self.number()?;
         Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))

@@ -7,12 +7,13 @@ use sqlx::sqlite::SqliteConnection;
 use sysmon_core::{Gap, GapReason, HistoryQuery, MachineHistory, MachineId, Tier, UnixMillis};
 use tokio::task::JoinSet;
 
-use super::block::{Head, decode_head, decode_segment};
+use super::block::decode_head;
 use super::bytes::Corrupt;
 use super::catalogue::Selection;
-use super::{Inner, error, tick};
+use super::material::{Block, Material};
+use super::{Inner, error};
 use crate::error::StoreError;
-use crate::history::answer::{Answer, Edges, nothing};
+use crate::history::answer::{Edges, nothing};
 use crate::history::plan::Plan;
 
 /// Machines whose past is read at the same time: one is decoded while the next is read.
@@ -97,22 +98,6 @@ async fn answer_machine(
         .await
         .map_err(|_| StoreError::unavailable("answering was interrupted; ask again"))?
         .map_err(|corrupt| error::damaged(&path, corrupt))
-}
-
-/// A block as it was read.
-struct Block {
-    id: i64,
-    head: Head,
-    segments: Vec<(usize, Vec<u8>)>,
-}
-
-/// All that an answer for one machine is made of, as of one moment.
-struct Material {
-    plan: Plan,
-    blocks: Vec<Block>,
-    recent: Vec<(i64, Vec<u8>)>,
-    edges: Edges,
-    gaps: Vec<Gap>,
 }
 
 async fn read(
@@ -332,56 +317,4 @@ async fn read_gaps(
         reason: GapReason::from_name(&reason).unwrap_or(GapReason::Silent),
     };
     Ok(rows.into_iter().map(gap).collect())
-}
-
-impl Material {
-    fn answer(self, machine: MachineId, selection: &Selection) -> Result<MachineHistory, Corrupt> {
-        let mut times: Vec<i64> = self.recent.iter().map(|(at, _)| *at).collect();
-        if self.plan.tier == Tier::Raw {
-            times.extend(self.blocks.iter().flat_map(|block| &block.head.times));
-        }
-        let mut answer = Answer::of(self.plan, &times);
-        for block in &self.blocks {
-            let places = answer.place(&block.head.times);
-            for (number, columns) in &block.segments {
-                let columns =
-                    decode_segment(&block.head, *number, columns, |series| selection.needs(series))?;
-                for (series, column) in columns {
-                    let place = |index: usize| match &column.rows {
-                        None => places.get(index).copied(),
-                        Some(rows) => places.get(*rows.get(index)? as usize).copied(),
-                    };
-                    let outside = crate::history::answer::OUTSIDE;
-                    let count = column.lanes.first().map_or(0, Vec::len);
-                    if column.lanes.len() == super::block::ROLL_UP_LANES {
-                        let roll_ups =
-                            (0..count).map(|index| (place(index).unwrap_or(outside), column.sum(index)));
-                        answer.merge(series, roll_ups);
-                    } else if let (None, [values]) = (&column.rows, &column.lanes[..]) {
-                        answer.add(series, places.iter().copied().zip(values.iter().copied()));
-                    } else if let [values] = &column.lanes[..] {
-                        let samples = values.iter().enumerate();
-                        answer.add(
-                            series,
-                            samples.map(|(index, value)| (place(index).unwrap_or(outside), *value)),
-                        );
-                    }
-                }
-            }
-        }
-        let places = answer.place(&self.recent.iter().map(|(at, _)| *at).collect::<Vec<_>>());
-        let mut columns: BTreeMap<u32, Vec<(u32, i64)>> = BTreeMap::new();
-        for (place, (_, samples)) in places.iter().zip(&self.recent) {
-            tick::decode(samples, |series, value| {
-                if selection.needs(series) {
-                    columns.entry(series).or_default().push((*place, value));
-                }
-            })?;
-        }
-        for (series, samples) in columns {
-            answer.add(series, samples.into_iter());
-        }
-        let describe = |series: u32| selection.series.get(&series).cloned();
-        Ok(answer.finish(machine, &self.edges, self.gaps, describe))
-    }
 }
