@@ -39,7 +39,9 @@ pub(crate) fn wanted() -> Result<(), String> {
 /// The images of others that a Dockerfile and a Compose file begin with, each once.
 fn base_images(dockerfile: &str, compose: &str) -> Vec<String> {
     let stages = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM "));
-    let services = compose.lines().filter_map(|line| line.trim().strip_prefix("image: "));
+    let services = compose
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("image: "));
     let mut images: Vec<String> = stages
         .chain(services)
         .filter_map(|rest| rest.split_whitespace().next())
@@ -58,11 +60,13 @@ fn obtain(image: &str) -> Result<(), String> {
     }
     println!("pulling {image}");
     let mut pull = Command::new("docker");
-    output(pull.args(["pull", "--quiet", image])).map(drop).map_err(|error| {
-        let error = error.to_string();
-        let why = error.lines().last().unwrap_or_default();
-        format!("the engine does not have {image} and cannot pull it ({why})")
-    })
+    output(pull.args(["pull", "--quiet", image]))
+        .map(drop)
+        .map_err(|error| {
+            let error = error.to_string();
+            let why = error.lines().last().unwrap_or_default();
+            format!("the engine does not have {image} and cannot pull it ({why})")
+        })
 }
 
 /// The command `stack`: builds the image (quickly, unless SYSMON_BUILD_PROFILE says otherwise), starts everything under a

@@ -112,7 +112,11 @@ impl fmt::Display for Seen {
             self.stalest.0.as_secs_f64()
         )?;
         if self.failed > 0 {
-            write!(formatter, "; {} looks failed, the last because {}", self.failed, self.why)?;
+            write!(
+                formatter,
+                "; {} looks failed, the last because {}",
+                self.failed, self.why
+            )?;
         }
         Ok(())
     }
@@ -127,7 +131,13 @@ fn look(program: &Path, home: &Path, sockets: &[PathBuf]) -> Result<BTreeMap<Str
             .args(["--once", "--format", "json", "--connect"])
             .arg(format!("unix:{}", socket.display()))
             .stdin(Stdio::null());
-        for variable in ["HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"] {
+        for variable in [
+            "HOME",
+            "XDG_RUNTIME_DIR",
+            "XDG_DATA_HOME",
+            "XDG_STATE_HOME",
+            "XDG_CONFIG_HOME",
+        ] {
             command.env(variable, home);
         }
         // Its exit code tells of critical alerts.

@@ -137,7 +137,10 @@ async fn a_redis_that_hangs_holds_nobody_up() {
         longest = longest.max(started.elapsed());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(number > 20, "{number} ticks came through before Redis was given up");
+    assert!(
+        number > 20,
+        "{number} ticks came through before Redis was given up"
+    );
     // And afterwards as well.
     for number in number + 1..number + 100 {
         let started = std::time::Instant::now();

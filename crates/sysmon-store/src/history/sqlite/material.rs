@@ -32,11 +32,7 @@ impl Material {
     ///
     /// # Errors
     /// [`Corrupt`] when something that is needed is damaged.
-    pub(super) fn answer(
-        self,
-        machine: MachineId,
-        selection: &Selection,
-    ) -> Result<MachineHistory, Corrupt> {
+    pub(super) fn answer(self, machine: MachineId, selection: &Selection) -> Result<MachineHistory, Corrupt> {
         let mut times: Vec<i64> = self.recent.iter().map(|(at, _)| *at).collect();
         if self.plan.tier == Tier::Raw {
             times.extend(self.blocks.iter().flat_map(|block| &block.head.times));
@@ -105,11 +101,7 @@ fn join([means, below, above, counts]: [&[i64]; ROLL_UP_LANES]) -> Sum {
 }
 
 /// Takes over samples that are not in blocks yet.
-fn take_recent(
-    answer: &mut Answer,
-    recent: &[(i64, Vec<u8>)],
-    selection: &Selection,
-) -> Result<(), Corrupt> {
+fn take_recent(answer: &mut Answer, recent: &[(i64, Vec<u8>)], selection: &Selection) -> Result<(), Corrupt> {
     let times: Vec<i64> = recent.iter().map(|(at, _)| *at).collect();
     let places = answer.place(&times);
     let mut columns: Vec<(u32, Vec<(u32, i64)>)> = Vec::new();

@@ -1,7 +1,9 @@
 //! Answers out of recent rows and blocks.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::iter::Enumerate;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::vec::IntoIter;
 
 use sqlx::sqlite::SqliteConnection;
 use sysmon_core::{Gap, GapReason, HistoryQuery, MachineHistory, MachineId, Tier, UnixMillis};
@@ -19,7 +21,7 @@ use crate::history::plan::Plan;
 /// Machines whose past is read at the same time: one is decoded while the next is read.
 const AT_ONCE: usize = 3;
 
-/// Answers a question, one machine after the other.
+/// Answers a question.
 pub(super) async fn answer(
     inner: &Arc<Inner>,
     query: &HistoryQuery,
@@ -35,24 +37,57 @@ pub(super) async fn answer(
         machines: Vec::new(),
         ..query.clone()
     });
-    let mut waiting = machines.into_iter().enumerate();
+    let workers = machines.len().min(AT_ONCE);
+    let waiting = Arc::new(Mutex::new(machines.into_iter().enumerate()));
     let mut answers = BTreeMap::new();
     // Dropping the set ends what is under way: a question that nobody waits for costs nothing more.
     let mut working = JoinSet::new();
-    loop {
-        while working.len() < AT_ONCE
-            && let Some((index, machine)) = waiting.next()
-        {
-            let (inner, query, selection) = (inner.clone(), query.clone(), selection.clone());
-            working.spawn(async move { (index, answer_machine(inner, machine, query, selection).await) });
-        }
-        let Some(done) = working.join_next().await else {
-            return Ok(answers.into_values().collect());
-        };
-        let (index, answer) =
-            done.map_err(|_| StoreError::unavailable("answering was interrupted; ask again"))?;
-        answers.insert(index, answer?);
+    for _ in 0..workers {
+        let (inner, query, selection) = (inner.clone(), query.clone(), selection.clone());
+        working.spawn(answer_machines(inner, Arc::clone(&waiting), query, selection));
     }
+    while let Some(done) = working.join_next().await {
+        answers.extend(done.map_err(|_| interrupted())??);
+    }
+    Ok(answers.into_values().collect())
+}
+
+fn interrupted() -> StoreError {
+    StoreError::unavailable("answering was interrupted; ask again")
+}
+
+/// The machines that are left, with their places in the answer.
+type Waiting = Mutex<Enumerate<IntoIter<Known>>>;
+
+/// Answers for one machine after the other, all as of one moment: a transaction for each would take as long as the
+/// reading.
+async fn answer_machines(
+    inner: Arc<Inner>,
+    waiting: Arc<Waiting>,
+    query: Arc<HistoryQuery>,
+    selection: Arc<Selection>,
+) -> Result<Vec<(usize, MachineHistory)>, StoreError> {
+    let failed = |error: sqlx::Error| inner.failed(&error);
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let mut answers = Vec::new();
+    let mut transaction = inner.pools.readers.begin().await.map_err(failed)?;
+    while let Some((index, machine)) = next() {
+        let material = read(&inner, &mut transaction, &machine, &query, &selection).await?;
+        let Some(material) = material else {
+            answers.push((index, nothing(machine.machine)));
+            continue;
+        };
+        let selection = selection.clone();
+        // Millions of numbers may have to be decoded: not on a thread that others wait for.
+        let answer = tokio::task::spawn_blocking(move || material.answer(machine.machine, &selection))
+            .await
+            .map_err(|_| interrupted())?
+            .map_err(|corrupt| error::damaged(&inner.path, corrupt))?;
+        answers.push((index, answer));
+    }
+    // Nothing was written; giving the connection back ends the transaction as well, only later.
+    transaction.commit().await.map_err(failed)?;
+    Ok(answers)
 }
 
 /// A machine that is known.
@@ -82,35 +117,16 @@ async fn known(connection: &mut SqliteConnection, machines: &[MachineId]) -> sql
     Ok(known.collect())
 }
 
-async fn answer_machine(
-    inner: Arc<Inner>,
-    machine: Known,
-    query: Arc<HistoryQuery>,
-    selection: Arc<Selection>,
-) -> Result<MachineHistory, StoreError> {
-    let material = read(&inner, &machine, &query, &selection).await?;
-    let Some(material) = material else {
-        return Ok(nothing(machine.machine));
-    };
-    let path = inner.path.clone();
-    // Millions of numbers may have to be decoded: not on a thread that others wait for.
-    tokio::task::spawn_blocking(move || material.answer(machine.machine, &selection))
-        .await
-        .map_err(|_| StoreError::unavailable("answering was interrupted; ask again"))?
-        .map_err(|corrupt| error::damaged(&path, corrupt))
-}
-
+/// Reads what an answer is made of, in a transaction: maintenance moves samples from one place to another meanwhile.
 async fn read(
     inner: &Inner,
+    connection: &mut SqliteConnection,
     machine: &Known,
     query: &HistoryQuery,
     selection: &Selection,
 ) -> Result<Option<Material>, StoreError> {
     let failed = |error: sqlx::Error| inner.failed(&error);
     let damaged = |corrupt: Corrupt| error::damaged(&inner.path, corrupt);
-    // In one transaction: maintenance moves samples from one place to another meanwhile.
-    let mut transaction = inner.pools.readers.begin().await.map_err(failed)?;
-    let connection = &mut *transaction;
     let Some(plan) = choose(connection, machine.id, query).await.map_err(failed)? else {
         return Ok(None);
     };
@@ -149,8 +165,6 @@ async fn read(
     // A stored gap just outside explains silence that reaches into the range.
     let around = (edges.before.unwrap_or(plan.from), edges.after.unwrap_or(plan.to));
     let gaps = read_gaps(connection, machine.id, around).await.map_err(failed)?;
-    // Nothing was written; giving the connection back ends the transaction as well, only later.
-    transaction.commit().await.map_err(failed)?;
     Ok(Some(Material {
         plan,
         blocks,
