@@ -41,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) database: Database,
     /// Not many short faults but two long ones: the database is stopped for `seconds`, then Redis; and a console looks.
     pub(crate) outages: bool,
+    /// Faults follow each other almost twice as fast.
+    pub(crate) dense: bool,
     pub(crate) release: bool,
     /// Leave the folder for whoever wants to look.
     pub(crate) keep: bool,
@@ -82,11 +84,12 @@ impl Options {
                 "--machines" => options.machines = usize::try_from(number()?)?.clamp(1, 1_000),
                 "--sqlite" => options.database = Database::Sqlite,
                 "--outages" => options.outages = true,
+                "--dense" => options.dense = true,
                 "--release" => options.release = true,
                 "--keep" => options.keep = true,
                 _ => bail!(
-                    "{name} is unknown; there are --seconds, --seed, --machines, --sqlite, --outages, --release and \
-                     --keep"
+                    "{name} is unknown; there are --seconds, --seed, --machines, --sqlite, --outages, --dense, --release \
+                     and --keep"
                 ),
             }
         }
@@ -105,6 +108,7 @@ impl Default for Options {
             machines: 50,
             database: Database::Postgres,
             outages: false,
+            dense: false,
             release: false,
             keep: false,
         }
@@ -169,6 +173,7 @@ fn plan(options: &Options, world: &World) -> Plan {
             simulators: world.simulators(),
             aggregators: world.aggregators(),
             has_servers: options.database == Database::Postgres,
+            is_dense: options.dense,
         },
     )
 }

@@ -61,6 +61,8 @@ pub(super) struct Shape {
     pub(super) simulators: usize,
     pub(super) aggregators: usize,
     pub(super) has_servers: bool,
+    /// Faults follow each other almost twice as fast.
+    pub(super) is_dense: bool,
 }
 
 /// Everything that goes wrong, in order. Who is hit is well again before the end, and not hit twice at a time.
@@ -147,10 +149,11 @@ impl Plan {
             steps: Vec::new(),
             length: shape.length,
         };
+        let longest_pause = if shape.is_dense { 1.2 } else { 2.2 };
         let mut busy: Vec<(Target, Duration)> = Vec::new();
         let mut at = shape.warm_up;
         loop {
-            at += Duration::from_secs_f64(random.between(0.2, 2.2));
+            at += Duration::from_secs_f64(random.between(0.2, longest_pause));
             let is_first = !first.is_empty();
             let kind = if first.is_empty() {
                 kinds[random.below(kinds.len())]
@@ -224,6 +227,7 @@ mod tests {
             simulators: 5,
             aggregators: 2,
             has_servers,
+            is_dense: false,
         }
     }
 
@@ -250,6 +254,23 @@ mod tests {
         let plan = |seed| format!("{:?}", Plan::of(seed, shape(120, true)));
         assert_eq!(plan(1), plan(1));
         assert_ne!(plan(1), plan(2));
+    }
+
+    #[test]
+    fn a_dense_plan_has_many_more_faults() {
+        let kills = |is_dense| -> usize {
+            let shape = |seconds| Shape {
+                is_dense,
+                ..shape(seconds, true)
+            };
+            (0..20).map(|seed| Plan::of(seed, shape(120)).kills()).sum()
+        };
+        assert!(
+            kills(true) * 4 > kills(false) * 5,
+            "{} {}",
+            kills(true),
+            kills(false)
+        );
     }
 
     #[test]

@@ -248,7 +248,8 @@ impl World {
 
 fn build(release: bool) -> Result<PathBuf> {
     let mut command = cargo();
-    command.args(["build", "--quiet", "--package", "sysmon", "--bins"]);
+    command.args(["build", "--quiet", "--package", "sysmon"]);
+    command.args(["--bin", "sysmon", "--bin", "sysmon-tui"]);
     if release {
         command.arg("--release");
     }

@@ -190,31 +190,26 @@ async fn ask(server: u32, history: &dyn History, name: &str, query: &HistoryQuer
     Ok(())
 }
 
-async fn questions(server: u32, url: &str, fleet: &mut Fleet, month: &mut Fleet) -> Result<(), Failure> {
+async fn questions(server: u32, url: &str, [one, fleet, month]: [&mut Fleet; 3]) -> Result<(), Failure> {
     let history = open_history(url, HistoryOptions::default()).await?;
     let begun = Instant::now();
     month.fill(&*history, 30 * 1_440, 60_000).await?;
-    // Roll-ups are as many at any pace, so most of the day goes by at a minute's.
-    fleet.now = month.now.plus_ms(-25 * HOUR_MS);
+    // Roll-ups are as many at any pace, so the day goes by at a minute's.
+    fleet.now = month.now;
     fleet.fill(&*history, 1_440, 60_000).await?;
-    fleet.fill(&*history, 3_600, 1_000).await?;
+    one.now = fleet.now;
+    one.fill(&*history, 3_600, 1_000).await?;
     writeln!(
         std::io::stdout(),
         "stored in {:.0} s",
         begun.elapsed().as_secs_f64()
     )?;
-    let one = Fleet {
-        machines: fleet.machines[..1].to_vec(),
-        table: fleet.table.clone(),
-        ticks: fleet.ticks.clone(),
-        ..*fleet
-    };
     let cpu = &["cpu.busy_percent"];
     ask(
         server,
         &*history,
         "an hour of one machine at a second, all series",
-        &question(&one, 1, &[]),
+        &question(one, 1, &[]),
     )
     .await?;
     ask(
@@ -317,7 +312,14 @@ async fn main() -> Result<(), Failure> {
     drop(server);
     let server = PostgresServer::start().await;
     let id = first_process(&server)?;
-    let mut month = Fleet::new(1, &recording)?;
-    month.machines = vec![MachineId::parse("month")?];
-    questions(id, &server.url(), &mut Fleet::new(100, &recording)?, &mut month).await
+    let named = |name: &str| -> Result<Fleet, Failure> {
+        let machines = vec![MachineId::parse(name)?];
+        Ok(Fleet {
+            machines,
+            ..Fleet::new(0, &recording)?
+        })
+    };
+    let (mut one, mut month) = (named("one")?, named("month")?);
+    let mut fleet = Fleet::new(100, &recording)?;
+    questions(id, &server.url(), [&mut one, &mut fleet, &mut month]).await
 }
