@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,22 +12,61 @@ use eyre::{Result, WrapErr, bail, ensure, eyre};
 
 use crate::process::{run as run_streaming, succeeds};
 
-/// Set to 1, CI runs this too.
+/// Set to 0, CI leaves this out even where it could run.
 const VARIABLE: &str = "SYSMON_CI_STACK";
+/// The image that is built here; all others are somebody else's.
+const OWN_IMAGE: &str = "sysmon:local";
 /// How long the services may take from their start until the console shows what it should.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Whether CI is to run it.
+/// Whether CI runs it: wherever there is an engine with Compose that has the base images or gets them.
 ///
 /// # Errors
 /// Why not.
 pub(crate) fn wanted() -> Result<(), String> {
-    if std::env::var_os(VARIABLE).is_none_or(|value| value != "1") {
-        return Err(format!(
-            "it builds an image for minutes; {VARIABLE}=1 or `cargo xtask stack` runs it"
-        ));
+    if std::env::var_os(VARIABLE).is_some_and(|value| value == "0") {
+        return Err(format!("{VARIABLE} is 0; `cargo xtask stack` runs it"));
     }
-    compose().map(drop)
+    compose()?;
+    let read = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+        fs::read_to_string(&path).map_err(|error| format!("{name} cannot be read: {error}"))
+    };
+    let images = base_images(&read("Dockerfile")?, &read("docker-compose.yml")?);
+    images.iter().try_for_each(|image| obtain(image))
+}
+
+/// The images of others that a Dockerfile and a Compose file begin with, each once.
+fn base_images(dockerfile: &str, compose: &str) -> Vec<String> {
+    let stages = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM "));
+    let services = compose
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("image: "));
+    let mut images: Vec<String> = stages
+        .chain(services)
+        .filter_map(|rest| rest.split_whitespace().next())
+        .filter(|image| *image != OWN_IMAGE)
+        .map(str::to_owned)
+        .collect();
+    images.sort();
+    images.dedup();
+    images
+}
+
+/// Makes sure that the engine has an image.
+fn obtain(image: &str) -> Result<(), String> {
+    if succeeds(Command::new("docker").args(["image", "inspect", image])) {
+        return Ok(());
+    }
+    println!("pulling {image}");
+    let mut pull = Command::new("docker");
+    output(pull.args(["pull", "--quiet", image]))
+        .map(drop)
+        .map_err(|error| {
+            let error = error.to_string();
+            let why = error.lines().last().unwrap_or_default();
+            format!("the engine does not have {image} and cannot pull it ({why})")
+        })
 }
 
 /// The command `stack`: builds the image (quickly, unless SYSMON_BUILD_PROFILE says otherwise), starts everything under a
@@ -99,7 +139,7 @@ impl Stack {
         let (status, _) = run_streaming(self.compose().args(["up", "--build", "--detach"]), None)?;
         ensure!(status.success(), "the stack does not come up: {status}");
         let started = Instant::now();
-        for service in ["database", "redis", "aggregator", "collector"] {
+        for service in ["database", "redis", "aggregator", "alerts", "collector"] {
             self.wait_for(started, &format!("{service} is healthy"), || {
                 let id = self.output(&["ps", "-q", service])?;
                 let mut inspect = Command::new("docker");
@@ -192,4 +232,26 @@ fn output(command: &mut Command) -> Result<String> {
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}: {}", output.status, errors.trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stack_is_made_of_four_images_of_others() {
+        let images = base_images(
+            include_str!("../../Dockerfile"),
+            include_str!("../../docker-compose.yml"),
+        );
+        assert_eq!(
+            images,
+            [
+                "debian:bookworm-slim",
+                "redis:7-bookworm",
+                "rust:1.95-bookworm",
+                "timescale/timescaledb:2.23.1-pg17"
+            ]
+        );
+    }
 }
