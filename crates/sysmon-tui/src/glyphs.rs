@@ -120,6 +120,22 @@ impl Glyphs {
         }
     }
 
+    /// A cell with a thin line at these levels of its two columns; 0 where it is elsewhere.
+    #[must_use]
+    pub(crate) fn dots(self, left: u16, right: u16) -> char {
+        match self {
+            Self::Braille => {
+                let dot = |side: usize, level: u16| {
+                    let index = usize::from(level).checked_sub(1);
+                    index.and_then(|index| BRAILLE[side].get(index)).copied().unwrap_or(0)
+                };
+                char::from_u32(0x2800 + u32::from(dot(0, left) | dot(1, right))).unwrap_or(' ')
+            }
+            Self::Block => ['⎽', '─', '⎺'][usize::from(left.clamp(1, 8) - 1) / 3],
+            Self::Ascii => ['_', '~', '\''][usize::from(left.clamp(1, 8) - 1) / 3],
+        }
+    }
+
     /// A vertical bar of one cell for a share of 0 to 1, as for a core.
     #[must_use]
     pub fn bar(self, share: f64) -> char {

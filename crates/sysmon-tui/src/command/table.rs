@@ -7,6 +7,10 @@ const fn plain(code: KeyCode) -> Key {
     Key::plain(code)
 }
 
+const fn control(code: KeyCode) -> Key {
+    Key { code, control: true }
+}
+
 const fn char(character: char) -> Key {
     Key::char(character)
 }
@@ -34,6 +38,69 @@ const fn row(
 /// All commands, in the order of the help.
 pub const COMMANDS: &[CommandDefinition] = &[
     row(
+        Command::StepBack,
+        Context::Past,
+        keys!([char(',')]),
+        "back",
+        "a step back: a column of the charts, 10 s in the fleet",
+    ),
+    row(
+        Command::StepForward,
+        Context::Past,
+        keys!([char('.')]),
+        "on",
+        "a step forward",
+    ),
+    row(
+        Command::PreviousMark,
+        Context::Past,
+        keys!([char('<')]),
+        "event before",
+        "to the alert, reboot or gap before",
+    ),
+    row(
+        Command::NextMark,
+        Context::Past,
+        keys!([char('>')]),
+        "event after",
+        "to the alert, reboot or gap after",
+    ),
+    row(
+        Command::Play,
+        Context::Past,
+        keys!([char('p')]),
+        "play",
+        "play, and pause",
+    ),
+    row(
+        Command::Speed,
+        Context::Past,
+        keys!([char('P')]),
+        "speed",
+        "play at 1, 10 or 60 times the speed",
+    ),
+    row(
+        Command::Now,
+        Context::Past,
+        keys!([plain(KeyCode::Escape)]),
+        "now",
+        "back to now, exactly where you were",
+    ),
+    row(
+        Command::LeapBack,
+        Context::Past,
+        keys!([control(KeyCode::Left)]),
+        "",
+        "ten steps back (Shift-Left too)",
+    ),
+    row(
+        Command::LeapForward,
+        Context::Past,
+        keys!([control(KeyCode::Right)]),
+        "",
+        "ten steps forward (Shift-Right too)",
+    ),
+    row(
         Command::Open,
         Context::Fleet,
         keys!([plain(KeyCode::Enter)], [char('l')], [plain(KeyCode::Right)]),
@@ -46,6 +113,13 @@ pub const COMMANDS: &[CommandDefinition] = &[
         keys!([char('e')]),
         "threshold",
         "edit a threshold: a second key names the column",
+    ),
+    row(
+        Command::Past,
+        Context::Fleet,
+        keys!([char('t')]),
+        "past",
+        "show the past: a minute ago; again to name a moment",
     ),
     row(
         Command::Back,
@@ -67,6 +141,20 @@ pub const COMMANDS: &[CommandDefinition] = &[
         keys!([char('-')]),
         "shorter",
         "charts show less time",
+    ),
+    row(
+        Command::Past,
+        Context::Machine,
+        keys!([char('t')]),
+        "past",
+        "show the past: a minute ago (or click a chart); again to name a moment",
+    ),
+    row(
+        Command::Compare,
+        Context::Machine,
+        keys!([char('C')]),
+        "compare",
+        "compare the charts with yesterday, last week, or not",
     ),
     row(
         Command::NextMachine,
@@ -94,7 +182,14 @@ pub const COMMANDS: &[CommandDefinition] = &[
         Context::Alerts,
         keys!([plain(KeyCode::Enter)], [char('l')], [plain(KeyCode::Right)]),
         "machine",
-        "open the machine, with a chart of the metric",
+        "open the machine, with a chart of the metric; from the history at that moment",
+    ),
+    row(
+        Command::Past,
+        Context::Alerts,
+        keys!([char('t')]),
+        "",
+        "show the past: a minute ago; again to name a moment",
     ),
     row(
         Command::Acknowledge,
@@ -422,6 +517,13 @@ pub const COMMANDS: &[CommandDefinition] = &[
         keys!([char('G')], [plain(KeyCode::End)]),
         "",
         "to the last row",
+    ),
+    row(
+        Command::GoToMoment,
+        Context::Anywhere,
+        keys!([char('g'), char('t')]),
+        "",
+        "go to a moment: 3m ago, 14:05, yesterday 14:00",
     ),
     row(
         Command::ViewFleet,

@@ -85,6 +85,13 @@ impl<'a> Pen<'a> {
         }
     }
 
+    /// Whether nothing is drawn in a cell.
+    pub(super) fn is_blank(&self, x: u16, y: u16) -> bool {
+        self.buffer
+            .cell((x, y))
+            .is_some_and(|cell| cell.symbol().trim().is_empty())
+    }
+
     /// Lays a style over what is there, such as that of the selected row.
     pub(super) fn overlay(&mut self, area: Rect, style: Style) {
         let area = area.intersection(self.buffer.area);
