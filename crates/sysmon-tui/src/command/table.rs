@@ -55,14 +55,14 @@ pub const COMMANDS: &[CommandDefinition] = &[
         Command::PreviousMark,
         Context::Past,
         keys!([char('<')]),
-        "event before",
+        "event",
         "to the alert, reboot or gap before",
     ),
     row(
         Command::NextMark,
         Context::Past,
         keys!([char('>')]),
-        "event after",
+        "",
         "to the alert, reboot or gap after",
     ),
     row(

@@ -336,6 +336,8 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
         Command::ViewAlerts => state.view == View::Alerts,
         // Written at the end, whatever else there is room for.
         Command::Help => true,
+        // Esc has another meaning there, and nothing can be changed.
+        Command::Back | Command::Threshold => state.is_in_past() && !is_list,
         _ => false,
     };
     let shown = COMMANDS
@@ -352,7 +354,11 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
             .first()
             .map(|keys| show_keys(keys))
             .unwrap_or_default();
-        let needed = display_width(&keys) + display_width(definition.hint) + 1;
+        let hint = match definition.command {
+            Command::Past if state.is_in_past() => "go to",
+            _ => definition.hint,
+        };
+        let needed = display_width(&keys) + display_width(hint) + 1;
         if usize::from(end.saturating_sub(x)) < needed {
             break;
         }
@@ -361,7 +367,7 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
             x,
             row.y,
             room,
-            &[(&keys, key), (" ", word), (definition.hint, word), ("  ", word)],
+            &[(&keys, key), (" ", word), (hint, word), ("  ", word)],
         );
     }
     if has_help {

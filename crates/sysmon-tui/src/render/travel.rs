@@ -144,13 +144,13 @@ pub(super) fn cursor(pen: &mut Pen<'_>, chart: Rect, axis: &Axis, state: &State)
         return;
     };
     let line = pen.pick("│", "|").chars().next().unwrap_or('|');
-    let (accent, selected) = (pen.theme.accent(), pen.theme.selected());
+    let (bright, selected) = (pen.theme.title(), pen.theme.selected());
     for y in chart.y..chart.bottom() {
-        if pen.is_blank(x, y) {
-            pen.put(x, y, line, accent);
+        if pen.glyph(x, y) == ' ' {
+            pen.put(x, y, line, bright);
         } else {
             let cell = Rect::new(x, y, 1, 1);
-            pen.overlay(cell, accent);
+            pen.overlay(cell, bright);
             pen.overlay(cell, selected);
         }
     }
@@ -206,8 +206,16 @@ pub(super) fn ghost(
                     .map_or(0, |level| level - below)
             };
             let (left, right) = (inside(points[0]), inside(points[1]));
-            if left + right > 0 {
-                pen.put(x, chart.bottom() - 1 - row, glyphs.dots(left, right), style);
+            if left + right == 0 {
+                continue;
+            }
+            let y = chart.bottom() - 1 - row;
+            let before = pen.glyph(x, y);
+            let is_covered = y > chart.y && glyphs.is_filled(pen.glyph(x, y - 1));
+            if !glyphs.is_filled(before) {
+                pen.put(x, y, glyphs.dots(left, right), style);
+            } else if let Some(glyph) = glyphs.lined(before, left, right, is_covered) {
+                pen.replace(x, y, glyph);
             }
         }
     }

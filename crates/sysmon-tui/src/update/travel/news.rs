@@ -252,6 +252,7 @@ fn refused(state: &mut State, request_id: u64, code: u32, reason: &str) -> Vec<E
     if kind != leading(state) {
         return Vec::new();
     }
+    let (range, live_now) = (state.past.range(), state.live_now());
     let Some(trip) = &mut state.travel.trip else {
         return Vec::new();
     };
@@ -264,6 +265,7 @@ fn refused(state: &mut State, request_id: u64, code: u32, reason: &str) -> Vec<E
         // There is nothing at that moment: the picture stays, and so does the moment.
         Some(shown) => {
             trip.goal = shown;
+            trip.centre(range, live_now, false);
             Vec::new()
         }
         None => leave(state),
