@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod letters;
 pub(crate) mod memory;
+pub(crate) mod moment;
 pub(crate) mod plan;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sysmon_core::{
-    Epoch, GapReason, HistoryQuery, HostInfo, MachineHistory, MachineId, SeriesKey, UnixMillis, from_scaled,
+    Epoch, GapReason, HistoryQuery, HostInfo, MachineHistory, MachineId, MachineMoment, MomentQuery, SeriesKey,
+    UnixMillis, from_scaled,
 };
 
 use crate::error::StoreError;
@@ -38,6 +40,14 @@ pub trait History: Send + Sync + 'static {
     /// tier: the coarsest that still has the asked-for number of points, and raw samples where coarser ones do not reach.
     /// Callers ask for at most [`MACHINES_PER_QUERY`] machines at a time, so that an answer is bounded.
     async fn query(&self, query: &HistoryQuery) -> Result<Vec<MachineHistory>, StoreError>;
+
+    /// How machines were at a moment: for each of those asked for that is known, in the order asked, the newest value of each
+    /// series at or before it, out of the finest tier that still has it. A value that is older than
+    /// [`MachineMoment::reach_ms`] is left out. At most [`HistoryQuery::MACHINES_MAX`] machines; the store is asked about a few
+    /// of them at a time.
+    async fn state_at(&self, query: &MomentQuery) -> Result<Vec<MachineMoment>, StoreError> {
+        moment::state_at(self, query).await
+    }
 
     /// Every machine that ever reported, sorted by id.
     async fn machines(&self) -> Result<Vec<MachineRecord>, StoreError>;

@@ -1,7 +1,7 @@
 //! A history that may not be there yet.
 
 use async_trait::async_trait;
-use sysmon_core::{HistoryQuery, MachineHistory, UnixMillis};
+use sysmon_core::{HistoryQuery, MachineHistory, MachineMoment, MomentQuery, UnixMillis};
 use sysmon_store::{
     DeadLetter, DeadLetterFilter, History, IngestBatch, MachineRecord, Maintenance, Outcome, StoreError,
     StoreInfo,
@@ -17,6 +17,10 @@ impl History for Late<dyn History> {
 
     async fn query(&self, query: &HistoryQuery) -> Result<Vec<MachineHistory>, StoreError> {
         self.opened().await?.query(query).await
+    }
+
+    async fn state_at(&self, query: &MomentQuery) -> Result<Vec<MachineMoment>, StoreError> {
+        self.opened().await?.state_at(query).await
     }
 
     async fn machines(&self) -> Result<Vec<MachineRecord>, StoreError> {
