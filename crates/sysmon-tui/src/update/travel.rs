@@ -51,6 +51,11 @@ pub(super) fn run(state: &mut State, command: Command) -> Option<Vec<Effect>> {
             // What is still there can be acted on, and only that.
             return Some(with_live(state, |state| super::keys::run(state, command)));
         }
+        Command::Silences | Command::Deliveries if state.is_in_past() => {
+            notify(state, "silences and notifications are known as they are now: Esc returns there");
+            Vec::new()
+        }
+        Command::Open if state.is_in_past() && state.view == View::Rules => refuse(state),
         _ if changes_something(command) && state.is_in_past() => refuse(state),
         _ => return None,
     };

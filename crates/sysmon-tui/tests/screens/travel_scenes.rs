@@ -135,7 +135,7 @@ fn charts_question(world: &World) -> Option<(u64, wire::HistoryRequest)> {
     world.asked.iter().rev().find_map(question)
 }
 
-/// A calm processor with one peak of ten minutes, half an hour before now.
+/// A calm processor with one peak of ten minutes, half an hour before now; on other days a slow rise.
 fn history(request: &wire::HistoryRequest, gaps: Vec<Gap>) -> MachineHistory {
     let (from, to) = (request.from_unix_ms, request.to_unix_ms);
     let step = ((to - from) / i64::from(request.points)).max(1_000);
@@ -150,9 +150,13 @@ fn history(request: &wire::HistoryRequest, gaps: Vec<Gap>) -> MachineHistory {
         points: times
             .iter()
             .map(|at| {
-                let of_day = (NOW - at).rem_euclid(86_400_000);
-                let is_peak = (25 * MINUTE..35 * MINUTE).contains(&of_day);
-                let mean = base + if is_peak { 50.0 } else { 0.0 };
+                let is_peak = (25 * MINUTE..35 * MINUTE).contains(&(NOW - at));
+                let is_other_day = NOW - at > 12 * 60 * MINUTE;
+                let mean = match (is_peak, is_other_day) {
+                    (_, true) => base * 0.4 + (at - from) as f64 / (to - from) as f64 * 60.0,
+                    (true, false) => base + 50.0,
+                    (false, false) => base,
+                };
                 Some(Point {
                     minimum: mean - 5.0,
                     maximum: mean + 9.0,
@@ -326,7 +330,10 @@ fn alerts_are_those_of_the_moment() {
     world.at(NOW + 1_000);
     answer(&mut world);
     let screen = world.screen();
-    assert!(!screen.contains("db-002"), "by then it was over: {screen}");
+    let is_there = |line: &str| line.contains("CPU busy") && line.contains("db-002");
+    assert!(!screen.lines().any(is_there), "by then it was over: {screen}");
+    let knew = |line: &str| line.contains("Memory") && line.contains("ack ana");
+    assert!(screen.lines().any(knew), "and another one had begun: {screen}");
 }
 
 #[test]
@@ -689,7 +696,7 @@ fn answer_log_of_view(world: &mut World) {
 #[test]
 fn nothing_is_changed_from_the_past_but_what_is_still_there() {
     let mut world = past_fleet((80, 24));
-    for keys in ["e", "3d", "3 ", "3n", "3c"] {
+    for keys in ["e", "3d", "3 ", "3n", "3c", "3e"] {
         let asked = world.asked.len();
         world.keys(keys);
         assert!(

@@ -180,9 +180,7 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
     let told = UnixMillis(update.at_unix_ms);
     let at = if told.0 > 0 { told.min(live_now) } else { before };
     let is_playing = stream.target.speed > 0;
-    if is_playing {
-        stream.target.at = at;
-    }
+    stream.target.at = at;
     channel.shown = Some(at);
     if let Some(replica) = stream.incoming.take() {
         match kind {
@@ -192,22 +190,23 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
         state.reorder();
     }
     if kind == leading(state) {
-        show(state, at, is_playing.then_some(before));
-        if is_playing && live_now.since_ms(at) < super::NOW_MS {
+        show(state, at, before);
+        let is_over = is_playing && live_now.since_ms(at) < super::NOW_MS;
+        if update.caught_up || is_over {
             effects.extend(arrive(state));
         }
     }
     effects
 }
 
-/// The picture of a moment is on screen; when it plays, the moment goes on from where it was.
-fn show(state: &mut State, at: UnixMillis, played_from: Option<UnixMillis>) {
+/// The picture of a moment is on screen; when it plays, the moment goes on from where it was `before`.
+fn show(state: &mut State, at: UnixMillis, before: UnixMillis) {
     let (range, live_now) = (state.past.range(), state.live_now());
     if let Some(trip) = &mut state.travel.trip {
         trip.shown = Some(at);
         trip.problem = None;
         // Who wants to be elsewhere meanwhile is not taken along.
-        if played_from == Some(trip.goal) {
+        if trip.goal == before {
             trip.goal = at;
             trip.centre(range, live_now, false);
         }
