@@ -3,9 +3,7 @@
 //! While the past is shown, the state's own fleet, machine, board of alerts and history are those of that moment; what is
 //! live is kept aside in the [`Trip`] and goes on being told. So everything that draws the state draws the past too.
 
-use std::sync::Arc;
-
-use sysmon_api::{Machine, Replica};
+use sysmon_api::{Machine, Replica, wire};
 use sysmon_core::{Gap, Recent, UnixMillis};
 
 use super::alerts::board::Board;
@@ -58,14 +56,14 @@ impl Speed {
 }
 
 /// What a subscription to the past shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
     /// The moment that it began with or, once it plays, has come to.
     pub(crate) at: UnixMillis,
     /// 0 when it stands still.
     pub(crate) speed: u32,
-    /// The one machine; `None` for the fleet.
-    pub(crate) machine: Option<Arc<str>>,
+    /// What is subscribed to, as it would be live.
+    pub(crate) wish: wire::Subscribe,
 }
 
 /// A subscription to the past.
@@ -80,7 +78,7 @@ pub(crate) struct Stream {
 }
 
 /// A subscription that was refused, so that the same is not asked for over and over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Refused {
     pub(crate) target: Target,
     /// When it may be asked again; never for what will not change.
@@ -110,6 +108,8 @@ impl Channel {
 pub(crate) struct Aside {
     pub(crate) view: Option<View>,
     pub(crate) fleet: Replica,
+    /// It goes with the fleet: its rows are that fleet's.
+    pub(crate) fleet_table: FleetTable,
     pub(crate) machine: Replica,
     pub(crate) board: Board,
     pub(crate) past: Past,
@@ -120,7 +120,6 @@ pub(crate) struct Aside {
 pub(crate) struct Entry {
     pub(crate) trail: Vec<View>,
     pub(crate) focus: Option<Focus>,
-    pub(crate) fleet_table: FleetTable,
     pub(crate) process_table: ProcessTableState,
     pub(crate) alert_list: AlertList,
     pub(crate) is_log_shown: bool,
@@ -164,6 +163,7 @@ impl Trip {
     pub(crate) fn exchange(&mut self, state: &mut State) {
         let aside = &mut self.aside;
         std::mem::swap(&mut aside.fleet, &mut state.fleet);
+        std::mem::swap(&mut aside.fleet_table, &mut state.fleet_table);
         std::mem::swap(&mut aside.machine, &mut state.machine);
         std::mem::swap(&mut aside.board, &mut state.alerts.board);
         std::mem::swap(&mut aside.past, &mut state.past);
@@ -284,7 +284,6 @@ impl State {
             entry: Entry {
                 trail: self.trail.clone(),
                 focus: self.focus.clone(),
-                fleet_table: self.fleet_table.clone(),
                 process_table: self.process_table.clone(),
                 alert_list: self.alerts.list.clone(),
                 is_log_shown: self.alerts.log.is_shown,
@@ -292,6 +291,7 @@ impl State {
             aside: Aside {
                 view: Some(self.view.clone()),
                 fleet: if is_small { self.fleet.clone() } else { Replica::default() },
+                fleet_table: self.fleet_table.clone(),
                 machine: self.machine.clone(),
                 board: Board::default(),
                 past,
@@ -315,11 +315,13 @@ impl State {
             let entry = &mut trip.entry;
             self.trail = std::mem::take(&mut entry.trail);
             self.focus = entry.focus.take();
-            self.fleet_table = std::mem::take(&mut entry.fleet_table);
             self.process_table = std::mem::take(&mut entry.process_table);
             self.alerts.list = std::mem::take(&mut entry.alert_list);
             self.alerts.log.is_shown = entry.is_log_shown;
         } else {
+            if let Some(id) = trip.aside.fleet_table.selected() {
+                self.fleet_table.select(id);
+            }
             self.reorder();
         }
         self.alerts.list.mark_stale();

@@ -224,10 +224,9 @@ fn now(state: &mut State) -> Vec<Effect> {
     let Some(trip) = &state.travel.trip else {
         return Vec::new();
     };
-    let entry = &trip.entry;
     let (machines, processes) = (
-        entry.fleet_table.filter_text().to_owned(),
-        entry.process_table.filter_text().to_owned(),
+        trip.aside.fleet_table.filter_text().to_owned(),
+        trip.entry.process_table.filter_text().to_owned(),
     );
     match state.view {
         View::Fleet if state.fleet_table.filter_text() != machines => state.fleet_table.set_filter(&machines),

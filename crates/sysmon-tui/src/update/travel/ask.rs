@@ -30,29 +30,27 @@ pub(super) enum Kind {
 fn wanted(state: &State, kind: Kind) -> Option<Target> {
     let trip = state.travel.trip.as_ref()?;
     let speed = if trip.is_playing { trip.speed.times() } else { 0 };
-    let at = trip.goal;
-    match (kind, &state.view) {
-        (Kind::Machine, View::Machine(id)) => Some(Target {
-            at,
-            speed,
-            machine: Some(id.clone()),
-        }),
-        (Kind::Machine, _) => None,
+    let (live, speed) = match (kind, &state.view) {
+        (Kind::Machine, View::Machine(id)) => (machine_subscription(id), speed),
+        (Kind::Machine, _) => return None,
         // Behind a machine the fleet is needed for the way to its neighbours: once, and standing still.
         (Kind::Fleet, View::Machine(_)) => {
             let is_due = trip.fleet.shown.is_none() && trip.fleet.stream.is_none();
-            (is_due && trip.machine.shown.is_some()).then_some(Target {
-                at,
-                speed: 0,
-                machine: None,
-            })
+            if !is_due || trip.machine.shown.is_none() {
+                return None;
+            }
+            (fleet_subscription(), 0)
         }
-        (Kind::Fleet, _) => Some(Target {
-            at,
-            speed,
-            machine: None,
-        }),
-    }
+        (Kind::Fleet, _) => (fleet_subscription(), speed),
+    };
+    let wire::command::Body::Subscribe(wish) = live else {
+        return None;
+    };
+    Some(Target {
+        at: trip.goal,
+        speed,
+        wish,
+    })
 }
 
 /// From when on a target may be asked for; `None` when it is not to be asked for at all.
@@ -154,18 +152,11 @@ fn ask(state: &mut State, kind: Kind, target: Target) -> Vec<Effect> {
     let request_id = state.travel.next_request();
     let number = u32::try_from((request_id - FIRST_TRIP) % u64::from(u32::MAX / 2)).unwrap_or(0);
     let subscription = FIRST_TRIP_SUBSCRIPTION + number;
-    let live = match &target.machine {
-        None => fleet_subscription(),
-        Some(id) => machine_subscription(id),
-    };
-    let wire::command::Body::Subscribe(live) = live else {
-        return Vec::new();
-    };
     let body = wire::command::Body::Subscribe(wire::Subscribe {
         subscription,
         at_unix_ms: Some(target.at.0),
         speed: target.speed,
-        ..live
+        ..target.wish.clone()
     });
     let asked_at = state.now;
     let Some(channel) = channel_mut(state, kind) else {
