@@ -199,6 +199,24 @@ pub struct CommandDefinition {
     pub help: &'static str,
 }
 
+/// One table of two.
+const fn joined<const COUNT: usize>(
+    first: &[CommandDefinition],
+    second: &[CommandDefinition],
+) -> [CommandDefinition; COUNT] {
+    let mut all = [first[0]; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        all[index] = if index < first.len() {
+            first[index]
+        } else {
+            second[index - first.len()]
+        };
+        index += 1;
+    }
+    all
+}
+
 /// What a sequence of keys means where `contexts` apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Binding {
@@ -270,7 +288,7 @@ mod tests {
                 for keys in definition.keys {
                     let first = seen.insert(*keys);
                     assert!(
-                        first || definition.command == Command::Back,
+                        first || matches!(definition.command, Command::Back | Command::Now),
                         "{} is bound twice",
                         show_keys(keys)
                     );

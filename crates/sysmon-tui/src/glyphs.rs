@@ -127,7 +127,10 @@ impl Glyphs {
             Self::Braille => {
                 let dot = |side: usize, level: u16| {
                     let index = usize::from(level).checked_sub(1);
-                    index.and_then(|index| BRAILLE[side].get(index)).copied().unwrap_or(0)
+                    index
+                        .and_then(|index| BRAILLE[side].get(index))
+                        .copied()
+                        .unwrap_or(0)
                 };
                 char::from_u32(0x2800 + u32::from(dot(0, left) | dot(1, right))).unwrap_or(' ')
             }
@@ -156,7 +159,11 @@ impl Glyphs {
         }
         let mut dots = u8::try_from(u32::from(cell).checked_sub(0x2800)?).ok()?;
         for (column, level) in BRAILLE.iter().zip([left, right]) {
-            let dot_of = |level: u16| usize::from(level).checked_sub(1).and_then(|index| column.get(index));
+            let dot_of = |level: u16| {
+                usize::from(level)
+                    .checked_sub(1)
+                    .and_then(|index| column.get(index))
+            };
             let Some(dot) = dot_of(level) else { continue };
             let goes_on = dot_of(level + 1).map_or(is_covered, |above| dots & above != 0);
             if dots & dot == 0 {

@@ -56,7 +56,9 @@ fn duration_ms(text: &str) -> Option<i64> {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let number: i64 = rest[..digits].parse().ok()?;
         rest = rest[digits..].trim_start();
-        let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(rest.len());
         let unit_ms = match &rest[..end] {
             "s" | "sec" | "second" | "seconds" => 1_000,
             "m" | "min" | "mins" | "minute" | "minutes" => 60_000,
@@ -96,7 +98,11 @@ impl Clock {
         if let Some(time) = time(text) {
             // What is still to come today was yesterday.
             let at = self.at(today, time);
-            return Some(if at > self.now { self.at(yesterday, time) } else { at });
+            return Some(if at > self.now {
+                self.at(yesterday, time)
+            } else {
+                at
+            });
         }
         let (day, rest) = match text.split_once([' ', 't']) {
             Some((day, rest)) if text.as_bytes().first().is_some_and(u8::is_ascii_digit) => (day, rest),
@@ -139,9 +145,7 @@ impl Clock {
 }
 
 fn weekday(text: &str) -> Option<Weekday> {
-    (text.len() >= 3)
-        .then(|| text.parse().ok())
-        .flatten()
+    (text.len() >= 3).then(|| text.parse().ok()).flatten()
 }
 
 /// `9:30`, `14:05:30`.

@@ -1,22 +1,20 @@
 //! The rows of the table.
 
-use super::{Command, CommandDefinition, Context};
+macro_rules! keys {
+    ($([$($key:expr),+]),+) => { &[$(&[$($key),+]),+] };
+}
+
+mod past;
+
+use super::{Command, CommandDefinition, Context, joined};
 use crate::key::{Key, KeyCode};
 
 const fn plain(code: KeyCode) -> Key {
     Key::plain(code)
 }
 
-const fn control(code: KeyCode) -> Key {
-    Key { code, control: true }
-}
-
 const fn char(character: char) -> Key {
     Key::char(character)
-}
-
-macro_rules! keys {
-    ($([$($key:expr),+]),+) => { &[$(&[$($key),+]),+] };
 }
 
 const fn row(
@@ -35,71 +33,10 @@ const fn row(
     }
 }
 
-/// All commands, in the order of the help.
-pub const COMMANDS: &[CommandDefinition] = &[
-    row(
-        Command::StepBack,
-        Context::Past,
-        keys!([char(',')]),
-        "back",
-        "a step back: a column of the charts, 10 s in the fleet",
-    ),
-    row(
-        Command::StepForward,
-        Context::Past,
-        keys!([char('.')]),
-        "on",
-        "a step forward",
-    ),
-    row(
-        Command::PreviousMark,
-        Context::Past,
-        keys!([char('<')]),
-        "event",
-        "to the alert, reboot or gap before",
-    ),
-    row(
-        Command::NextMark,
-        Context::Past,
-        keys!([char('>')]),
-        "",
-        "to the alert, reboot or gap after",
-    ),
-    row(
-        Command::Play,
-        Context::Past,
-        keys!([char('p')]),
-        "play",
-        "play, and pause",
-    ),
-    row(
-        Command::Speed,
-        Context::Past,
-        keys!([char('P')]),
-        "speed",
-        "play at 1, 10 or 60 times the speed",
-    ),
-    row(
-        Command::Now,
-        Context::Past,
-        keys!([plain(KeyCode::Escape)]),
-        "now",
-        "back to now, exactly where you were",
-    ),
-    row(
-        Command::LeapBack,
-        Context::Past,
-        keys!([control(KeyCode::Left)]),
-        "",
-        "ten steps back (Shift-Left too)",
-    ),
-    row(
-        Command::LeapForward,
-        Context::Past,
-        keys!([control(KeyCode::Right)]),
-        "",
-        "ten steps forward (Shift-Right too)",
-    ),
+/// All commands, those of a context in the order of the help.
+pub const COMMANDS: &[CommandDefinition] = &joined::<{ ROWS.len() + past::ROWS.len() }>(ROWS, past::ROWS);
+
+const ROWS: &[CommandDefinition] = &[
     row(
         Command::Open,
         Context::Fleet,
@@ -113,13 +50,6 @@ pub const COMMANDS: &[CommandDefinition] = &[
         keys!([char('e')]),
         "threshold",
         "edit a threshold: a second key names the column",
-    ),
-    row(
-        Command::Past,
-        Context::Fleet,
-        keys!([char('t')]),
-        "past",
-        "show the past: a minute ago; again to name a moment",
     ),
     row(
         Command::Back,
@@ -141,20 +71,6 @@ pub const COMMANDS: &[CommandDefinition] = &[
         keys!([char('-')]),
         "shorter",
         "charts show less time",
-    ),
-    row(
-        Command::Past,
-        Context::Machine,
-        keys!([char('t')]),
-        "past",
-        "show the past: a minute ago (or click a chart); again to name a moment",
-    ),
-    row(
-        Command::Compare,
-        Context::Machine,
-        keys!([char('C')]),
-        "compare",
-        "compare the charts with yesterday, last week, or not",
     ),
     row(
         Command::NextMachine,
@@ -183,13 +99,6 @@ pub const COMMANDS: &[CommandDefinition] = &[
         keys!([plain(KeyCode::Enter)], [char('l')], [plain(KeyCode::Right)]),
         "machine",
         "open the machine, with a chart of the metric; from the history at that moment",
-    ),
-    row(
-        Command::Past,
-        Context::Alerts,
-        keys!([char('t')]),
-        "",
-        "show the past: a minute ago; again to name a moment",
     ),
     row(
         Command::Acknowledge,
@@ -517,13 +426,6 @@ pub const COMMANDS: &[CommandDefinition] = &[
         keys!([char('G')], [plain(KeyCode::End)]),
         "",
         "to the last row",
-    ),
-    row(
-        Command::GoToMoment,
-        Context::Anywhere,
-        keys!([char('g'), char('t')]),
-        "",
-        "go to a moment: 3m ago, 14:05, yesterday 14:00",
     ),
     row(
         Command::ViewFleet,

@@ -61,8 +61,21 @@ fn the_clock_is_that_of_whoever_types() {
 #[test]
 fn what_is_not_understood_says_what_would_be() {
     for text in [
-        "soon", "25:00", "14", "14:5x", "14:05:30:10", "ago", "-", "-3", "3m", "3 ago", "2026-13-01 10:00", "yesterday at noon",
-        "2026-11-20 nine", "t", "-2h ago",
+        "soon",
+        "25:00",
+        "14",
+        "14:5x",
+        "14:05:30:10",
+        "ago",
+        "-",
+        "-3",
+        "3m",
+        "3 ago",
+        "2026-13-01 10:00",
+        "yesterday at noon",
+        "2026-11-20 nine",
+        "t",
+        "-2h ago",
     ] {
         let reason = parse(text, NOW, 0).unwrap_err();
         assert!(reason.contains("3m ago"), "{text}: {reason}");
@@ -71,7 +84,11 @@ fn what_is_not_understood_says_what_would_be() {
         let reason = parse(text, NOW, 0).unwrap_err();
         assert!(reason.contains("not come yet"), "{text}: {reason}");
     }
-    assert!(parse("99999999d ago", NOW, 0).unwrap_err().contains("too long ago"));
+    assert!(
+        parse("99999999d ago", NOW, 0)
+            .unwrap_err()
+            .contains("too long ago")
+    );
 }
 
 proptest! {

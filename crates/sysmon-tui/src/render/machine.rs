@@ -244,7 +244,13 @@ impl Screen<'_> {
             both.filter(|level| level.is_finite()).fold(0.0, f64::max)
         });
         let other_day = travel::other_day(self.state, &self.machine.id, key, &axis);
-        let most = |slices: &[Option<Slice>]| slices.iter().flatten().map(|slice| slice.mean).fold(0.0, f64::max);
+        let most = |slices: &[Option<Slice>]| {
+            slices
+                .iter()
+                .flatten()
+                .map(|slice| slice.mean)
+                .fold(0.0, f64::max)
+        };
         let (full, top_label) = scale(&slices, key.metric.unit(), highest.max(most(&other_day)));
         Chart {
             slices: &slices,

@@ -34,7 +34,10 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State, trip: &Trip) 
     let has_room = usize::from(area.width) > needed + usize::from(right_width)
         || matches!(state.link, Link::Down { .. });
     let room = area.width - if has_room { right_width.min(area.width) } else { 0 };
-    let pieces: Vec<(&str, Style)> = pieces.iter().map(|(text, style)| (text.as_str(), *style)).collect();
+    let pieces: Vec<(&str, Style)> = pieces
+        .iter()
+        .map(|(text, style)| (text.as_str(), *style))
+        .collect();
     pen.pieces(area.x, area.y, room, &pieces);
     if has_room {
         pen.right(area.x, area.y, area.width, &right, bar);
@@ -115,7 +118,11 @@ fn place(pen: &Pen<'_>, state: &State) -> String {
             let all = totals.live + totals.stale + totals.lost;
             let noun = if all == 1 { "machine" } else { "machines" };
             let critical = totals.critical + totals.lost;
-            let bad = if critical > 0 { format!(", {critical} critical or lost") } else { String::new() };
+            let bad = if critical > 0 {
+                format!(", {critical} critical or lost")
+            } else {
+                String::new()
+            };
             format!("{source} {arrow} {all} {noun}{bad}")
         }
         View::Machine(id) if **id == *state.source_name => source.clone(),
@@ -133,7 +140,10 @@ fn now(pen: &Pen<'_>, state: &State) -> String {
             format!(" {} reconnecting {age} ", pen.pick("✕", "x"))
         }
         Link::Connecting | Link::Live => {
-            format!("  now {} ", words::local(state.now, state.utc_offset_seconds, "%H:%M:%S"))
+            format!(
+                "  now {} ",
+                words::local(state.now, state.utc_offset_seconds, "%H:%M:%S")
+            )
         }
     }
 }
@@ -192,7 +202,9 @@ pub(super) fn ghost(
     let total = chart.height * levels;
     let level = |slice: Slice| {
         let share = (slice.mean / full).clamp(0.0, 1.0);
-        share.is_finite().then_some(((share * f64::from(total)).round() as u16).clamp(1, total))
+        share
+            .is_finite()
+            .then_some(((share * f64::from(total)).round() as u16).clamp(1, total))
     };
     let style = pen.theme.quiet();
     let plot_x = chart.x + SCALE_WIDTH;

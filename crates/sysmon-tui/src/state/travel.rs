@@ -195,8 +195,8 @@ impl Trip {
         let is_early = self.goal < from.plus_ms(window / 8);
         // At the end of time there is nothing to move on to.
         let has_more = now.since_ms(self.charts_end) > range.window_ms() / 32;
-        let is_late = self.goal > self.charts_end
-            || (self.goal > self.charts_end.plus_ms(-window / 8) && has_more);
+        let is_late =
+            self.goal > self.charts_end || (self.goal > self.charts_end.plus_ms(-window / 8) && has_more);
         if always || is_early || is_late {
             self.charts_end = self.goal.plus_ms(window / 2).min(now).max(self.goal);
         }
@@ -290,7 +290,11 @@ impl State {
             },
             aside: Aside {
                 view: Some(self.view.clone()),
-                fleet: if is_small { self.fleet.clone() } else { Replica::default() },
+                fleet: if is_small {
+                    self.fleet.clone()
+                } else {
+                    Replica::default()
+                },
                 fleet_table: self.fleet_table.clone(),
                 machine: self.machine.clone(),
                 board: Board::default(),

@@ -52,7 +52,10 @@ pub(super) fn run(state: &mut State, command: Command) -> Option<Vec<Effect>> {
             return Some(with_live(state, |state| super::keys::run(state, command)));
         }
         Command::Silences | Command::Deliveries if state.is_in_past() => {
-            notify(state, "silences and notifications are known as they are now: Esc returns there");
+            notify(
+                state,
+                "silences and notifications are known as they are now: Esc returns there",
+            );
             Vec::new()
         }
         Command::Open if state.is_in_past() && state.view == View::Rules => refuse(state),
@@ -78,7 +81,10 @@ fn changes_something(command: Command) -> bool {
 }
 
 fn refuse(state: &mut State) -> Vec<Effect> {
-    notify(state, "this is the past, which cannot be changed: Esc returns to now");
+    notify(
+        state,
+        "this is the past, which cannot be changed: Esc returns to now",
+    );
     Vec::new()
 }
 
@@ -245,7 +251,11 @@ pub(super) fn leave(state: &mut State) -> Vec<Effect> {
 
 /// The moment has come to now: the same view goes on with what is live.
 pub(super) fn arrive(state: &mut State) -> Vec<Effect> {
-    let live_view = state.travel.trip.as_ref().and_then(|trip| trip.aside.view.clone());
+    let live_view = state
+        .travel
+        .trip
+        .as_ref()
+        .and_then(|trip| trip.aside.view.clone());
     let Some(trip) = state.end_trip(false) else {
         return Vec::new();
     };

@@ -122,12 +122,14 @@ fn any_history() -> impl Strategy<Value = Event> {
         }
     });
     let number = (prop_oneof![Just(32u32), Just(48)], 0u64..9);
-    (number, prop::collection::vec(machine, 0..3), any::<bool>()).prop_map(|((space, number), machines, more)| {
-        Event::Link(LinkEvent::History {
-            request_id: (1 << space) + number,
-            chunk: Box::new(wire::HistoryChunk { machines, more }),
-        })
-    })
+    (number, prop::collection::vec(machine, 0..3), any::<bool>()).prop_map(
+        |((space, number), machines, more)| {
+            Event::Link(LinkEvent::History {
+                request_id: (1 << space) + number,
+                chunk: Box::new(wire::HistoryChunk { machines, more }),
+            })
+        },
+    )
 }
 
 fn any_storage() -> impl Strategy<Value = Event> {

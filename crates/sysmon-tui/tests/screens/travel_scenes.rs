@@ -3,8 +3,8 @@
 use sysmon_api::{Code, alert_key_to_wire, history_to_wire, wire};
 use sysmon_core::alert::{AlertKey, RuleId};
 use sysmon_core::{
-    Gap, GapReason, Health, Liveness, MachineHistory, MachineId, MetricId, Point, SeriesKey, SeriesPoints, Tier,
-    UnixMillis,
+    Gap, GapReason, Health, Liveness, MachineHistory, MachineId, MetricId, Point, SeriesKey, SeriesPoints,
+    Tier, UnixMillis,
 };
 use sysmon_tui::{Effect, Event, Key, KeyCode, LinkEvent, Mouse, MouseAction};
 
@@ -89,7 +89,10 @@ fn picture(subscribe: &wire::Subscribe, at: i64, machines: Vec<wire::MachineUpda
         snapshot: true,
         now_unix_ms: at,
         at_unix_ms: at,
-        machines: machines.into_iter().map(|machine| at_moment(machine, at)).collect(),
+        machines: machines
+            .into_iter()
+            .map(|machine| at_moment(machine, at))
+            .collect(),
         totals: Some(wire::FleetTotals {
             live: 3,
             healthy: 2,
@@ -230,9 +233,16 @@ fn step(machine: &str, at: i64, from: wire::AlertPhase, to: wire::AlertPhase) ->
 fn answer_log(world: &mut World, mut transitions: Vec<wire::AlertTransition>) {
     let (request_id, request) = log_question(world);
     transitions.retain(|step| {
-        step.at_unix_ms >= request.from_unix_ms && (request.to_unix_ms == 0 || step.at_unix_ms < request.to_unix_ms)
+        step.at_unix_ms >= request.from_unix_ms
+            && (request.to_unix_ms == 0 || step.at_unix_ms < request.to_unix_ms)
     });
-    transitions.sort_by_key(|step| if request.oldest_first { step.at_unix_ms } else { -step.at_unix_ms });
+    transitions.sort_by_key(|step| {
+        if request.oldest_first {
+            step.at_unix_ms
+        } else {
+            -step.at_unix_ms
+        }
+    });
     let log = wire::AlertLog { transitions };
     world.event(Event::Link(LinkEvent::AlertLog {
         request_id,
@@ -350,7 +360,9 @@ fn what_was_not_recorded_is_said() {
     };
     at_every_size("travel_gap", scene);
     assert!(
-        scene((80, 24)).screen().contains("no data: silent from 13:17 to 13:21 (gap)"),
+        scene((80, 24))
+            .screen()
+            .contains("no data: silent from 13:17 to 13:21 (gap)"),
         "{}",
         scene((80, 24)).screen()
     );
@@ -360,7 +372,9 @@ fn what_was_not_recorded_is_said() {
     let picture = picture(&subscribe, NOW - 28 * MINUTE, vec![FLEET_THEN[0].enter(series())]);
     world.update(picture);
     assert!(
-        world.screen().contains("no process list was kept for this moment"),
+        world
+            .screen()
+            .contains("no process list was kept for this moment"),
         "{}",
         world.screen()
     );
@@ -370,7 +384,12 @@ fn what_was_not_recorded_is_said() {
 fn playing_says_how_fast_and_follows_the_moments_that_are_told() {
     let scene = |size| {
         let mut world = past_machine(size);
-        world.at(NOW + 1_000).keys("P").at(NOW + 2_000).keys("p").at(NOW + 3_000);
+        world
+            .at(NOW + 1_000)
+            .keys("P")
+            .at(NOW + 2_000)
+            .keys("p")
+            .at(NOW + 3_000);
         answer(&mut world);
         world
     };
@@ -413,7 +432,11 @@ fn at_the_beginning_of_history_the_picture_stays_and_it_is_said_why() {
         let mut world = past_machine(size);
         world.at(NOW + 1_000);
         go_to(&mut world, "2d ago");
-        refuse(&mut world, Code::InvalidArgument, "history begins at 2026-11-23 12:00:04 UTC");
+        refuse(
+            &mut world,
+            Code::InvalidArgument,
+            "history begins at 2026-11-23 12:00:04 UTC",
+        );
         world
     };
     at_every_size("travel_beginning", scene);
@@ -619,7 +642,10 @@ fn after_a_lost_connection_the_moment_is_asked_for_again() {
     let at = asked_at(&world);
     world.failed("gone", false).at(NOW + 2_000);
     let screen = world.screen();
-    assert!(screen.contains("PAST 13:37:32") && screen.contains("reconnecting"), "{screen}");
+    assert!(
+        screen.contains("PAST 13:37:32") && screen.contains("reconnecting"),
+        "{screen}"
+    );
     let asked = count(&world);
     world.connected_with(&CAPABILITIES);
     let live: Vec<u32> = world
@@ -658,7 +684,11 @@ fn the_next_event_is_found_in_the_log_and_among_the_gaps() {
     answer(&mut world);
     world.keys(">");
     answer_log(&mut world, steps());
-    assert!(world.screen().contains("no alert, reboot or gap is known after"), "{}", world.screen());
+    assert!(
+        world.screen().contains("no alert, reboot or gap is known after"),
+        "{}",
+        world.screen()
+    );
 
     let mut world = past_machine((80, 24));
     world.at(NOW + 1_000).keys("<");
@@ -700,7 +730,9 @@ fn nothing_is_changed_from_the_past_but_what_is_still_there() {
         let asked = world.asked.len();
         world.keys(keys);
         assert!(
-            world.screen().contains("this is the past, which cannot be changed"),
+            world
+                .screen()
+                .contains("this is the past, which cannot be changed"),
             "{keys}: {}",
             world.screen()
         );
@@ -708,7 +740,11 @@ fn nothing_is_changed_from_the_past_but_what_is_still_there() {
     }
     // What fired then and is over cannot be acknowledged.
     world.keys("2a");
-    assert!(world.screen().contains("what is over cannot be changed"), "{}", world.screen());
+    assert!(
+        world.screen().contains("what is over cannot be changed"),
+        "{}",
+        world.screen()
+    );
     // What fires still can.
     let mut world = fleet((80, 24));
     go_to(&mut world, "2m ago");
@@ -725,9 +761,15 @@ fn a_wrong_moment_can_be_mended() {
     let mut world = fleet((120, 24));
     go_to(&mut world, "noon");
     let screen = world.screen();
-    assert!(screen.contains("is no time") && screen.contains("go to: noon"), "{screen}");
+    assert!(
+        screen.contains("is no time") && screen.contains("go to: noon"),
+        "{screen}"
+    );
     assert_eq!(count(&world), 0);
-    world.event(Event::Key(Key::control('u'))).keys("14:00").key(KeyCode::Enter);
+    world
+        .event(Event::Key(Key::control('u')))
+        .keys("14:00")
+        .key(KeyCode::Enter);
     assert_eq!(count(&world), 1);
     assert!(world.screen().contains("PAST 14:00:00"), "{}", world.screen());
 }
@@ -736,11 +778,18 @@ fn a_wrong_moment_can_be_mended() {
 fn a_click_on_a_chart_shows_its_moment_and_dragging_moves_it() {
     let mut world = machine((80, 24));
     let mouse = |world: &mut World, action, column| {
-        world.event(Event::Mouse(Mouse { action, column, row: 3 }));
+        world.event(Event::Mouse(Mouse {
+            action,
+            column,
+            row: 3,
+        }));
     };
     mouse(&mut world, MouseAction::Press, 40);
     let first = asked_at(&world);
-    assert!((NOW - 40 * MINUTE..NOW - 20 * MINUTE).contains(&first), "the middle of the hour");
+    assert!(
+        (NOW - 40 * MINUTE..NOW - 20 * MINUTE).contains(&first),
+        "the middle of the hour"
+    );
     answer(&mut world);
     for (step, column) in [39, 30, 20].into_iter().enumerate() {
         world.at(NOW + 1_000 + i64::try_from(step).unwrap() * 50);

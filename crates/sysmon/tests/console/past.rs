@@ -68,9 +68,13 @@ fn what_was_busy_is_found_in_the_past_which_plays_on_to_now() {
     });
     // A step, and the way back to exactly this.
     terminal.press(",");
-    terminal.wait_for("a moment before", |screen| screen.contains("PAST") && !screen.contains("loading"));
+    terminal.wait_for("a moment before", |screen| {
+        screen.contains("PAST") && !screen.contains("loading")
+    });
     terminal.press("\x1b");
-    terminal.wait_for("now", |screen| !screen.contains("PAST") && screen.contains("live"));
+    terminal.wait_for("now", |screen| {
+        !screen.contains("PAST") && screen.contains("live")
+    });
     assert!(!terminal.screen().contains(BUSY), "{}", terminal.screen());
 
     let ago = ended.elapsed().as_secs() + 3;
@@ -81,7 +85,10 @@ fn what_was_busy_is_found_in_the_past_which_plays_on_to_now() {
         screen.contains("60×") || screen.contains("this is now")
     });
     terminal.wait_for("the present, in the same view", |screen| {
-        !screen.contains("PAST") && screen.contains("live") && screen.contains("COMMAND") && !screen.contains(BUSY)
+        !screen.contains("PAST")
+            && screen.contains("live")
+            && screen.contains("COMMAND")
+            && !screen.contains(BUSY)
     });
     terminal.press("q");
     assert!(terminal.wait_for_exit().success());

@@ -50,11 +50,7 @@ impl Source {
                 metrics: metrics.to_vec(),
                 at,
             };
-            moments.extend(
-                archive
-                    .ask(archive.history.state_at(&query), self.limit)
-                    .await?,
-            );
+            moments.extend(archive.ask(archive.history.state_at(&query), self.limit).await?);
         }
         Ok(moments)
     }

@@ -2,8 +2,8 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use sysmon_core::{TextFilter, UnixMillis};
 use sysmon_core::alert::{Alert, AlertKey, RuleId};
+use sysmon_core::{TextFilter, UnixMillis};
 
 use super::Log;
 use super::board::{Board, Standing, StoredRule};

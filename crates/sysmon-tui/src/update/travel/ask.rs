@@ -56,7 +56,11 @@ fn wanted(state: &State, kind: Kind) -> Option<Target> {
 /// From when on a target may be asked for; `None` when it is not to be asked for at all.
 fn due_at(channel: &Channel, target: &Target, changed_at: UnixMillis) -> Option<UnixMillis> {
     let later = |at: UnixMillis, milliseconds: u64| at.plus_ms(i64::try_from(milliseconds).unwrap_or(0));
-    if let Some(refused) = channel.refused.as_ref().filter(|refused| refused.target == *target) {
+    if let Some(refused) = channel
+        .refused
+        .as_ref()
+        .filter(|refused| refused.target == *target)
+    {
         return refused.retry_at;
     }
     let settled = later(changed_at, SETTLE_MS);

@@ -89,7 +89,11 @@ pub(super) fn poll(state: &mut State) -> Vec<Effect> {
     let comparison = &mut state.travel.comparison;
     let shift = comparison.shift;
     let is_late = |question: &Question| now.since_ms(question.asked_at) >= ANSWER_TIMEOUT_MS;
-    if comparison.question.as_ref().is_some_and(|(_, question)| is_late(question)) {
+    if comparison
+        .question
+        .as_ref()
+        .is_some_and(|(_, question)| is_late(question))
+    {
         comparison.question = None;
         fail(state, "history does not answer in time".into());
         return Vec::new();
@@ -98,7 +102,10 @@ pub(super) fn poll(state: &mut State) -> Vec<Effect> {
         .answer
         .as_ref()
         .is_some_and(|(of, answer)| *of == shift && is_covered(answer, &want));
-    let is_failed = comparison.failure.as_ref().is_some_and(|(_, retry_at)| now < *retry_at);
+    let is_failed = comparison
+        .failure
+        .as_ref()
+        .is_some_and(|(_, retry_at)| now < *retry_at);
     if is_answered || is_failed || comparison.question.is_some() {
         return Vec::new();
     }
@@ -117,7 +124,9 @@ pub(super) fn poll(state: &mut State) -> Vec<Effect> {
             .collect(),
         from,
         to,
-        points: u32::try_from(points).unwrap_or(u32::MAX).clamp(1, HistoryQuery::POINTS_MAX),
+        points: u32::try_from(points)
+            .unwrap_or(u32::MAX)
+            .clamp(1, HistoryQuery::POINTS_MAX),
     };
     let request_id = state.travel.next_request();
     let question = Question {

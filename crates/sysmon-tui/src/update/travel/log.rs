@@ -66,15 +66,16 @@ pub(super) fn poll(state: &mut State) -> Vec<Effect> {
 
 /// Takes a page of the log.
 pub(super) fn answer(state: &mut State, request_id: u64, page: &wire::AlertLog) {
-    let Some(trip) = &mut state.travel.trip else { return };
-    let Some((_, to, _)) = trip
-        .log
-        .question
-        .take_if(|(asked, _, _)| *asked == request_id)
-    else {
+    let Some(trip) = &mut state.travel.trip else {
         return;
     };
-    let steps = page.transitions.iter().filter_map(|step| transition_from_wire(step).ok());
+    let Some((_, to, _)) = trip.log.question.take_if(|(asked, _, _)| *asked == request_id) else {
+        return;
+    };
+    let steps = page
+        .transitions
+        .iter()
+        .filter_map(|step| transition_from_wire(step).ok());
     let mut steps: Vec<_> = steps.take(Log::PAGE as usize).collect();
     steps.sort_by_key(|step| std::cmp::Reverse(step.at));
     let is_whole = page.transitions.len() < Log::PAGE as usize;

@@ -109,7 +109,11 @@ fn is_mark(step: &Transition) -> bool {
 }
 
 fn nearest(moments: impl Iterator<Item = UnixMillis>, is_backwards: bool) -> Option<UnixMillis> {
-    if is_backwards { moments.max() } else { moments.min() }
+    if is_backwards {
+        moments.max()
+    } else {
+        moments.min()
+    }
 }
 
 /// Goes to the nearest of a step of an alert and of what is known of the machine on screen.
@@ -144,12 +148,23 @@ fn of_machine(state: &State) -> Vec<UnixMillis> {
     };
     let then = boot(
         machine.recent.value(MetricId::Uptime),
-        machine.recent.times().back().copied().unwrap_or(machine.last_seen),
+        machine
+            .recent
+            .times()
+            .back()
+            .copied()
+            .unwrap_or(machine.last_seen),
     );
-    let live = state.travel.trip.as_ref().and_then(|trip| trip.live_machine(&machine.id));
+    let live = state
+        .travel
+        .trip
+        .as_ref()
+        .and_then(|trip| trip.live_machine(&machine.id));
     let now = live.and_then(|live| boot(live.recent.value(MetricId::Uptime), *live.recent.times().back()?));
     // The boot that it still runs from is one mark, however exactly it is known.
-    let is_same = then.zip(now).is_some_and(|(then, now)| (now.0 - then.0).abs() <= BOOT_TOLERANCE_MS);
+    let is_same = then
+        .zip(now)
+        .is_some_and(|(then, now)| (now.0 - then.0).abs() <= BOOT_TOLERANCE_MS);
     moments.extend(then);
     moments.extend(now.filter(|_| !is_same));
     moments

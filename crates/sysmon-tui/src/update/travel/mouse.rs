@@ -45,7 +45,9 @@ fn plots(state: &State) -> Vec<Plot> {
 fn moment_at(plot: &Plot, x: u16, points_per_cell: usize) -> sysmon_core::UnixMillis {
     let last = plot.area.right().saturating_sub(1);
     let cell = usize::from(x.clamp(plot.area.x, last) - plot.area.x);
-    plot.axis.end_of(cell * points_per_cell + points_per_cell - 1).plus_ms(-1)
+    plot.axis
+        .end_of(cell * points_per_cell + points_per_cell - 1)
+        .plus_ms(-1)
 }
 
 /// A press on a chart shows that moment; `None` beside all charts.

@@ -8,6 +8,7 @@ use super::{arrive, compare, leave, log, marks, with_live};
 use crate::event::{Effect, LinkEvent};
 use crate::state::travel::{FIRST_TRIP, FIRST_TRIP_SUBSCRIPTION, Refused};
 use crate::state::{State, View};
+use crate::update::link::link;
 use crate::update::notify;
 
 /// An update that does not follow is asked for anew only after this.
@@ -16,45 +17,22 @@ const RESYNC_MS: i64 = 1_000;
 /// Takes what is about the past, and keeps what is live up to date while the past is on screen; `None` for everything
 /// else.
 pub(in crate::update) fn news(state: &mut State, event: &LinkEvent) -> Option<Vec<Effect>> {
-    let is_ours = |request_id: &u64| *request_id >= FIRST_TRIP;
+    if let Some(effects) = answered(state, event) {
+        state.mark_dirty();
+        return Some(effects);
+    }
     match event {
-        LinkEvent::Update(update) if update.subscription >= FIRST_TRIP_SUBSCRIPTION => {
-            state.mark_dirty();
-            Some(take(state, update))
-        }
-        LinkEvent::Accepted { request_id } if is_ours(request_id) => Some(Vec::new()),
-        LinkEvent::Refused {
-            request_id,
-            code,
-            reason,
-        } if is_ours(request_id) => {
-            state.mark_dirty();
-            Some(refused(state, *request_id, *code, reason))
-        }
-        LinkEvent::History { request_id, chunk } if is_ours(request_id) => {
-            state.mark_dirty();
-            compare::chunk(state, *request_id, chunk);
-            Some(Vec::new())
-        }
-        LinkEvent::AlertLog { request_id, log } if is_ours(request_id) => {
-            state.mark_dirty();
-            if let Some(effects) = marks::answer(state, *request_id, log) {
-                return Some(effects);
-            }
-            log::answer(state, *request_id, log);
-            Some(Vec::new())
-        }
         LinkEvent::Update(_) | LinkEvent::Alerts(_) if state.is_in_past() => {
             // Nobody sees it now: nothing is to be drawn.
             let was_dirty = state.is_dirty();
-            let effects = with_live(state, |state| super::super::link::link(state, event.clone()));
+            let effects = live(state, event);
             if !was_dirty {
                 state.take_dirty();
             }
             Some(effects)
         }
         LinkEvent::Connected { capabilities } if state.is_in_past() => {
-            let mut effects = with_live(state, |state| super::super::link::link(state, event.clone()));
+            let mut effects = live(state, event);
             effects.extend(connected(state, capabilities));
             Some(effects)
         }
@@ -64,12 +42,46 @@ pub(in crate::update) fn news(state: &mut State, event: &LinkEvent) -> Option<Ve
             None
         }
         LinkEvent::Failed { .. } if state.is_in_past() => {
-            let effects = with_live(state, |state| super::super::link::link(state, event.clone()));
+            let effects = live(state, event);
             disconnected(state);
             Some(effects)
         }
         _ => None,
     }
+}
+
+/// Takes what was asked from here; `None` for everything else.
+fn answered(state: &mut State, event: &LinkEvent) -> Option<Vec<Effect>> {
+    let is_ours = |request_id: &u64| *request_id >= FIRST_TRIP;
+    match event {
+        LinkEvent::Update(update) if update.subscription >= FIRST_TRIP_SUBSCRIPTION => {
+            Some(take(state, update))
+        }
+        // The picture follows: nobody waits for word that it will.
+        LinkEvent::Accepted { request_id } if is_ours(request_id) => Some(Vec::new()),
+        LinkEvent::Refused {
+            request_id,
+            code,
+            reason,
+        } if is_ours(request_id) => Some(refused(state, *request_id, *code, reason)),
+        LinkEvent::History { request_id, chunk } if is_ours(request_id) => {
+            compare::chunk(state, *request_id, chunk);
+            Some(Vec::new())
+        }
+        LinkEvent::AlertLog { request_id, log } if is_ours(request_id) => {
+            let effects = marks::answer(state, *request_id, log);
+            if effects.is_none() {
+                log::answer(state, *request_id, log);
+            }
+            Some(effects.unwrap_or_default())
+        }
+        _ => None,
+    }
+}
+
+/// Has what is live take its news, behind the past.
+fn live(state: &mut State, event: &LinkEvent) -> Vec<Effect> {
+    with_live(state, |state| link(state, event.clone()))
 }
 
 fn can_show_past(capabilities: &[String]) -> bool {
