@@ -62,6 +62,7 @@ counters! {
     failed_maintenance "Pieces of maintenance that failed.";
     queries "Questions about the past.";
     refused_queries "Questions about the past that were refused because too many were running.";
+    pasts "Subscriptions to the past that were begun.";
     remote_ticks "Ticks of machines that are connected to other aggregators.";
     unshared_events "Things that other aggregators were not told in time, because the queue to them was full.";
     remote_gaps "Times that something another aggregator said was missing, and the machine was loaded anew.";

@@ -12,6 +12,7 @@ mod machine;
 mod numbering;
 mod parts;
 mod remote;
+mod replay;
 mod report;
 mod selection;
 mod state;

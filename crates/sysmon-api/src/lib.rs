@@ -31,7 +31,9 @@ pub use convert::{
     tick_values,
 };
 pub use error::{ApiError, Code};
-pub use handshake::{CAPABILITY_ALERTS, CAPABILITY_HISTORY, PROTOCOL_VERSION, check_peer, hello, hello_with};
+pub use handshake::{
+    CAPABILITY_ALERTS, CAPABILITY_HISTORY, CAPABILITY_PAST, PROTOCOL_VERSION, check_peer, hello, hello_with,
+};
 pub use history::{
     gap_from_wire, gap_reason_from_wire, gap_reason_to_wire, gap_to_wire, history_from_wire, history_to_wire,
     query_from_wire, query_to_wire,

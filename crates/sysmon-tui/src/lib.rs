@@ -13,6 +13,7 @@ mod key;
 mod layout;
 mod link;
 mod marks;
+mod moment;
 pub mod once;
 mod options;
 mod render;

@@ -15,6 +15,7 @@ mod keys;
 mod link;
 mod mouse;
 mod past;
+mod travel;
 
 /// How much of the past is asked for.
 const HISTORY_MS: u32 = 300_000;
@@ -52,6 +53,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     let is_awaited = wakes_at(state).is_some_and(|at| state.now >= at);
     if may_move_rows || is_awaited || state.now.0.div_euclid(1_000) != second {
         effects.extend(past::poll(state));
+        effects.extend(travel::poll(state));
         effects.extend(alerts::poll(state));
     }
     effects
@@ -59,7 +61,11 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
 
 /// When the state wants to be told the time even if nothing else happens.
 pub(crate) fn wakes_at(state: &State) -> Option<UnixMillis> {
-    let all = [past::wakes_at(state), editor::wakes_at(state)];
+    let all = [
+        past::wakes_at(state),
+        editor::wakes_at(state),
+        travel::wakes_at(state),
+    ];
     all.into_iter().flatten().min()
 }
 
@@ -147,6 +153,13 @@ fn enter(state: &mut State, view: View) -> Vec<Effect> {
     state.mark_dirty();
     if was_machine {
         state.machine = sysmon_api::Replica::default();
+    }
+    if state.is_in_past() {
+        // What is live goes on as it was when the past was entered.
+        state.process_table.reset();
+        state.past.failure = None;
+        travel::entered(state);
+        return Vec::new();
     }
     match &state.view {
         View::Machine(id) => {

@@ -51,7 +51,7 @@ pub(super) struct Subscription {
     in_snapshot: bool,
     sent: u64,
     acknowledged: u64,
-    totals_version: u64,
+    pub(super) totals_version: u64,
     /// When the next update may go, on the monotonic clock.
     pub(super) due_ms: u64,
     /// Whether it is in the list of those that may have something to send.
@@ -176,7 +176,7 @@ impl Subscription {
         self.sent - self.acknowledged < Self::UNDER_WAY_MAX
     }
 
-    fn has_work(&self, totals_version: u64) -> bool {
+    pub(super) fn has_work(&self, totals_version: u64) -> bool {
         self.in_snapshot
             || !self.queue.is_empty()
             || !self.parts.is_empty()
@@ -452,7 +452,7 @@ impl Fleet {
     }
 
     /// Puts a subscription on the list of those that may have something to send.
-    fn activate(&mut self, index: usize) {
+    pub(super) fn activate(&mut self, index: usize) {
         if let Some(subscription) = &mut self.subscriptions[index]
             && !subscription.is_active
         {

@@ -1,11 +1,15 @@
 //! An interactive client's stream.
 
+use std::collections::VecDeque;
+
 use sysmon_api::{ApiError, Code, Inbound, Outbound, Principal, Role, check_peer, wire};
 use tokio::sync::{mpsc, watch};
 use wire::command::Body;
+use wire::response::Body as Response;
 
 use super::alerts::Watching;
 use super::answers::Answers;
+use super::past::Past;
 use super::{Leaving, Who, alerts, first, history};
 use crate::aggregator::{Aggregator, stopping};
 use crate::fleet::ClientId;
@@ -90,6 +94,9 @@ impl Session<'_> {
         let mut open_commands = 0;
         let mut answers = Answers::new();
         let mut watching = Watching::default();
+        let mut past = Past::new();
+        // Live subscriptions that the past takes the place of, and that the owner is yet to end.
+        let mut ending = VecDeque::new();
         let mut status = self.aggregator.status.watch();
         // Said at first too, if there is anything to say.
         if !status.borrow().components.is_empty() {
@@ -102,19 +109,30 @@ impl Session<'_> {
                     let Some(response) = response else {
                         return Err(self.dropped());
                     };
-                    open_commands -= usize::from(response.request_id != 0);
+                    open_commands -= usize::from(is_reply(&response));
+                    if is_of_the_past(&response, &past, &mut ending) {
+                        continue;
+                    }
                     response
                 }
                 response = answers.next() => response,
                 response = watching.next() => response,
+                step = past.next(), if open_commands < COMMANDS_MAX => {
+                    if let Some(subscription) = step.replaces {
+                        open_commands += 1;
+                        ending.push_back(subscription);
+                        self.end_live(subscription).await?;
+                    }
+                    step.response
+                }
                 // The aggregator has the other end for as long as there is a session.
                 _ = status.changed() => storage(&mut status),
-                command = commands.next(), if open_commands < COMMANDS_MAX => {
+                command = commands.next(), if open_commands < COMMANDS_MAX && past.is_quiet() => {
                     let Some(command) = command? else {
                         return Ok(());
                     };
                     let request_id = command.request_id;
-                    match self.check(command, &mut answers, &mut watching) {
+                    match self.check(command, &mut answers, &mut watching, &mut past) {
                         Ok(Step::Tell(message)) => {
                             open_commands += usize::from(matches!(message, Message::Command { .. }));
                             self.aggregator.tell(message).await?;
@@ -146,9 +164,11 @@ impl Session<'_> {
         command: wire::Command,
         answers: &mut Answers,
         watching: &mut Watching,
+        past: &mut Past,
     ) -> Result<Step, ApiError> {
         let client = self.client;
         let ours = match command.body {
+            Some(Body::UpdateReceived(received)) if past.received(received) => return Ok(Step::AnswerLater),
             Some(Body::UpdateReceived(received)) => {
                 return Ok(Step::Tell(Message::Received { client, received }));
             }
@@ -157,7 +177,17 @@ impl Session<'_> {
                     "a command has no request id; give it one above 0",
                 ));
             }
-            Some(Body::Subscribe(subscribe)) => Command::Subscribe(subscribe),
+            Some(Body::Subscribe(subscribe)) if subscribe.at_unix_ms.is_some() => {
+                past.begin(self.aggregator, command.request_id, subscribe)?;
+                return Ok(Step::AnswerLater);
+            }
+            Some(Body::Subscribe(subscribe)) => {
+                past.end(subscribe.subscription);
+                Command::Subscribe(subscribe)
+            }
+            Some(Body::Unsubscribe(unsubscribe)) if past.end(unsubscribe.subscription) => {
+                return Ok(Step::Done);
+            }
             Some(Body::Unsubscribe(unsubscribe)) => Command::Unsubscribe(unsubscribe),
             Some(Body::SetInterval(set)) => {
                 if !self.principal.allows(Role::Operator) {
@@ -203,6 +233,16 @@ impl Session<'_> {
         }))
     }
 
+    /// Has the owner end a live subscription, if there is one; what it says to that is for us alone.
+    async fn end_live(&self, subscription: u32) -> Result<(), ApiError> {
+        let message = Message::Command {
+            client: self.client,
+            request_id: 0,
+            command: Command::Unsubscribe(wire::Unsubscribe { subscription }),
+        };
+        self.aggregator.tell(message).await
+    }
+
     /// Why the owner let go of the stream.
     fn dropped(&self) -> ApiError {
         if self.aggregator.shutdown.is_cancelled() || self.aggregator.owner.is_closed() {
@@ -213,6 +253,26 @@ impl Session<'_> {
                 "too many responses are waiting to be read; connect again and read them",
             )
         }
+    }
+}
+
+/// Whether the owner answers a command, of the client's or of ours.
+fn is_reply(response: &wire::Response) -> bool {
+    response.request_id != 0 || matches!(response.body, Some(Response::Accepted(_) | Response::Failure(_)))
+}
+
+/// Whether the client is not to see something of the owner's: a live update of what now shows the past, or the answer to our
+/// own wish that it ends.
+fn is_of_the_past(response: &wire::Response, past: &Past, ending: &mut VecDeque<u32>) -> bool {
+    match &response.body {
+        Some(Response::Update(update)) => {
+            ending.contains(&update.subscription) || past.shows(update.subscription)
+        }
+        _ if response.request_id == 0 && is_reply(response) => {
+            ending.pop_front();
+            true
+        }
+        _ => false,
     }
 }
 

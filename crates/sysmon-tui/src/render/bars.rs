@@ -6,7 +6,7 @@ use sysmon_api::Machine;
 use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_duration, format_value};
 
-use super::pen::Pen;
+use super::{pen::Pen, travel};
 use crate::command::{COMMANDS, Command, Context, show_keys};
 use crate::state::alerts::board::Standing;
 use crate::state::{Choosing, Link, Prompt, PromptKind, State, View};
@@ -15,6 +15,9 @@ use crate::words;
 
 /// Draws the line at the top.
 pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
+    if let Some(trip) = &state.travel.trip {
+        return travel::header(pen, area, state, trip);
+    }
     let bar = pen.theme.bar();
     pen.overlay(area, bar);
     let right = status(pen, state);
@@ -271,7 +274,7 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
         PromptKind::Processes => Some(state.process_table.rows().len()),
         PromptKind::Alerts => Some(state.alerts.list.match_count()),
         PromptKind::Rules => Some(state.alerts.rules.rows().len()),
-        PromptKind::Acknowledge(_) => None,
+        PromptKind::Acknowledge(_) | PromptKind::Moment => None,
     };
     let (label, help) = match (&prompt.kind, count) {
         (PromptKind::Acknowledge(key), _) => {
@@ -281,6 +284,13 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
                 "   Enter does it  Esc leaves".to_owned(),
             )
         }
+        (PromptKind::Moment, _) => (
+            "go to: ".to_owned(),
+            match &state.travel.typed_wrong {
+                Some(reason) => format!("   {reason}"),
+                None => format!("   {}", crate::moment::UNDERSTOOD),
+            },
+        ),
         (_, count) => (
             "/".to_owned(),
             format!("   {} match   Enter keep  Esc undo", count.unwrap_or(0)),
@@ -326,6 +336,8 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
         Command::ViewAlerts => state.view == View::Alerts,
         // Written at the end, whatever else there is room for.
         Command::Help => true,
+        // Esc has another meaning there, and nothing can be changed.
+        Command::Back | Command::Threshold => state.is_in_past() && !is_list,
         _ => false,
     };
     let shown = COMMANDS
@@ -342,7 +354,11 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
             .first()
             .map(|keys| show_keys(keys))
             .unwrap_or_default();
-        let needed = display_width(&keys) + display_width(definition.hint) + 1;
+        let hint = match definition.command {
+            Command::Past if state.is_in_past() => "go to",
+            _ => definition.hint,
+        };
+        let needed = display_width(&keys) + display_width(hint) + 1;
         if usize::from(end.saturating_sub(x)) < needed {
             break;
         }
@@ -351,7 +367,7 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
             x,
             row.y,
             room,
-            &[(&keys, key), (" ", word), (definition.hint, word), ("  ", word)],
+            &[(&keys, key), (" ", word), (hint, word), ("  ", word)],
         );
     }
     if has_help {

@@ -7,9 +7,12 @@ use sysmon_api::wire;
 use crate::event::{Effect, LinkEvent};
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{alerts, editor, fleet_subscription, machine_subscription, open_machine, past};
+use super::{alerts, editor, fleet_subscription, machine_subscription, open_machine, past, travel};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
+    if let Some(effects) = travel::news::news(state, &event) {
+        return effects;
+    }
     // In the view of a machine nothing of the fleet's table is on screen: no frame for what nobody sees.
     let is_hidden = matches!(&event, LinkEvent::Update(update) if update.subscription == FLEET_SUBSCRIPTION)
         && state.machine.is_complete()

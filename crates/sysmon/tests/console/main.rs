@@ -7,6 +7,8 @@ mod embedded;
 #[cfg(unix)]
 mod panic;
 #[cfg(unix)]
+mod past;
+#[cfg(unix)]
 mod remote;
 #[cfg(unix)]
 mod terminal;

@@ -13,10 +13,11 @@ use super::error::store_error;
 use crate::error::StoreError;
 
 /// The schema, one step after the other. Steps are never changed once released, only added.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../../../migrations/sqlite/0001_history.sql"),
     include_str!("../../../../../migrations/sqlite/0002_views.sql"),
     include_str!("../../../../../migrations/sqlite/0003_alerts.sql"),
+    include_str!("../../../../../migrations/sqlite/0004_processes.sql"),
 ];
 
 /// How long another program that writes is waited for.
