@@ -147,6 +147,17 @@ impl Collector {
         }
     }
 
+    /// Lists processes in a batch of their own.
+    pub(crate) async fn processes(&mut self, processes: wire::ProcessUpdate) {
+        self.sequence += 1;
+        let batch = wire::Batch {
+            sequence: self.sequence,
+            processes: Some(processes),
+            ..Default::default()
+        };
+        self.say(Report::Batch(batch)).await;
+    }
+
     pub(crate) async fn tick(&mut self, at: UnixMillis, tenths: i64) {
         self.sequence += 1;
         self.requests.send(tick(at, self.sequence, tenths)).await.unwrap();
