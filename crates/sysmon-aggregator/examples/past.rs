@@ -4,7 +4,11 @@
 //! Two hours of 100 series every five seconds are written to a file in a temporary folder and maintained as a running
 //! aggregator would. Then a console opens moments of them, and plays them.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a part of the product")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a measurement, not a part of the product"
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,9 +19,7 @@ use sysmon_api::{Backend, Inbound, Outbound, Principal, Role, wire};
 use sysmon_core::{
     CATALOGUE, Epoch, HostInfo, Label, MachineId, Metric, MetricId, MomentQuery, SeriesKey, UnixMillis,
 };
-use sysmon_store::{
-    Content, History, HistoryOptions, IngestBatch, SeriesEntry, SeriesTable, open_history,
-};
+use sysmon_store::{Content, History, HistoryOptions, IngestBatch, SeriesEntry, SeriesTable, open_history};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wire::command::Body as Ask;
@@ -66,7 +68,11 @@ fn series() -> Arc<SeriesTable> {
 fn value(machine: usize, series: u32, tick: i64) -> i64 {
     let seed = machine as i64 * 7_919 + i64::from(series) * 104_729 + tick;
     // Most series move a little, every fourth one does not.
-    if series % 4 == 0 { 400 } else { 300 + (seed * seed * 31 + seed).rem_euclid(97) }
+    if series.is_multiple_of(4) {
+        400
+    } else {
+        300 + (seed * seed * 31 + seed).rem_euclid(97)
+    }
 }
 
 async fn fill(history: &dyn History, begin: UnixMillis) {
@@ -188,7 +194,12 @@ impl Console {
 fn spread(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     let ms = |index: usize| times[index].as_secs_f64() * 1_000.0;
-    format!("{:.1} / {:.1} / {:.1} ms", ms(0), ms(times.len() / 2), ms(times.len() - 1))
+    format!(
+        "{:.1} / {:.1} / {:.1} ms",
+        ms(0),
+        ms(times.len() / 2),
+        ms(times.len() - 1)
+    )
 }
 
 #[tokio::main]
@@ -203,7 +214,11 @@ async fn main() {
     fill(&*history, begin).await;
     println!("filled in {:.1} s", filling.elapsed().as_secs_f64());
 
-    let moments = [("3 minutes ago", 3), ("20 minutes ago", 20), ("100 minutes ago", 100)];
+    let moments = [
+        ("3 minutes ago", 3),
+        ("20 minutes ago", 20),
+        ("100 minutes ago", 100),
+    ];
     println!("smallest / middle / largest of 10:");
     for (words, minutes) in moments {
         let mut times = Vec::new();

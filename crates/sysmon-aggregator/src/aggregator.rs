@@ -74,7 +74,15 @@ impl Aggregator {
             .history
             .map(|history| {
                 let board = alerts.as_ref().map(|alerts| alerts.watch());
-                Durable::new(&config, clock, history, &status, &counters, board, shutdown.clone())
+                Durable::new(
+                    &config,
+                    clock,
+                    history,
+                    &status,
+                    &counters,
+                    board,
+                    shutdown.clone(),
+                )
             })
             .unzip();
         let fleet = Fleet::new(config, Arc::clone(&counters));
@@ -85,7 +93,9 @@ impl Aggregator {
             clock,
             inbox,
             sharing,
-            durable.as_ref().map(|durable: &Durable| durable.snapshots.clone()),
+            durable
+                .as_ref()
+                .map(|durable: &Durable| durable.snapshots.clone()),
             shutdown.clone(),
         );
         let aggregator = Self {

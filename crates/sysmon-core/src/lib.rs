@@ -33,8 +33,8 @@ pub use identity::{Epoch, IdentityError, MachineId};
 pub use machine::{Recent, Series};
 pub use moment::{MachineMoment, MomentQuery, SeriesMoment};
 pub use process::{
-    Process, ProcessDelta, ProcessIdentity, ProcessKey, ProcessSnapshot, ProcessState, ProcessTable, ProcessTotals,
-    Unreadable,
+    Process, ProcessDelta, ProcessIdentity, ProcessKey, ProcessSnapshot, ProcessState, ProcessTable,
+    ProcessTotals, Unreadable,
 };
 pub use rates::{Counter, CounterWidth, Derivation, RateTracker};
 pub use sample::{HostInfo, Label, Metric, SeriesKey, Value};

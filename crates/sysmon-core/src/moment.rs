@@ -77,7 +77,10 @@ impl MachineMoment {
     #[must_use]
     pub fn of(history: &MachineHistory, at: UnixMillis) -> Self {
         let newest = |points: &[Option<crate::history::Point>]| {
-            let past = history.times.partition_point(|time| *time <= at).min(points.len());
+            let past = history
+                .times
+                .partition_point(|time| *time <= at)
+                .min(points.len());
             let found = (0..past).rev().find_map(|index| Some((index, points[index]?)));
             found.map(|(index, point)| (end_of(history, index, at), point.mean))
         };
@@ -103,9 +106,7 @@ impl MachineMoment {
             });
         }
         let reach_ms = moment.reach_ms();
-        moment
-            .series
-            .retain(|series| at.since_ms(series.at) <= reach_ms);
+        moment.series.retain(|series| at.since_ms(series.at) <= reach_ms);
         moment
     }
 }
@@ -166,7 +167,10 @@ mod tests {
             .collect();
         assert_eq!(values, [(20_000, 2.0), (10_000, 7.0)]);
         assert_eq!(moment.heard, Some(UnixMillis(20_000)));
-        assert_eq!(MachineMoment::of(&history, UnixMillis(30_000)).series[0].value, 3.0);
+        assert_eq!(
+            MachineMoment::of(&history, UnixMillis(30_000)).series[0].value,
+            3.0
+        );
         let before = MachineMoment::of(&history, UnixMillis(9_999));
         assert_eq!((before.heard, before.series.len()), (None, 0));
     }

@@ -28,10 +28,7 @@ impl UnixMillis {
     #[must_use]
     pub fn utc(self) -> String {
         const DAY_MS: i64 = 86_400_000;
-        let (days, second) = (
-            self.0.div_euclid(DAY_MS),
-            self.0.rem_euclid(DAY_MS) / 1_000,
-        );
+        let (days, second) = (self.0.div_euclid(DAY_MS), self.0.rem_euclid(DAY_MS) / 1_000);
         // Howard Hinnant, "chrono-compatible low-level date algorithms", civil_from_days: eras of 400 years from 1 March.
         let shifted = days + 719_468;
         let era = shifted.div_euclid(146_097);

@@ -16,8 +16,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sysmon_core::{
     Epoch, GapReason, HistoryQuery, HostInfo, MachineHistory, MachineId, MachineMoment, MomentQuery,
-    ProcessSnapshot, SeriesKey,
-    UnixMillis, from_scaled,
+    ProcessSnapshot, SeriesKey, UnixMillis, from_scaled,
 };
 
 use crate::error::StoreError;

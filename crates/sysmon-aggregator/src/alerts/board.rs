@@ -85,7 +85,10 @@ impl Board {
     pub(crate) fn troubled(&self) -> HashSet<MachineId> {
         let alerts = self.alerts.values().map(|kept| &kept.value);
         let is_trouble = |alert: &&Alert| !matches!(alert.phase, Phase::Inactive | Phase::Resolved);
-        alerts.filter(is_trouble).map(|alert| alert.key.machine.clone()).collect()
+        alerts
+            .filter(is_trouble)
+            .map(|alert| alert.key.machine.clone())
+            .collect()
     }
 
     /// The next message for a client; `None` when it knows everything, or while nothing is known here. When the last one

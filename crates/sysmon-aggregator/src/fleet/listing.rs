@@ -28,7 +28,10 @@ impl Fleet {
 
 impl Machine {
     fn listed(&self) -> Option<Listed> {
-        let is_ours = self.collector.as_ref().is_some_and(|collector| !collector.is_remote);
+        let is_ours = self
+            .collector
+            .as_ref()
+            .is_some_and(|collector| !collector.is_remote);
         if !is_ours || self.liveness != Liveness::Live {
             return None;
         }

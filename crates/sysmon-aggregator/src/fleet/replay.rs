@@ -39,7 +39,9 @@ impl Fleet {
         let subscription = self
             .index_of(client, number)
             .and_then(|index| self.subscriptions[index].as_ref());
-        let cursors = subscription.into_iter().flat_map(|subscription| &subscription.cursors);
+        let cursors = subscription
+            .into_iter()
+            .flat_map(|subscription| &subscription.cursors);
         let covered = cursors.filter(|(_, cursor)| !cursor.is_leaving);
         covered
             .take(most)

@@ -258,11 +258,7 @@ impl Session<'_> {
 
 /// Whether the owner answers a command, of the client's or of ours.
 fn is_reply(response: &wire::Response) -> bool {
-    response.request_id != 0
-        || matches!(
-            response.body,
-            Some(Response::Accepted(_) | Response::Failure(_))
-        )
+    response.request_id != 0 || matches!(response.body, Some(Response::Accepted(_) | Response::Failure(_)))
 }
 
 /// Whether the client is not to see something of the owner's: a live update of what now shows the past, or the answer to our

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use sysmon_aggregator::Stores;
 use sysmon_core::{HistoryQuery, MachineHistory, MachineId, UnixMillis};
 use sysmon_store::{
-    DeadLetter, DeadLetterFilter, History, HistoryOptions, IngestBatch, MachineProcesses, MachineRecord, Maintenance, Outcome,
-    StoreError, StoreInfo, open_history,
+    DeadLetter, DeadLetterFilter, History, HistoryOptions, IngestBatch, MachineProcesses, MachineRecord,
+    Maintenance, Outcome, StoreError, StoreInfo, open_history,
 };
 use tokio::sync::watch;
 

@@ -137,13 +137,23 @@ async fn a_moment_shows_the_fleet_as_it_was() {
     let replica = &console.replica;
     assert_eq!(replica.machines().len(), 2, "c came later");
     let a = replica.find("a").unwrap();
-    assert_eq!((a.liveness, a.health, a.last_seen), (Liveness::Live, Health::Healthy, moment));
+    assert_eq!(
+        (a.liveness, a.health, a.last_seen),
+        (Liveness::Live, Health::Healthy, moment)
+    );
     assert_eq!((a.host.hostname.as_str(), a.interval_ms), ("a.example", 5_000));
     assert_eq!(busy(replica, "a"), Some(40.0), "80 ticks of half a per cent");
-    assert_eq!(a.recent.times().len(), 61, "five minutes of the past come with it");
+    assert_eq!(
+        a.recent.times().len(),
+        61,
+        "five minutes of the past come with it"
+    );
     assert_eq!(a.recent.times().back(), Some(&moment));
     let b = replica.find("b").unwrap();
-    assert_eq!((b.liveness, b.last_seen), (Liveness::Lost, START.plus_ms(-300 * SECOND_MS)));
+    assert_eq!(
+        (b.liveness, b.last_seen),
+        (Liveness::Lost, START.plus_ms(-300 * SECOND_MS))
+    );
     let totals = replica.totals();
     assert_eq!((totals.live, totals.lost, totals.healthy), (1, 1, 1));
     silence(&mut console).await;
@@ -175,7 +185,11 @@ async fn ids_filter_and_metrics_choose_as_they_do_now() {
     let replica = &console.replica;
     assert_eq!((replica.machines().len(), replica.totals().live), (1, 2));
     let b = replica.find("b").unwrap();
-    assert_eq!(b.health, Health::Critical, "judged by what it does not want to see");
+    assert_eq!(
+        b.health,
+        Health::Critical,
+        "judged by what it does not want to see"
+    );
     assert_eq!(b.recent.series().len(), 1);
     assert_eq!(b.recent.value(MetricId::MemoryUsedPercent), Some(40.0));
     assert_eq!(b.recent.times().len(), 1);
@@ -185,7 +199,10 @@ async fn ids_filter_and_metrics_choose_as_they_do_now() {
     };
     console.command(Ask::Subscribe(named)).await.unwrap();
     update(&mut console).await;
-    assert_eq!((console.replica.machines().len(), console.replica.totals().live), (1, 1));
+    assert_eq!(
+        (console.replica.machines().len(), console.replica.totals().live),
+        (1, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,18 +223,30 @@ async fn the_past_is_played_at_its_speed_until_the_present() {
             assert_eq!(next.at_unix_ms, now.0, "the present");
             break;
         }
-        assert_eq!(next.at_unix_ms - last, 15_000, "a quarter of a second at sixty times");
+        assert_eq!(
+            next.at_unix_ms - last,
+            15_000,
+            "a quarter of a second at sixty times"
+        );
         last = next.at_unix_ms;
         let seconds = (last - START.0) / SECOND_MS;
         let ticks = (seconds + 600) / 5;
-        assert_eq!(busy(&console.replica, "a"), Some(ticks as f64 / 2.0), "at {seconds} s");
+        assert_eq!(
+            busy(&console.replica, "a"),
+            Some(ticks as f64 / 2.0),
+            "at {seconds} s"
+        );
         let expected = match seconds {
             ..-284 => Liveness::Live,
             -284..-240 => Liveness::Stale,
             _ => Liveness::Lost,
         };
         assert_eq!(liveness(&console.replica, "b"), Some(expected), "at {seconds} s");
-        assert_eq!(console.replica.find("c").is_some(), seconds >= -120, "at {seconds} s");
+        assert_eq!(
+            console.replica.find("c").is_some(),
+            seconds >= -120,
+            "at {seconds} s"
+        );
     }
     // 320 s at sixty times: five and a third seconds.
     assert_eq!((count, begin.elapsed().as_millis()), (22, 5_500));
@@ -264,7 +293,11 @@ async fn a_client_that_does_not_read_is_owed_two_updates_and_no_more() {
     console.take(updates.pop().unwrap()).await;
     console.take(last.clone()).await;
     let next = update(&mut console).await;
-    assert!(next.at_unix_ms - last.at_unix_ms >= 300_000, "{}", next.at_unix_ms - last.at_unix_ms);
+    assert!(
+        next.at_unix_ms - last.at_unix_ms >= 300_000,
+        "{}",
+        next.at_unix_ms - last.at_unix_ms
+    );
     assert!(!next.snapshot);
 }
 
@@ -367,7 +400,10 @@ async fn what_cannot_be_shown_is_refused_in_words_and_the_stream_goes_on() {
         (at(i64::MAX / 2_000, 0), "in the future"),
         (at(-601, 0), "there is history from 2023-11-14 22:03:20 UTC on"),
         (at(-10, 601), "at most 600 times"),
-        (hostile(|it| it.at_unix_ms = Some(i64::MIN)), "there is history from"),
+        (
+            hostile(|it| it.at_unix_ms = Some(i64::MIN)),
+            "there is history from",
+        ),
         (hostile(|it| it.history_ms = u32::MAX), "at most 300000"),
         (hostile(|it| it.filter = "x".repeat(2_000)), "at most"),
         (hostile(|it| it.metrics = vec![String::new(); 2_000]), "at most"),
@@ -475,16 +511,27 @@ async fn machines_fared_as_their_alerts_say_where_the_log_knows() {
     update(&mut console).await;
     let health = |console: &Console, machine: &str| console.replica.find(machine).unwrap().health;
     assert_eq!(health(&console, "a"), Health::Critical);
-    assert_eq!(health(&console, "b"), Health::Healthy, "busy, but no alert says so");
+    assert_eq!(
+        health(&console, "b"),
+        Health::Healthy,
+        "busy, but no alert says so"
+    );
     // Before the log begins its numbers judge.
     console.command(at(-410, 0)).await.unwrap();
     update(&mut console).await;
-    assert_eq!((health(&console, "a"), health(&console, "b")), (Health::Healthy, Health::Critical));
+    assert_eq!(
+        (health(&console, "a"), health(&console, "b")),
+        (Health::Healthy, Health::Critical)
+    );
     // Played over the end of the alert.
     console.command(at(-320, 10)).await.unwrap();
     loop {
         let seconds = (update(&mut console).await.at_unix_ms - START.0) / SECOND_MS;
-        let expected = if seconds < -300 { Health::Critical } else { Health::Healthy };
+        let expected = if seconds < -300 {
+            Health::Critical
+        } else {
+            Health::Healthy
+        };
         assert_eq!(health(&console, "a"), expected, "at {seconds} s");
         if seconds > -280 {
             break;
@@ -603,7 +650,8 @@ async fn an_embedded_history_is_shown_and_played_from_end_to_end() {
         history: Some(history),
         ..Stores::default()
     };
-    let (aggregator, task) = Aggregator::new(Config::default(), clock, stores, CancellationToken::new()).unwrap();
+    let (aggregator, task) =
+        Aggregator::new(Config::default(), clock, stores, CancellationToken::new()).unwrap();
     tokio::spawn(task);
     let aggregator = Arc::new(aggregator);
     let mut console = join(&aggregator).await;
@@ -615,7 +663,10 @@ async fn an_embedded_history_is_shown_and_played_from_end_to_end() {
     console.command(Ask::Subscribe(then(-1_950, 600))).await.unwrap();
     let first = update(&mut console).await;
     assert!(first.snapshot);
-    assert_eq!((console.replica.machines().len(), console.replica.totals().live), (2, 2));
+    assert_eq!(
+        (console.replica.machines().len(), console.replica.totals().live),
+        (2, 2)
+    );
     assert_eq!(busy(&console.replica, "a"), Some(33.0), "330 ticks of a tenth");
     assert_eq!(console.replica.find("a").unwrap().recent.times().len(), 61);
     let mut last = first.at_unix_ms;

@@ -270,7 +270,11 @@ fn put_figures(bytes: &mut Vec<u8>, process: &Process) {
         .position(|(state, _)| *state == process.state);
     // Seven states and three figures of three kinds: 189 of the 256 that a byte can tell.
     let state = state.and_then(|state| u8::try_from(state).ok()).unwrap_or(6);
-    bytes.push(optional.iter().fold(state, |code, figure| code * 3 + kind(*figure)));
+    bytes.push(
+        optional
+            .iter()
+            .fold(state, |code, figure| code * 3 + kind(*figure)),
+    );
     put(bytes, process.memory_bytes / PAGE_BYTES);
     put(bytes, process.threads.into());
     for figure in optional.into_iter().flatten().filter(|figure| *figure > 0) {
@@ -372,9 +376,7 @@ impl<'a> Reader<'a> {
     fn figures(&mut self) -> Result<Figures, Unreadable> {
         let code = usize::from(self.byte()?);
         let (state, cpu, read, write) = (code / 27, code / 9 % 3, code / 3 % 3, code % 3);
-        let (state, _) = ProcessState::LETTERS
-            .get(state)
-            .ok_or(Unreadable("a state"))?;
+        let (state, _) = ProcessState::LETTERS.get(state).ok_or(Unreadable("a state"))?;
         let pages = self.number()?;
         let threads = self.small("a count")?;
         let mut figure = |kind: usize| match kind {
@@ -504,10 +506,7 @@ mod tests {
     #[test]
     fn the_busiest_and_the_largest_are_kept() {
         let process = |pid: u32, cpu: f32, memory_bytes: u64| Process {
-            key: ProcessKey {
-                pid,
-                start_ms: 1,
-            },
+            key: ProcessKey { pid, start_ms: 1 },
             parent_pid: 1,
             user: "root".into(),
             name: "x".into(),
@@ -559,6 +558,10 @@ mod tests {
     fn a_long_command_ends_where_a_character_does() {
         let long: String = "ä".repeat(400);
         let text = shortened(&long, COMMAND_BYTES);
-        assert!(text.len() <= COMMAND_BYTES && text.ends_with('…'), "{}", text.len());
+        assert!(
+            text.len() <= COMMAND_BYTES && text.ends_with('…'),
+            "{}",
+            text.len()
+        );
     }
 }

@@ -15,8 +15,8 @@ use super::letters::{letter_values, may_retry};
 use super::plan::Plan;
 use super::processes::{self, Kept};
 use super::{
-    Content, DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord, Maintenance,
-    Outcome, StoreInfo,
+    Content, DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord,
+    Maintenance, Outcome, StoreInfo,
 };
 use crate::error::StoreError;
 

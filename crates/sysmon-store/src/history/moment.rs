@@ -99,9 +99,7 @@ async fn ask<H: History + ?Sized>(
     let stretch = HistoryQuery {
         machines: machines.to_vec(),
         metrics,
-        from: query
-            .at
-            .plus_ms(-i64::try_from(reach_ms).unwrap_or(i64::MAX)),
+        from: query.at.plus_ms(-i64::try_from(reach_ms).unwrap_or(i64::MAX)),
         to: query.at.plus_ms(1),
         // So many that samples are read as they came wherever they are still there.
         points: HistoryQuery::MOMENTS_MAX,

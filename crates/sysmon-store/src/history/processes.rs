@@ -84,10 +84,7 @@ pub(super) struct Writing<'a, M> {
 }
 
 impl<'a, M: Copy + Ord + std::hash::Hash> Writing<'a, M> {
-    pub(super) fn of(
-        snapshots: &'a [MachineProcesses],
-        machine: impl Fn(&MachineId) -> Option<M>,
-    ) -> Self {
+    pub(super) fn of(snapshots: &'a [MachineProcesses], machine: impl Fn(&MachineId) -> Option<M>) -> Self {
         let mut writing = Self {
             snapshots: Vec::with_capacity(snapshots.len()),
             identities: BTreeMap::new(),
@@ -256,12 +253,20 @@ mod tests {
         };
         assert_eq!(limits.horizon(vec![]), hour(52));
         assert_eq!(limits.horizon(vec![(hour(99), 500), (hour(100), 500)]), hour(52));
-        let much = vec![(hour(97), 400), (hour(98), 400), (hour(99), 400), (hour(100), 300)];
+        let much = vec![
+            (hour(97), 400),
+            (hour(98), 400),
+            (hour(99), 400),
+            (hour(100), 300),
+        ];
         assert_eq!(limits.horizon(much), hour(99));
         assert_eq!(limits.horizon(vec![(hour(100), 5_000)]), hour(52));
         assert_eq!(limits.horizon(vec![(hour(99), 1), (hour(100), 5_000)]), hour(100));
         // A clock that is wrong.
-        assert_eq!(limits.horizon(vec![(hour(9_000), 5_000), (hour(100), 1)]), hour(100));
+        assert_eq!(
+            limits.horizon(vec![(hour(9_000), 5_000), (hour(100), 1)]),
+            hour(100)
+        );
     }
 
     #[test]

@@ -28,8 +28,8 @@ use sysmon_core::{HistoryQuery, HostInfo, MachineHistory, MachineId, UnixMillis}
 use self::catalogue::Catalogue;
 use self::schema::Pools;
 use super::{
-    DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord, Maintenance, Outcome,
-    Retention, StoreInfo,
+    DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord, Maintenance,
+    Outcome, Retention, StoreInfo,
 };
 use crate::error::StoreError;
 use crate::open::HistoryOptions;

@@ -160,7 +160,10 @@ mod tests {
         }
         // Clocks differ a little.
         assert_eq!(Asked::check(subscribe(NOW.0 + 1_000, 0), NOW).unwrap().at, NOW);
-        assert_eq!(Asked::check(subscribe(i64::MIN, 600), NOW).unwrap().at.0, i64::MIN);
+        assert_eq!(
+            Asked::check(subscribe(i64::MIN, 600), NOW).unwrap().at.0,
+            i64::MIN
+        );
     }
 
     #[test]

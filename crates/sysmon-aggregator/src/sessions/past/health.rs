@@ -29,7 +29,9 @@ impl Standing {
     pub(super) fn advance(&mut self, at: UnixMillis) -> Vec<(MachineId, Health)> {
         let mut touched = HashSet::new();
         while self.to_come.front().is_some_and(|step| step.at <= at) {
-            let Some(step) = self.to_come.pop_front() else { break };
+            let Some(step) = self.to_come.pop_front() else {
+                break;
+            };
             let machine = step.key.machine.clone();
             let firing = self.firing.entry(machine.clone()).or_default();
             match weight(&step) {

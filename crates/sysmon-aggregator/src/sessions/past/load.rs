@@ -6,9 +6,7 @@ use std::time::Duration;
 use sysmon_api::ApiError;
 use sysmon_core::alert::Transition;
 use sysmon_core::{HistoryQuery, MachineHistory, MachineId, MachineMoment, MomentQuery, UnixMillis};
-use sysmon_store::{
-    LoggedTransition, MACHINES_PER_QUERY, MachineProcesses, MachineRecord, TransitionQuery,
-};
+use sysmon_store::{LoggedTransition, MACHINES_PER_QUERY, MachineProcesses, MachineRecord, TransitionQuery};
 use tokio::sync::Semaphore;
 
 use super::super::history::{Archive, machines_at_a_time};
@@ -52,11 +50,7 @@ impl Source {
                 metrics: metrics.to_vec(),
                 at,
             };
-            moments.extend(
-                archive
-                    .ask(archive.history.state_at(&query), self.limit)
-                    .await?,
-            );
+            moments.extend(archive.ask(archive.history.state_at(&query), self.limit).await?);
         }
         Ok(moments)
     }

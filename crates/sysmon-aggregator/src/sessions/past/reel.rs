@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use sysmon_core::{
-    INTERVAL_METRIC, MachineHistory, MachineMoment, Recent, SeriesKey, UnixMillis, to_scaled,
-};
+use sysmon_core::{INTERVAL_METRIC, MachineHistory, MachineMoment, Recent, SeriesKey, UnixMillis, to_scaled};
 
 /// One moment of a machine: scaled values by the reel's numbers, ascending.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +60,12 @@ impl Reel {
         }
         for series in &moment.series {
             if let Some(number) = reel.number(&series.key, series.decimals, series.at) {
-                put(&mut ticks, series.at, number, to_scaled(series.value, series.decimals));
+                put(
+                    &mut ticks,
+                    series.at,
+                    number,
+                    to_scaled(series.value, series.decimals),
+                );
             }
         }
         reel.take_over(ticks, UnixMillis(i64::MIN));
@@ -138,9 +141,7 @@ impl Reel {
             .unwrap_or(0)
             .saturating_mul(3)
             .clamp(MachineMoment::REACH_MS, MachineMoment::REACH_MS_MAX);
-        let Self {
-            numbers, retired, ..
-        } = self;
+        let Self { numbers, retired, .. } = self;
         numbers.retain(|_, known| {
             let is_there = at.since_ms(known.last) <= reach_ms;
             if !is_there {

@@ -120,7 +120,9 @@ impl Show {
         check_beginning(&records, at)?;
         let records: Vec<MachineRecord> = records
             .into_iter()
-            .filter(|record| asked.covers(&record.machine) && record.first_sample.is_some_and(|first| first <= at))
+            .filter(|record| {
+                asked.covers(&record.machine) && record.first_sample.is_some_and(|first| first <= at)
+            })
             .collect();
         let machines: Vec<MachineId> = records.iter().map(|record| record.machine.clone()).collect();
         let room = room(&asked, &source, machines.len())?;
@@ -128,10 +130,7 @@ impl Show {
         let standing = standing(&source, &machines, at).await;
         let past = past(&asked, &source, &machines, standing.is_none()).await?;
         let moments = source.moments(&machines, &asked.metrics, at).await?;
-        let moments: HashMap<_, _> = moments
-            .iter()
-            .map(|moment| (&moment.machine, moment))
-            .collect();
+        let moments: HashMap<_, _> = moments.iter().map(|moment| (&moment.machine, moment)).collect();
         for record in records {
             if let Some(moment) = moments.get(&record.machine) {
                 let past = past.get(&record.machine);
@@ -173,7 +172,11 @@ impl Show {
 
     /// Time between two updates, in milliseconds.
     fn pace_ms(&self) -> u64 {
-        let pace_ms = if self.asked.speed > 1 { FAST_PACE_MS } else { PACE_MS };
+        let pace_ms = if self.asked.speed > 1 {
+            FAST_PACE_MS
+        } else {
+            PACE_MS
+        };
         pace_ms.max(self.asked.period_ms)
     }
 
@@ -217,7 +220,9 @@ impl Show {
     }
 
     fn ahead_ms(&self) -> u64 {
-        u64::from(self.asked.speed).saturating_mul(AHEAD_MS.max(2 * self.pace_ms())).max(AHEAD_MS_MIN)
+        u64::from(self.asked.speed)
+            .saturating_mul(AHEAD_MS.max(2 * self.pace_ms()))
+            .max(AHEAD_MS_MIN)
     }
 
     /// What comes next, at the latest up to `until`; waits for what is being read already.
@@ -225,7 +230,9 @@ impl Show {
         self.begin_to_read(until);
         match self.reading.join_next().await {
             Some(Ok(ahead)) => ahead,
-            _ => Err(ApiError::unavailable("reading the past was interrupted; ask again")),
+            _ => Err(ApiError::unavailable(
+                "reading the past was interrupted; ask again",
+            )),
         }
     }
 
@@ -247,21 +254,35 @@ impl Show {
             let there = |record: &MachineRecord| {
                 asked.covers(&record.machine) && record.first_sample.is_some_and(|first| first <= to)
             };
-            let records: Vec<_> = records.into_iter().filter(there).take(HistoryQuery::MACHINES_MAX).collect();
+            let records: Vec<_> = records
+                .into_iter()
+                .filter(there)
+                .take(HistoryQuery::MACHINES_MAX)
+                .collect();
             // Who said nothing later than what was read has nothing to say.
             let speaks = |record: &&MachineRecord| record.last_sample.is_none_or(|last| last > from);
-            let machines: Vec<_> = records.iter().filter(speaks).map(|record| record.machine.clone()).collect();
+            let machines: Vec<_> = records
+                .iter()
+                .filter(speaks)
+                .map(|record| record.machine.clone())
+                .collect();
             let points = to.since_ms(from).div_ceil(finest_ms) + 8;
             let query = HistoryQuery {
                 machines: Vec::new(),
                 metrics: asked.metrics.clone(),
                 from: from.plus_ms(1),
                 to: to.plus_ms(1),
-                points: u32::try_from(points).unwrap_or(u32::MAX).min(HistoryQuery::POINTS_MAX),
+                points: u32::try_from(points)
+                    .unwrap_or(u32::MAX)
+                    .min(HistoryQuery::POINTS_MAX),
             };
             let histories = source.stretch(&machines, query).await?;
             let steps = match wants_steps {
-                true => source.steps_within(&machines, (from.plus_ms(1), to.plus_ms(1))).await,
+                true => {
+                    source
+                        .steps_within(&machines, (from.plus_ms(1), to.plus_ms(1)))
+                        .await
+                }
                 false => None,
             };
             Ok(Ahead {

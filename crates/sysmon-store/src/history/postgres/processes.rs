@@ -18,7 +18,10 @@ pub(super) async fn put(
     snapshots: &[MachineProcesses],
 ) -> Result<u64, Failure> {
     let mut transaction = connection.begin().await?;
-    let ids: Vec<&str> = snapshots.iter().map(|snapshot| snapshot.machine.as_str()).collect();
+    let ids: Vec<&str> = snapshots
+        .iter()
+        .map(|snapshot| snapshot.machine.as_str())
+        .collect();
     let rows = sqlx::query("SELECT machine_id, machine_key FROM machine WHERE machine_id = ANY($1)")
         .bind(ids)
         .fetch_all(&mut *transaction)
@@ -74,7 +77,11 @@ async fn insert(
     )
     .bind(rows.iter().map(|(machine, ..)| *machine).collect::<Vec<_>>())
     .bind(rows.iter().map(|(_, at, _)| Timestamp(*at)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(.., packed)| packed.as_slice()).collect::<Vec<_>>())
+    .bind(
+        rows.iter()
+            .map(|(.., packed)| packed.as_slice())
+            .collect::<Vec<_>>(),
+    )
     .fetch_all(connection)
     .await?;
     for row in &inserted {
@@ -190,10 +197,11 @@ pub(super) async fn at(
             .snapshots
             .push((place, UnixMillis::from(taken_at).0, row.try_get(2)?));
     }
-    let rows = sqlx::query("SELECT identity_key, identity FROM process_identity WHERE identity_key = ANY($1)")
-        .bind(reading.numbers())
-        .fetch_all(connection)
-        .await?;
+    let rows =
+        sqlx::query("SELECT identity_key, identity FROM process_identity WHERE identity_key = ANY($1)")
+            .bind(reading.numbers())
+            .fetch_all(connection)
+            .await?;
     let mut identities = Vec::with_capacity(rows.len());
     for row in rows {
         identities.push((row.try_get(0)?, row.try_get(1)?));

@@ -28,7 +28,10 @@ pub(super) async fn put(inner: &Arc<Inner>, snapshots: &[MachineProcesses]) -> R
 }
 
 async fn write(connection: &mut SqliteConnection, snapshots: &[MachineProcesses]) -> sqlx::Result<u64> {
-    let names: Vec<&str> = snapshots.iter().map(|snapshot| snapshot.machine.as_str()).collect();
+    let names: Vec<&str> = snapshots
+        .iter()
+        .map(|snapshot| snapshot.machine.as_str())
+        .collect();
     let machines: Vec<(String, i64)> = sqlx::query_as(
         "SELECT machine.name, machine.id FROM json_each(?1) AS asked \
          CROSS JOIN machine ON machine.name = asked.value",

@@ -37,12 +37,19 @@ pub(crate) async fn a_moment_has_the_newest_value_of_every_series_before_it(back
     let disk = SeriesKey::of(MetricId::MountUsedPercent, "/");
     let mut web = Collector::new(
         "web-1",
-        &[(cpu(), 1), (SeriesKey::plain(MetricId::CollectorInterval), 0), (disk.clone(), 1)],
+        &[
+            (cpu(), 1),
+            (SeriesKey::plain(MetricId::CollectorInterval), 0),
+            (disk.clone(), 1),
+        ],
     );
     let batches: Vec<_> = (0..120)
         .map(|second| {
             let slow = (second % 30 == 0).then_some(second * 10);
-            web.sparse(start.plus_ms(second * SECOND_MS), &[Some(second * 10), Some(1_000), slow])
+            web.sparse(
+                start.plus_ms(second * SECOND_MS),
+                &[Some(second * 10), Some(1_000), slow],
+            )
         })
         .collect();
     history.commit(&batches).await.unwrap();
@@ -61,10 +68,20 @@ pub(crate) async fn a_moment_has_the_newest_value_of_every_series_before_it(back
             assert!(moment.series.is_sorted_by(|one, other| one.key < other.key));
         }
     }
-    let only = moments(&*history, &["web-1"], &["mount.used_percent"], start.plus_ms(70_000)).await;
+    let only = moments(
+        &*history,
+        &["web-1"],
+        &["mount.used_percent"],
+        start.plus_ms(70_000),
+    )
+    .await;
     assert_eq!((only[0].series.len(), only[0].interval_ms), (1, Some(1_000)));
     assert_eq!(only[0].series[0].at, start.plus_ms(60_000));
-    assert_eq!(only[0].heard, Some(start.plus_ms(70_000)), "by what was not asked for");
+    assert_eq!(
+        only[0].heard,
+        Some(start.plus_ms(70_000)),
+        "by what was not asked for"
+    );
     let before = moments(&*history, &["web-1"], &[], start.plus_ms(-1)).await;
     assert_eq!((before[0].heard, before[0].series.len()), (None, 0));
 }
@@ -73,16 +90,25 @@ pub(crate) async fn what_fell_silent_is_not_as_it_was_and_is_known_to_be_silent(
     let history = backend.history().await;
     let start = this_hour();
     let mut quick = Collector::busy("quick");
-    history.commit(&quick.ticks(start, SECOND_MS, 60, |index| index)).await.unwrap();
+    history
+        .commit(&quick.ticks(start, SECOND_MS, 60, |index| index))
+        .await
+        .unwrap();
     // One that reports every ten minutes, and so is not silent between.
     let mut slow = Collector::busy("slow");
-    history.commit(&slow.ticks(start, 10 * MINUTE_MS, 3, |index| index)).await.unwrap();
+    history
+        .commit(&slow.ticks(start, 10 * MINUTE_MS, 3, |index| index))
+        .await
+        .unwrap();
     let last = start.plus_ms(59 * SECOND_MS);
     let at = start.plus_ms(5 * MINUTE_MS);
     let answer = moments(&*history, &["slow", "nobody", "quick"], &[], at).await;
     let names: Vec<&str> = answer.iter().map(|moment| moment.machine.as_str()).collect();
     assert_eq!(names, ["slow", "quick"], "in the order asked for");
-    assert_eq!((answer[0].heard, value(&answer[0], &cpu())), (Some(start), Some(0.0)));
+    assert_eq!(
+        (answer[0].heard, value(&answer[0], &cpu())),
+        (Some(start), Some(0.0))
+    );
     assert_eq!(answer[0].interval_ms, Some(600_000));
     assert_eq!((answer[1].heard, answer[1].series.len()), (Some(last), 0));
     // Of ten thousand at most.
@@ -127,7 +153,11 @@ pub(crate) async fn a_moment_is_the_same_before_and_after_maintenance_and_coarse
     maintain(&*history, start.plus_ms(14 * DAY_MS)).await;
     let minutes = moments(&*history, &names, &[], at).await;
     assert_eq!(of_cpu(&minutes), expected);
-    assert!(minutes.iter().all(|moment| moment.tier != Tier::Hour && moment.heard <= Some(at)));
+    assert!(
+        minutes
+            .iter()
+            .all(|moment| moment.tier != Tier::Hour && moment.heard <= Some(at))
+    );
     maintain(&*history, now).await;
     let hours = moments(&*history, &names, &[], at).await;
     assert!(of_cpu(&hours).iter().all(Option::is_some), "{hours:?}");
@@ -207,7 +237,10 @@ pub(crate) async fn processes_come_back_as_they_were_at_the_moment(backend: &dyn
         })
         .collect();
     for some in all.chunks(20) {
-        let known = some.iter().filter(|taken| taken.machine.as_str() != "nobody").count();
+        let known = some
+            .iter()
+            .filter(|taken| taken.machine.as_str() != "nobody")
+            .count();
         assert_eq!(history.put_process_snapshots(some).await.unwrap(), known as u64);
     }
     // Of a moment that is there already the first one stays.
@@ -231,7 +264,10 @@ pub(crate) async fn processes_come_back_as_they_were_at_the_moment(backend: &dyn
         (minute(29).plus_ms(reach), 2),
         (minute(29).plus_ms(reach + 1), 0),
     ] {
-        assert_eq!(history.process_snapshots_at(&names, at).await.unwrap().len(), count);
+        assert_eq!(
+            history.process_snapshots_at(&names, at).await.unwrap().len(),
+            count
+        );
     }
     assert_eq!(history.process_snapshots_at(&[], start).await.unwrap(), []);
     assert_eq!(history.put_process_snapshots(&[]).await.unwrap(), 0);
@@ -265,7 +301,10 @@ pub(crate) async fn snapshots_that_cannot_be_are_refused_and_empty_ones_kept(bac
     let names = [machine("web-1")];
     let found = history.process_snapshots_at(&names, start).await.unwrap();
     assert_eq!(tables(&found), tables(&[odd]));
-    let found = history.process_snapshots_at(&names, start.plus_ms(1)).await.unwrap();
+    let found = history
+        .process_snapshots_at(&names, start.plus_ms(1))
+        .await
+        .unwrap();
     assert_eq!(found, [empty]);
 }
 

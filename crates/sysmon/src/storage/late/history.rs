@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use sysmon_core::{HistoryQuery, MachineHistory, MachineId, MachineMoment, MomentQuery, UnixMillis};
 use sysmon_store::{
-    DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord, Maintenance, Outcome, StoreError,
-    StoreInfo,
+    DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord, Maintenance,
+    Outcome, StoreError, StoreInfo,
 };
 
 use super::Late;
