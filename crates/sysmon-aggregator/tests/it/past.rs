@@ -574,8 +574,7 @@ async fn processes_are_kept_every_minute_and_more_often_while_somebody_looks() {
             second += 1;
             tokio::time::sleep(Duration::from_secs(1)).await;
             let at = START.plus_ms(i64::from(second) * SECOND_MS);
-            collector.tick(at, 5).await;
-            collector.processes(listing(1_000 + second)).await;
+            collector.listing(at, 5, listing(1_000 + second)).await;
             // What it is told does not concern us.
             while collector.responses.try_recv().is_ok() {}
         }

@@ -147,15 +147,14 @@ impl Collector {
         }
     }
 
-    /// Lists processes in a batch of their own.
-    pub(crate) async fn processes(&mut self, processes: wire::ProcessUpdate) {
+    /// A tick that lists processes.
+    pub(crate) async fn listing(&mut self, at: UnixMillis, tenths: i64, processes: wire::ProcessUpdate) {
         self.sequence += 1;
-        let batch = wire::Batch {
-            sequence: self.sequence,
-            processes: Some(processes),
-            ..Default::default()
-        };
-        self.say(Report::Batch(batch)).await;
+        let mut request = tick(at, self.sequence, tenths);
+        if let Some(Report::Batch(batch)) = &mut request.body {
+            batch.processes = Some(processes);
+        }
+        self.requests.send(request).await.unwrap();
     }
 
     pub(crate) async fn tick(&mut self, at: UnixMillis, tenths: i64) {
