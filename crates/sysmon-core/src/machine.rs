@@ -125,7 +125,11 @@ impl Recent {
         // Values mostly come in the order of their numbers, so that the next one is looked for where it should be.
         let mut next = 0;
         for (number, scaled) in values {
-            let index = if self.series.get(next).is_some_and(|series| series.number == number) {
+            let index = if self
+                .series
+                .get(next)
+                .is_some_and(|series| series.number == number)
+            {
                 next
             } else if let Ok(index) = self.index_of(number) {
                 index
