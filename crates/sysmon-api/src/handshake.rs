@@ -13,6 +13,8 @@ pub const PROTOCOL_VERSION: u32 = 1;
 pub const CAPABILITY_HISTORY: &str = "history";
 /// Said by an aggregator that keeps rules: it answers commands about alerts.
 pub const CAPABILITY_ALERTS: &str = "alerts";
+/// Machines can be measured more often while somebody looks.
+pub const CAPABILITY_BURST: &str = "burst";
 
 /// What this release says of itself at `now`.
 #[must_use]

@@ -68,6 +68,8 @@ pub struct Options {
     pub source_name: String,
     /// Whether the collector of this machine runs in this process: then its machine is opened at once.
     pub is_local: bool,
+    /// Time between ticks to ask of the machine on screen, in milliseconds; 0 for its own pace.
+    pub burst_interval_ms: u32,
     /// A filter to start with.
     pub filter: Option<String>,
     /// How a person is told of what becomes critical.

@@ -13,6 +13,7 @@ use crate::text_field::TextField;
 use crate::track::{Track, gaps};
 
 pub(crate) mod alerts;
+pub(crate) mod burst;
 pub(crate) mod editor;
 pub(crate) mod fleet;
 pub(crate) mod past;
@@ -21,6 +22,7 @@ pub(crate) mod silencing;
 pub(crate) mod storage;
 
 use alerts::Alerts;
+use burst::Burst;
 use editor::Editor;
 use fleet::FleetTable;
 use past::Past;
@@ -152,6 +154,8 @@ pub struct State {
     pub(crate) process_table: ProcessTableState,
     /// The past of the machine on screen.
     pub(crate) past: Past,
+    /// What it is asked for beyond its own pace.
+    pub(crate) burst: Burst,
     /// The stores behind the aggregator.
     pub(crate) storage: Storage,
     /// How many points the terminal draws side by side in a cell.
@@ -200,6 +204,7 @@ impl State {
             fleet_table,
             process_table: ProcessTableState::default(),
             past: Past::default(),
+            burst: Burst::default(),
             storage: Storage::default(),
             points_per_cell: 2,
             overlay: None,
@@ -222,6 +227,13 @@ impl State {
     #[must_use]
     pub fn opening_only_machine(mut self) -> Self {
         self.opens_only_machine = true;
+        self
+    }
+
+    /// The same, but the machine on screen is to be measured this often; 0 for its own pace.
+    #[must_use]
+    pub fn asking_for_bursts(mut self, interval_ms: u32) -> Self {
+        self.burst.interval_ms = interval_ms;
         self
     }
 

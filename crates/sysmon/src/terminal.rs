@@ -16,7 +16,7 @@ use crate::exit::{CRITICAL, Failure, ONCE_FAILURE};
 use crate::lifecycle::Signals;
 use crate::paths::Paths;
 use crate::roles::{self, AlertsRole, CollectorRole};
-use crate::settings::{Problem, Settings, table};
+use crate::settings::{Interval, Problem, Settings, table};
 use crate::storage::Storage;
 use crate::{output, telemetry};
 
@@ -158,9 +158,18 @@ fn options(settings: &Settings, paths: &Paths, source_name: String) -> Options {
         no_color: no_color(),
         source_name,
         is_local: false,
+        burst_interval_ms: burst_interval_ms(settings),
         filter: None,
         notify: settings.get(&table::TUI_NOTIFY).unwrap_or_default(),
     }
+}
+
+/// An hour is longer than any pace of a machine on screen is worth changing.
+fn burst_interval_ms(settings: &Settings) -> u32 {
+    let wanted_ms = settings.get(&table::TUI_BURST).map_or(0, |Interval(wanted)| {
+        u32::try_from(wanted.as_millis()).unwrap_or(u32::MAX)
+    });
+    if wanted_ms >= 3_600_000 { 0 } else { wanted_ms }
 }
 
 /// <https://no-color.org>: set and not empty.

@@ -159,6 +159,7 @@ impl Session<'_> {
             }
             Some(Body::Subscribe(subscribe)) => Command::Subscribe(subscribe),
             Some(Body::Unsubscribe(unsubscribe)) => Command::Unsubscribe(unsubscribe),
+            Some(Body::BurstLease(lease)) => Command::LeaseBurst(lease),
             Some(Body::SetInterval(set)) => {
                 if !self.principal.allows(Role::Operator) {
                     return Err(ApiError::new(

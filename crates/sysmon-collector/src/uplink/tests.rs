@@ -15,6 +15,7 @@ use wire::push_response::Body as Response;
 
 const OWN: Plan = Plan {
     interval_ms: 1_000,
+    burst_interval_ms: 0,
     processes: ProcessDetail::Top,
 };
 
@@ -207,6 +208,7 @@ async fn a_directive_changes_the_pace_of_the_running_stream() {
         running.wish.borrow().plan,
         Plan {
             interval_ms: 100,
+            burst_interval_ms: 0,
             processes: ProcessDetail::None
         }
     );

@@ -9,6 +9,7 @@ use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_dura
 use super::pen::Pen;
 use crate::command::{COMMANDS, Command, Context, show_keys};
 use crate::state::alerts::board::Standing;
+use crate::state::burst::burst_ms;
 use crate::state::{Choosing, Link, Prompt, PromptKind, State, View};
 use crate::update::choose;
 use crate::words;
@@ -115,6 +116,9 @@ fn facts(pen: &Pen<'_>, machine: &Machine) -> String {
     }
     if let Some(uptime) = machine.recent.value(sysmon_core::MetricId::Uptime) {
         facts.push(format!("up {}", format_duration(uptime.max(0.0) as u64)));
+    }
+    if let Some(burst_ms) = burst_ms(machine) {
+        facts.push(format!("burst {burst_ms} ms"));
     }
     facts.join(pen.pick(" · ", ", "))
 }

@@ -7,7 +7,7 @@ use sysmon_api::wire;
 use crate::event::{Effect, LinkEvent};
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{alerts, editor, fleet_subscription, machine_subscription, open_machine, past};
+use super::{alerts, burst, editor, fleet_subscription, machine_subscription, open_machine, past};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     // In the view of a machine nothing of the fleet's table is on screen: no frame for what nobody sees.
@@ -22,6 +22,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         LinkEvent::Connected { capabilities } => {
             state.link = Link::Live;
             past::connected(state, &capabilities);
+            burst::connected(state, &capabilities);
             let mut effects = subscribe_all(state);
             effects.extend(alerts::connected(state, &capabilities));
             effects

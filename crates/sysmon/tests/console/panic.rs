@@ -29,6 +29,7 @@ fn a_console_that_panics() {
         return;
     }
     let options = Options {
+        burst_interval_ms: 0,
         theme: "dark".into(),
         theme_dirs: Vec::new(),
         ascii: false,
