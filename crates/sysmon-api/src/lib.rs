@@ -71,6 +71,10 @@ pub mod wire {
         MachineDownCheck, MetricCheck, PutRuleRequest, Quantity, ResendDelivery, Rule, RuleScope, Severity,
         Silence, StoredRule, TestReceiver, WatchAlerts, rule,
     };
+    // What a console takes down of what happened to it.
+    pub use crate::generated::{
+        RecordedEvent, RecordedKey, RecordedMouse, RecordedSize, RecordingHeader, recorded_event,
+    };
     // What aggregators that share a bus tell each other.
     pub use crate::generated::{
         FleetEvent, FleetEvents, HeadWanted, HotTick, MachineAlive, MachineHead, MirroredBatch, StreamClosed,

@@ -9,6 +9,7 @@ use sysmon_core::{Gap, MetricId, ProcessKey, SeriesKey, TextFilter, UnixMillis};
 use crate::axis::interval_ms;
 use crate::command::Context;
 use crate::key::Key;
+use crate::replay::ReplayStatus;
 use crate::text_field::TextField;
 use crate::track::{Track, gaps};
 
@@ -156,6 +157,8 @@ pub struct State {
     pub(crate) past: Past,
     /// What it is asked for beyond its own pace.
     pub(crate) burst: Burst,
+    /// Set while a recording is played.
+    pub(crate) replay: Option<ReplayStatus>,
     /// The stores behind the aggregator.
     pub(crate) storage: Storage,
     /// How many points the terminal draws side by side in a cell.
@@ -204,6 +207,7 @@ impl State {
             fleet_table,
             process_table: ProcessTableState::default(),
             past: Past::default(),
+            replay: None,
             burst: Burst::default(),
             storage: Storage::default(),
             points_per_cell: 2,

@@ -387,6 +387,15 @@ async fn the_live_view_gets_burst_ticks_and_history_does_not() {
     let mut console = Console::join(&aggregator, Role::Viewer).await;
     console.storage().await;
     console.command(everything(&[])).await.unwrap();
+    let lease = wire::BurstLease {
+        machine_id: "a".into(),
+        interval_ms: 250,
+        duration_ms: 30_000,
+    };
+    console
+        .command(wire::command::Body::BurstLease(lease))
+        .await
+        .unwrap();
     collector.tick(at(1), 10).await;
     let burst = wire::Batch {
         tick: Some(tick_to_wire(at(2), &[(1, 990)])),

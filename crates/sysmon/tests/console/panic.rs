@@ -36,6 +36,7 @@ fn a_console_that_panics() {
         no_color: false,
         source_name: "this machine".into(),
         is_local: true,
+        recorder: None,
         filter: None,
         notify: sysmon_tui::Notify::None,
     };
