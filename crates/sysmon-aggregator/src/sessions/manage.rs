@@ -189,6 +189,7 @@ impl Session<'_> {
                 return Ok(Step::Done);
             }
             Some(Body::Unsubscribe(unsubscribe)) => Command::Unsubscribe(unsubscribe),
+            Some(Body::BurstLease(lease)) => Command::LeaseBurst(lease),
             Some(Body::SetInterval(set)) => {
                 if !self.principal.allows(Role::Operator) {
                     return Err(ApiError::new(
