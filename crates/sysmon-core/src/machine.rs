@@ -125,7 +125,11 @@ impl Recent {
         // Values mostly come in the order of their numbers, so that the next one is looked for where it should be.
         let mut next = 0;
         for (number, scaled) in values {
-            let index = if self.series.get(next).is_some_and(|series| series.number == number) {
+            let index = if self
+                .series
+                .get(next)
+                .is_some_and(|series| series.number == number)
+            {
                 next
             } else if let Ok(index) = self.index_of(number) {
                 index
@@ -342,8 +346,12 @@ mod tests {
             }
             recent.push(UnixMillis(tick * 1_000), (0..SERIES).zip(levels));
         }
-        let heap: usize = recent.series().map(|(_, series)| series.column.heap_bytes()).sum();
-        let places = recent.series.capacity() * size_of::<Series>() + recent.by_key.capacity() * size_of::<u32>();
+        let heap: usize = recent
+            .series()
+            .map(|(_, series)| series.column.heap_bytes())
+            .sum();
+        let places =
+            recent.series.capacity() * size_of::<Series>() + recent.by_key.capacity() * size_of::<u32>();
         let bytes_per_series = (heap + places) / SERIES as usize;
         assert!(bytes_per_series < 512, "{bytes_per_series}");
     }

@@ -192,9 +192,20 @@ impl Ages {
     fn tell(&mut self, machines: usize) {
         self.us.sort_unstable();
         let ms = |part| self.part_us(part).map(|us| us as f64 / 1_000.0);
-        if let (Some(p50_ms), Some(p99_ms), Some(p999_ms), Some(max_ms)) = (ms(0.5), ms(0.99), ms(0.999), ms(1.0)) {
+        if let (Some(p50_ms), Some(p99_ms), Some(p999_ms), Some(max_ms)) =
+            (ms(0.5), ms(0.99), ms(0.999), ms(1.0))
+        {
             let (samples, updates) = (self.us.len(), self.updates);
-            tracing::info!(p50_ms, p99_ms, p999_ms, max_ms, samples, updates, machines, "from sample to subscriber");
+            tracing::info!(
+                p50_ms,
+                p99_ms,
+                p999_ms,
+                max_ms,
+                samples,
+                updates,
+                machines,
+                "from sample to subscriber"
+            );
         } else {
             tracing::warn!(machines, "no sample has reached the subscriber");
         }
@@ -216,7 +227,10 @@ fn greeting() -> wire::command::Body {
 fn subscription() -> wire::command::Body {
     wire::command::Body::Subscribe(wire::Subscribe {
         subscription: 1,
-        metrics: METRICS.iter().map(|metric| metric.definition().name.to_owned()).collect(),
+        metrics: METRICS
+            .iter()
+            .map(|metric| metric.definition().name.to_owned())
+            .collect(),
         ..wire::Subscribe::default()
     })
 }

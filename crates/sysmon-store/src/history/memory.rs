@@ -124,12 +124,21 @@ impl State {
 
     /// The values under the numbers of this store; those of unknown series are left out. Numbers are looked up once per
     /// table, not once per value.
-    fn translated(&mut self, machine: &MachineId, series: &SeriesTable, values: &[(u32, i64)]) -> Vec<(u32, i64)> {
+    fn translated(
+        &mut self,
+        machine: &MachineId,
+        series: &SeriesTable,
+        values: &[(u32, i64)],
+    ) -> Vec<(u32, i64)> {
         let known = self.machines.get_mut(machine);
-        let (id, mut numbers) = known.map(|known| std::mem::take(&mut known.numbering)).unwrap_or_default();
+        let (id, mut numbers) = known
+            .map(|known| std::mem::take(&mut known.numbering))
+            .unwrap_or_default();
         if id != series.id() {
             let entries = series.entries().iter();
-            numbers = entries.map(|(theirs, entry)| (*theirs, self.number(&entry.key, entry.decimals))).collect();
+            numbers = entries
+                .map(|(theirs, entry)| (*theirs, self.number(&entry.key, entry.decimals)))
+                .collect();
         }
         let mut translated = Vec::with_capacity(values.len());
         for (theirs, value) in values {

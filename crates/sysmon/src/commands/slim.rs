@@ -70,7 +70,11 @@ mod tests {
             ("collector --config collector", "--config collector"),
         ] {
             let split = |text: &str| text.split_whitespace().map(OsString::from).collect::<Vec<_>>();
-            assert_eq!(without_command(split(given).into_iter()), split(expected), "{given}");
+            assert_eq!(
+                without_command(split(given).into_iter()),
+                split(expected),
+                "{given}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Light machines: for as many as one core can drive. One task ticks all of them, and another per machine follows what its
+//! Light machines: for load tests. One task ticks all of them, and another per machine follows what its
 //! stream says; they say the same as any other machine over a stream of their own, but keep nothing: what a stream does not
 //! take at once is lost.
 
@@ -208,12 +208,16 @@ impl Member {
             }
         }
         // Not before there is room: what is told of series and processes must not get lost on the way.
-        let Ok(permit) = sender.try_reserve() else { return false };
+        let Ok(permit) = sender.try_reserve() else {
+            return false;
+        };
         let told = match &mut self.told {
             Some((known, told)) if *known == stream => told,
             told => {
                 self.sequence = 0;
-                &mut told.insert((stream, Told::new(&self.mirror, self.line.own.interval_ms))).1
+                &mut told
+                    .insert((stream, Told::new(&self.mirror, self.line.own.interval_ms)))
+                    .1
             }
         };
         self.sequence += 1;
@@ -243,7 +247,9 @@ pub(super) async fn run(mut members: Vec<Member>, meter: Option<Meter>, shutdown
             if due.peek().is_none_or(|Reverse((at, _))| *at > now) {
                 break;
             }
-            let Some(Reverse((at, place))) = due.pop() else { break };
+            let Some(Reverse((at, place))) = due.pop() else {
+                break;
+            };
             let member = &mut members[place];
             if !member.tick(at, meter.as_ref()) {
                 lost.count(now);
