@@ -319,6 +319,44 @@ mod tests {
     }
 
     #[test]
+    fn five_minutes_of_a_series_take_less_than_half_a_kibibyte() {
+        // A third hardly moves, a third wanders, a third is traffic, mostly none: more restless than recorded machines are.
+        const SERIES: u32 = 99;
+        let mut recent = Recent::new(300_000);
+        for number in 0..SERIES {
+            let key = SeriesKey::of(MetricId::CpuCoreBusy, &number.to_string());
+            recent.announce(number, Arc::new(key), 1);
+        }
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut noise = |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below).cast_signed()
+        };
+        let mut levels = [500i64; SERIES as usize];
+        for tick in 0..1_000 {
+            for (number, level) in levels.iter_mut().enumerate() {
+                *level = match number % 3 {
+                    0 => *level + i64::from(noise(50) == 0),
+                    1 => *level + noise(41) - 20,
+                    _ if noise(10) < 7 => 0,
+                    _ => noise(2_000_000),
+                };
+            }
+            recent.push(UnixMillis(tick * 1_000), (0..SERIES).zip(levels));
+        }
+        let heap: usize = recent
+            .series()
+            .map(|(_, series)| series.column.heap_bytes())
+            .sum();
+        let places =
+            recent.series.capacity() * size_of::<Series>() + recent.by_key.capacity() * size_of::<u32>();
+        let bytes_per_series = (heap + places) / SERIES as usize;
+        assert!(bytes_per_series < 512, "{bytes_per_series}");
+    }
+
+    #[test]
     fn more_series_than_the_limit_are_refused() {
         let mut recent = Recent::new(1_000);
         for number in 0..5_000u32 {

@@ -129,7 +129,7 @@ impl Simulation {
 /// cannot be reached are tried for ever. Over `watching`, if there is one, it subscribes to the fleet and tells every ten
 /// seconds how long samples took to get there.
 ///
-/// Needs a runtime with time and I/O enabled; one thread is enough for ten thousand light machines. No thread blocks, unless
+/// Needs a runtime with time and I/O enabled; one thread is enough for thousands of light machines. No thread blocks, unless
 /// there is a spool on disk.
 ///
 /// # Errors

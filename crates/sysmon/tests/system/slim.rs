@@ -10,10 +10,10 @@ fn is_connected(line: &Value) -> bool {
     line["message"] == "connected to the aggregator"
 }
 
-/// What the kernel calls the process.
-fn name_of(role: &Role) -> String {
-    let path = format!("/proc/{}/comm", role.id());
-    std::fs::read_to_string(path).unwrap().trim().to_owned()
+/// The program that runs in the process.
+fn program_of(role: &Role) -> String {
+    let path = std::fs::read_link(format!("/proc/{}/exe", role.id())).unwrap();
+    path.file_name().unwrap().to_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn the_collector_is_the_slim_program_where_that_is_beside_it_and_reports_w
     let url = format!("http://127.0.0.1:{port}");
     let mut collector = home.start(&["collector", "--aggregator", &url, "--machine-id", "slim-1"]);
     collector.wait_for_log("it reports", is_connected).await;
-    assert_eq!(name_of(&collector), "sysmon-collector");
+    assert_eq!(program_of(&collector), "sysmon-collector");
     collector.signal(rustix::process::Signal::TERM);
     assert_eq!(collector.ended().await.0, Some(0));
 }
@@ -42,5 +42,5 @@ async fn without_the_slim_program_the_full_one_does_it_itself() {
     let arguments = ["collector", "--aggregator", &url, "--machine-id", "slim-2"];
     let mut collector = Role::spawn(&mut home.command(&alone, &arguments));
     collector.wait_for_log("it reports", is_connected).await;
-    assert_eq!(name_of(&collector), "sysmon");
+    assert_eq!(program_of(&collector), "sysmon");
 }

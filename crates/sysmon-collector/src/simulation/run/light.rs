@@ -1,4 +1,4 @@
-//! Light machines: for as many as one core can drive. One task ticks all of them, and another per machine follows what its
+//! Light machines: for load tests. One task ticks all of them, and another per machine follows what its
 //! stream says; they say the same as any other machine over a stream of their own, but keep nothing: what a stream does not
 //! take at once is lost.
 
