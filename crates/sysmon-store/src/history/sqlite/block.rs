@@ -5,12 +5,15 @@
 //! follow from another one (total traffic of a machine with one interface; used memory, which is all less the available)
 //! are written as such: machines are full of them.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::bytes::{Corrupt, Reader, put, put_part, put_signed, seal, unseal};
 use super::lane::{self, Effort};
 use crate::history::answer::Sum;
+use rows::{decode_rows, encode_rows};
 
 /// Where a segment ends and the next one begins.
 const SEGMENT_BYTES: usize = 12_000;
@@ -270,38 +273,6 @@ fn follow(
     None
 }
 
-/// A bit per row; lengths of absent and present stretches in turn; as another column of the segment.
-const ROWS_BITS: u8 = 1;
-const ROWS_RUNS: u8 = 2;
-const ROWS_AS: u8 = 3;
-
-fn encode_rows(column: &Column, count: usize, twin: Option<usize>) -> Vec<u8> {
-    let Some(rows) = &column.rows else {
-        return Vec::new();
-    };
-    if let Some(place) = twin {
-        let mut bytes = vec![ROWS_AS];
-        put(&mut bytes, place as u64);
-        return bytes;
-    }
-    let mut runs = vec![ROWS_RUNS];
-    let mut end = 0;
-    for run in rows.chunk_by(|one, other| one + 1 == *other) {
-        put(&mut runs, u64::from(run[0] - end));
-        put(&mut runs, run.len() as u64);
-        end = run[run.len() - 1] + 1;
-    }
-    if runs.len() <= count.div_ceil(8) {
-        return runs;
-    }
-    let mut bits = vec![0; 1 + count.div_ceil(8)];
-    bits[0] = ROWS_BITS;
-    for row in rows {
-        bits[1 + *row as usize / 8] |= 1 << (row % 8);
-    }
-    bits
-}
-
 /// Reads a head.
 ///
 /// # Errors
@@ -410,7 +381,12 @@ pub(crate) fn visit_segment(
         if !wanted(*series) {
             continue;
         }
-        let has_rows = decode_rows(raw.rows, &parts, head.times.len(), &mut room.rows)?;
+        let has_rows = decode_rows(
+            raw.rows,
+            &|place| Some(parts.get(place)?.rows),
+            head.times.len(),
+            &mut room.rows,
+        )?;
         let (count, kept) = if has_rows {
             let before = |end: usize| room.rows.partition_point(|row| (*row as usize) < end);
             (room.rows.len(), before(range.start)..before(range.end))
@@ -461,48 +437,6 @@ fn decode_lane(
         *value = moved.wrapping_add(offset);
     }
     Ok(())
-}
-
-/// Reads which rows a column has into `rows`; `false` for all.
-fn decode_rows(bytes: &[u8], parts: &[Raw], count: usize, rows: &mut Vec<u32>) -> Result<bool, Corrupt> {
-    rows.clear();
-    let mut reader = Reader(bytes);
-    if reader.is_empty() {
-        return Ok(false);
-    }
-    match reader.byte()? {
-        ROWS_AS => {
-            let twin = parts
-                .get(reader.count(SERIES_MAX)?)
-                .ok_or(Corrupt("the rows of a column"))?;
-            return match twin.rows.first() {
-                Some(&ROWS_AS) | None => Err(Corrupt("the rows of a column")),
-                Some(_) => decode_rows(twin.rows, parts, count, rows),
-            };
-        }
-        ROWS_BITS => {
-            let bits = reader.0;
-            let is_set = |row: &u32| {
-                bits.get(*row as usize / 8)
-                    .is_some_and(|byte| byte & (1 << (row % 8)) != 0)
-            };
-            let all = u32::try_from(count).map_err(|_| Corrupt("the rows of a column"))?;
-            rows.extend((0..all).filter(is_set));
-        }
-        ROWS_RUNS => {
-            let mut end = 0;
-            while !reader.is_empty() {
-                let start = end + reader.count(count - end)?;
-                let length = reader.count(count - start)?;
-                end = start + length;
-                let range = u32::try_from(start).ok().zip(u32::try_from(end).ok());
-                let (start, end) = range.ok_or(Corrupt("the rows of a column"))?;
-                rows.extend(start..end);
-            }
-        }
-        _ => return Err(Corrupt("the rows of a column")),
-    }
-    Ok(true)
 }
 
 #[cfg(test)]
