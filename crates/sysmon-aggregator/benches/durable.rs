@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
 use sysmon_aggregator::{Aggregator, Clock, Config, Stores};
 use sysmon_api::{Backend, Inbound, Outbound, Principal, Role, series_to_wire, tick_to_wire, wire};
-use sysmon_core::{HistoryQuery, MachineHistory, MetricId, SeriesKey, UnixMillis};
+use sysmon_core::{HistoryQuery, MachineHistory, MachineId, MetricId, SeriesKey, UnixMillis};
 use sysmon_store::{
     DeadLetter, DeadLetterFilter, History, HistoryOptions, IngestBatch, MachineProcesses, MachineRecord,
     Maintenance, Outcome, StoreError, StoreInfo, open_history,

@@ -72,7 +72,18 @@ impl Aggregator {
         let (alerts, keeping) = alerts::start(&stores, clock, owner.downgrade(), over.clone()).unzip();
         let (durable, writing) = stores
             .history
-            .map(|history| Durable::new(&config, clock, history, &status, &counters, shutdown.clone()))
+            .map(|history| {
+                let board = alerts.as_ref().map(|alerts| alerts.watch());
+                Durable::new(
+                    &config,
+                    clock,
+                    history,
+                    &status,
+                    &counters,
+                    board,
+                    shutdown.clone(),
+                )
+            })
             .unzip();
         let fleet = Fleet::new(config, Arc::clone(&counters));
         let is_shared = sharing.is_some();
@@ -82,6 +93,9 @@ impl Aggregator {
             clock,
             inbox,
             sharing,
+            durable
+                .as_ref()
+                .map(|durable: &Durable| durable.snapshots.clone()),
             shutdown.clone(),
         );
         let aggregator = Self {

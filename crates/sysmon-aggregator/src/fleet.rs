@@ -8,6 +8,7 @@ mod health;
 mod history;
 mod ingest;
 pub(crate) mod keys;
+mod listing;
 mod machine;
 mod numbering;
 mod parts;
@@ -42,6 +43,7 @@ pub(crate) use clients::SUBSCRIPTIONS_MAX;
 pub(crate) use state::metric_to_wire;
 
 pub use ingest::Opened;
+pub(crate) use listing::Listed;
 pub(crate) use remote::{RemoteHead, RemoteTick, Taken};
 pub use remote::{RemoteStream, Reported};
 pub(crate) use report::VALUES_MAX;

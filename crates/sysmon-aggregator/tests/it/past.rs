@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sysmon_aggregator::{Aggregator, Config};
+use sysmon_aggregator::{Aggregator, Clock, Config, Stores};
 use sysmon_api::{Code, Replica, Role, wire};
-use sysmon_core::{Epoch, Health, HostInfo, Liveness, MachineId, MetricId, SeriesKey, UnixMillis};
-use sysmon_store::{Content, History, IngestBatch, SeriesEntry, SeriesTable};
+use sysmon_core::alert::{Alert, Phase, Severity};
+use sysmon_core::{
+    Epoch, Health, HostInfo, Liveness, MachineId, MetricId, ProcessSnapshot, SeriesKey, UnixMillis,
+};
+use sysmon_store::{
+    Content, History, HistoryOptions, IngestBatch, MachineProcesses, SeriesEntry, SeriesTable, open_history,
+};
 use tokio_util::sync::CancellationToken;
 use wire::command::Body as Ask;
 use wire::response::Body as Answer;
 
 use crate::faulty::{Faulty, Mode};
+use crate::rules::{Service, alert};
 use crate::support::*;
 
 const SECOND_MS: i64 = 1_000;
@@ -20,6 +26,18 @@ const CANCELLED: u32 = 1;
 
 /// Ticks every five seconds, in seconds before the start: the processor's share is what the machine's age in ticks is.
 async fn put(history: &dyn History, name: &str, from: i64, to: i64, busy: impl Fn(i64) -> i64) {
+    put_at(history, START, name, from, to, busy).await;
+}
+
+/// The same relative to another moment.
+async fn put_at(
+    history: &dyn History,
+    now: UnixMillis,
+    name: &str,
+    from: i64,
+    to: i64,
+    busy: impl Fn(i64) -> i64,
+) {
     let entries: BTreeMap<u32, SeriesEntry> = [
         (1, SeriesKey::plain(MetricId::CpuBusy), 1),
         (2, SeriesKey::plain(MetricId::CollectorInterval), 0),
@@ -41,7 +59,7 @@ async fn put(history: &dyn History, name: &str, from: i64, to: i64, busy: impl F
         epoch: Epoch([1; 16]),
         sequence: index.cast_unsigned() + 1,
         content: Content::Tick {
-            at: START.plus_ms((from + index * 5) * SECOND_MS),
+            at: now.plus_ms((from + index * 5) * SECOND_MS),
             series: Arc::clone(&series),
             values: vec![(1, busy(index)), (2, 5_000), (3, 400)],
         },
@@ -472,7 +490,197 @@ async fn a_stream_has_eight_of_them_and_a_client_that_leaves_ends_them() {
     assert!(console.call.await.unwrap().is_ok());
 }
 
-#[test]
-fn the_moment_of_these_tests_is_what_they_say() {
-    assert_eq!(START, UnixMillis(1_700_000_000_000));
+#[tokio::test(start_paused = true)]
+async fn machines_fared_as_their_alerts_say_where_the_log_knows() {
+    let (history, ..) = fleet().await;
+    let (rules, bus, service) = Service::new().await;
+    let alert = |seconds: i64, phase| Alert {
+        since: START.plus_ms(seconds * SECOND_MS),
+        phase,
+        ..alert("cpu-busy", "a", Severity::Critical)
+    };
+    service.store(&[alert(-400, Phase::Firing)]).await;
+    service.store(&[alert(-300, Phase::Resolved)]).await;
+    let stores = Stores {
+        history: Some(history),
+        ..rules.stores(Some(&bus))
+    };
+    let (aggregator, _shutdown) = start_with(Config::default(), stores);
+    let mut console = join(&aggregator).await;
+    console.command(at(-350, 0)).await.unwrap();
+    update(&mut console).await;
+    let health = |console: &Console, machine: &str| console.replica.find(machine).unwrap().health;
+    assert_eq!(health(&console, "a"), Health::Critical);
+    assert_eq!(
+        health(&console, "b"),
+        Health::Healthy,
+        "busy, but no alert says so"
+    );
+    // Before the log begins its numbers judge.
+    console.command(at(-410, 0)).await.unwrap();
+    update(&mut console).await;
+    assert_eq!(
+        (health(&console, "a"), health(&console, "b")),
+        (Health::Healthy, Health::Critical)
+    );
+    // Played over the end of the alert.
+    console.command(at(-320, 10)).await.unwrap();
+    loop {
+        let seconds = (update(&mut console).await.at_unix_ms - START.0) / SECOND_MS;
+        let expected = if seconds < -300 {
+            Health::Critical
+        } else {
+            Health::Healthy
+        };
+        assert_eq!(health(&console, "a"), expected, "at {seconds} s");
+        if seconds > -280 {
+            break;
+        }
+    }
+    // Without the log the past is shown all the same.
+    rules.fail();
+    console.command(at(-350, 0)).await.unwrap();
+    update(&mut console).await;
+    assert_eq!(health(&console, "a"), Health::Healthy);
+}
+
+/// A list with a process that has this pid.
+fn listing(pid: u32) -> wire::ProcessUpdate {
+    wire::ProcessUpdate {
+        replace: true,
+        changed: vec![wire::Process {
+            pid,
+            start_ms: 7,
+            name: "worker".into(),
+            command: format!("worker --number {pid}"),
+            memory_bytes: 8 << 20,
+            threads: 1,
+            ..Default::default()
+        }],
+        process_count: pid,
+        ..Default::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn processes_are_kept_every_minute_and_more_often_while_somebody_looks() {
+    let history = Faulty::new().await;
+    let (aggregator, _shutdown) = start_with(Config::default(), history.stores());
+    let (mut collector, _) = Collector::join(&aggregator, "a", 1).await;
+    let mut console = join(&aggregator).await;
+    let mut second = 0;
+    let mut live = async |collector: &mut Collector, seconds: u32| {
+        for _ in 0..seconds {
+            second += 1;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let at = START.plus_ms(i64::from(second) * SECOND_MS);
+            collector.listing(at, 5, listing(1_000 + second)).await;
+            // What it is told does not concern us.
+            while collector.responses.try_recv().is_ok() {}
+        }
+    };
+    live(&mut collector, 180).await;
+    let at_rest = aggregator.figures().snapshots;
+    assert!((2..=4).contains(&at_rest), "{at_rest}");
+    let watch = wire::Subscribe {
+        subscription: 2,
+        processes: wire::ProcessDetail::All.into(),
+        ..Default::default()
+    };
+    console.ask(Ask::Subscribe(watch)).await;
+    live(&mut collector, 120).await;
+    let watched = aggregator.figures().snapshots - at_rest;
+    assert!((11..=13).contains(&watched), "{watched}");
+    // A store that is down drops them, and everything else goes on.
+    let before = aggregator.figures();
+    history.fail();
+    live(&mut collector, 30).await;
+    assert_eq!(aggregator.figures().snapshots, before.snapshots);
+    assert!(aggregator.figures().dropped_snapshots >= 2);
+    assert!(aggregator.figures().ticks > before.ticks);
+    history.set(Mode::Well);
+    live(&mut collector, 60).await;
+
+    // The moment has the processes that there were, by what was taken last before it.
+    let mut console = join(&aggregator).await;
+    let with_processes = wire::Subscribe {
+        processes: wire::ProcessDetail::Top.into(),
+        history_ms: 0,
+        ..subscribe(295, 1)
+    };
+    console.command(Ask::Subscribe(with_processes)).await.unwrap();
+    update(&mut console).await;
+    let pid = |console: &Console| {
+        let machine = console.replica.find("a").unwrap();
+        assert!(!machine.processes.is_complete());
+        let pids: Vec<u32> = machine.processes.iter().map(|process| process.key.pid).collect();
+        assert_eq!(pids.len(), 1);
+        assert_eq!(machine.processes.totals().processes, pids[0]);
+        pids[0]
+    };
+    let first = pid(&console);
+    assert!((1_280..=1_295).contains(&first), "{first}");
+    for _ in 0..11 {
+        update(&mut console).await;
+    }
+    let next = pid(&console);
+    assert!(next > first && next <= 1_306, "{first}, then {next}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_embedded_history_is_shown_and_played_from_end_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("history.db").display());
+    let history = open_history(&url, HistoryOptions::default()).await.unwrap();
+    let clock = Clock::system();
+    // Samples every five seconds, the newest of them a little ago.
+    let now = clock.now().unix.plus_ms(-3 * SECOND_MS);
+    for (name, from, to) in [("a", -3_600, 0), ("b", -3_600, -1_800), ("c", -600, 0)] {
+        put_at(&*history, now, name, from, to, |index| index).await;
+        while history.maintain(now).await.unwrap().more {}
+    }
+    let taken = MachineProcesses {
+        machine: MachineId::parse("a").unwrap(),
+        at: now.plus_ms(-2_000 * SECOND_MS),
+        processes: ProcessSnapshot::default(),
+    };
+    assert_eq!(history.put_process_snapshots(&[taken]).await.unwrap(), 1);
+    let stores = Stores {
+        history: Some(history),
+        ..Stores::default()
+    };
+    let (aggregator, task) =
+        Aggregator::new(Config::default(), clock, stores, CancellationToken::new()).unwrap();
+    tokio::spawn(task);
+    let aggregator = Arc::new(aggregator);
+    let mut console = join(&aggregator).await;
+    let then = |seconds: i64, speed| wire::Subscribe {
+        at_unix_ms: Some(now.0 + seconds * SECOND_MS),
+        processes: wire::ProcessDetail::All.into(),
+        ..subscribe(0, speed)
+    };
+    console.command(Ask::Subscribe(then(-1_950, 600))).await.unwrap();
+    let first = update(&mut console).await;
+    assert!(first.snapshot);
+    assert_eq!(
+        (console.replica.machines().len(), console.replica.totals().live),
+        (2, 2)
+    );
+    assert_eq!(busy(&console.replica, "a"), Some(33.0), "330 ticks of a tenth");
+    assert_eq!(console.replica.find("a").unwrap().recent.times().len(), 61);
+    let mut last = first.at_unix_ms;
+    loop {
+        let next = update(&mut console).await;
+        assert!(next.at_unix_ms > last);
+        last = next.at_unix_ms;
+        if next.caught_up {
+            break;
+        }
+    }
+    assert!(clock.now().unix.since_ms(UnixMillis(last)) < 5_000);
+    let replica = &console.replica;
+    assert_eq!(liveness(replica, "a"), Some(Liveness::Live));
+    assert_eq!(liveness(replica, "b"), Some(Liveness::Lost));
+    assert_eq!(liveness(replica, "c"), Some(Liveness::Live));
+    assert_eq!(busy(replica, "a"), Some(72.0), "the newest value of all");
 }

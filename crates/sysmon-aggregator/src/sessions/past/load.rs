@@ -6,7 +6,7 @@ use std::time::Duration;
 use sysmon_api::ApiError;
 use sysmon_core::alert::Transition;
 use sysmon_core::{HistoryQuery, MachineHistory, MachineId, MachineMoment, MomentQuery, UnixMillis};
-use sysmon_store::{LoggedTransition, MACHINES_PER_QUERY, MachineRecord, TransitionQuery};
+use sysmon_store::{LoggedTransition, MACHINES_PER_QUERY, MachineProcesses, MachineRecord, TransitionQuery};
 use tokio::sync::Semaphore;
 
 use super::super::history::{Archive, machines_at_a_time};
@@ -68,6 +68,16 @@ impl Source {
             histories.extend(archive.ask(archive.history.query(&query), self.limit).await?);
         }
         Ok(histories)
+    }
+
+    /// The processes of machines at a moment; none when they cannot be read now, which is no reason to show nothing else.
+    pub(super) async fn processes(&self, machines: &[MachineId], at: UnixMillis) -> Vec<MachineProcesses> {
+        let archive = &self.archive;
+        let asked = archive.history.process_snapshots_at(machines, at);
+        archive.ask(asked, self.limit).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the past is shown without processes");
+            Vec::new()
+        })
     }
 
     /// The newest steps of alerts before `to`, oldest first; none where no rules are kept, or when they cannot be read now:

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use sysmon_api::{ApiError, Code};
-use sysmon_core::{HistoryQuery, MachineHistory, MachineId, Recent, UnixMillis};
+use sysmon_core::{HistoryQuery, MachineHistory, MachineId, ProcessTable, Recent, UnixMillis};
 use sysmon_store::MachineRecord;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
@@ -26,6 +26,11 @@ const SETTLE_MS: i64 = 2_000;
 /// So much is read ahead, in time on the wall, and at least so much of the past, in milliseconds.
 const AHEAD_MS: u64 = 4_000;
 const AHEAD_MS_MIN: u64 = 20_000;
+/// The most machines whose processes are shown.
+const PROCESSES_MAX: usize = 16;
+/// How far the moment moves before processes are looked for again, and how long that is at least apart.
+const PROCESSES_MS: u64 = 10_000;
+const PROCESSES_APART: Duration = Duration::from_secs(1);
 /// Moments of the time before, per series.
 const PAST_POINTS: u32 = 600;
 
@@ -82,9 +87,18 @@ struct Show {
     /// Up to where the past has been read.
     read_to: UnixMillis,
     reading: JoinSet<Result<Ahead, ApiError>>,
+    processes: Processes,
     /// The present is reached, or as good as.
     is_present: bool,
     _room: OwnedSemaphorePermit,
+}
+
+/// The processes that are shown.
+struct Processes {
+    /// Whose are, and of when.
+    shown: HashMap<MachineId, UnixMillis>,
+    /// For which moment they were looked for last, and when that was.
+    looked: Option<(UnixMillis, Instant)>,
 }
 
 /// What was read ahead.
@@ -126,6 +140,10 @@ impl Show {
         let mut show = Self {
             read_to: at,
             reading: JoinSet::new(),
+            processes: Processes {
+                shown: HashMap::new(),
+                looked: None,
+            },
             is_present: false,
             _room: room,
             asked,
@@ -136,6 +154,7 @@ impl Show {
         };
         show.judge();
         show.stage.subscribe(&show.asked.subscribe)?;
+        show.look_for_processes().await;
         if show.plays() {
             show.begin_to_read(show.settled());
         }
@@ -192,6 +211,7 @@ impl Show {
         }
         self.stage.advance(to);
         self.judge();
+        self.look_for_processes().await;
         self.is_present = reaches_the_present;
         if !reaches_the_present && self.read_to.since_ms(to) < self.ahead_ms() / 2 {
             self.begin_to_read(settled);
@@ -286,6 +306,37 @@ impl Show {
             standing.extend(ahead.steps);
         }
         self.read_to = ahead.to;
+    }
+
+    /// Shows the processes of the moment, if they are wanted and it has moved far enough.
+    async fn look_for_processes(&mut self) {
+        let (at, now) = (self.stage.now(), Instant::now());
+        let is_recent = self.processes.looked.is_some_and(|(moment, looked)| {
+            at.since_ms(moment) < PROCESSES_MS || now.duration_since(looked) < PROCESSES_APART
+        });
+        if !self.asked.wants_processes() || is_recent {
+            return;
+        }
+        self.processes.looked = Some((at, now));
+        let machines = self.stage.covered(PROCESSES_MAX);
+        let found = self.source.processes(&machines, at).await;
+        let found: HashMap<_, _> = found.iter().map(|found| (&found.machine, found)).collect();
+        for machine in machines {
+            match found.get(&machine) {
+                Some(found) => {
+                    let before = self.processes.shown.insert(machine, found.at);
+                    if before != Some(found.at) {
+                        self.stage.processes(&found.machine, &found.processes.table());
+                    }
+                }
+                // Nothing is known of this moment: what was known of an earlier one does not stand for it.
+                None => {
+                    if self.processes.shown.remove(&machine).is_some() {
+                        self.stage.processes(&machine, &ProcessTable::default());
+                    }
+                }
+            }
+        }
     }
 
     fn judge(&mut self) {
