@@ -214,13 +214,25 @@ async fn main() {
     fill(&*history, begin).await;
     println!("filled in {:.1} s", filling.elapsed().as_secs_f64());
 
-    let moments = [
-        ("3 minutes ago", 3),
-        ("20 minutes ago", 20),
-        ("100 minutes ago", 100),
-    ];
     println!("smallest / middle / largest of 10:");
-    for (words, minutes) in moments {
+    ask(&*history, now).await;
+    let stores = Stores {
+        history: Some(history),
+        ..Stores::default()
+    };
+    let aggregator = Aggregator::spawn(Config::default(), stores, CancellationToken::new()).unwrap();
+    look(&aggregator, now).await;
+}
+
+const MOMENTS: [(&str, i64); 3] = [
+    ("3 minutes ago", 3),
+    ("20 minutes ago", 20),
+    ("100 minutes ago", 100),
+];
+
+/// Asks the store alone.
+async fn ask(history: &dyn History, now: UnixMillis) {
+    for (words, minutes) in MOMENTS {
         let mut times = Vec::new();
         for index in 0..10 {
             let query = MomentQuery {
@@ -237,13 +249,12 @@ async fn main() {
         }
         println!("state of {MACHINES} machines {words}: {}", spread(times));
     }
-    let stores = Stores {
-        history: Some(Arc::clone(&history)),
-        ..Stores::default()
-    };
-    let aggregator = Aggregator::spawn(Config::default(), stores, CancellationToken::new()).unwrap();
-    let mut console = Console::join(&aggregator).await;
-    for (words, minutes) in moments {
+}
+
+/// Looks as a console does.
+async fn look(aggregator: &Arc<Aggregator>, now: UnixMillis) {
+    let mut console = Console::join(aggregator).await;
+    for (words, minutes) in MOMENTS {
         for history_ms in [0, 300_000] {
             let (mut times, mut bytes) = (Vec::new(), 0);
             for index in 0..10 {

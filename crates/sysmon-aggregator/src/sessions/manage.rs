@@ -132,23 +132,10 @@ impl Session<'_> {
                         return Ok(());
                     };
                     let request_id = command.request_id;
-                    match self.check(command, &mut answers, &mut watching, &mut past) {
-                        Ok(Step::Tell(message)) => {
-                            open_commands += usize::from(matches!(message, Message::Command { .. }));
-                            self.aggregator.tell(message).await?;
-                            continue;
-                        }
-                        Ok(Step::AnswerLater) => continue,
-                        Ok(Step::Done) => reply(request_id, Ok(())),
-                        Ok(Step::Cancelled(told)) => {
-                            if let Some(told) = told
-                                && self.responses.send(*told).await.is_err()
-                            {
-                                return Ok(());
-                            }
-                            reply(request_id, Ok(()))
-                        }
-                        Err(error) => reply(request_id, Err(error)),
+                    let step = self.check(command, &mut answers, &mut watching, &mut past);
+                    match self.take(request_id, step, &mut open_commands).await? {
+                        Some(response) => response,
+                        None => continue,
                     }
                 }
             };
@@ -156,6 +143,33 @@ impl Session<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Does what a command means; returns what the client is told at once.
+    async fn take(
+        &self,
+        request_id: u64,
+        step: Result<Step, ApiError>,
+        open_commands: &mut usize,
+    ) -> Result<Option<wire::Response>, ApiError> {
+        let done = match step {
+            Ok(Step::Tell(message)) => {
+                *open_commands += usize::from(matches!(message, Message::Command { .. }));
+                self.aggregator.tell(message).await?;
+                return Ok(None);
+            }
+            Ok(Step::AnswerLater) => return Ok(None),
+            Ok(Step::Done) => Ok(()),
+            Ok(Step::Cancelled(told)) => {
+                if let Some(told) = told {
+                    // A client that is gone is found out with what follows.
+                    let _ = self.responses.send(*told).await;
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        Ok(Some(reply(request_id, done)))
     }
 
     /// What a command means.
@@ -190,15 +204,7 @@ impl Session<'_> {
             }
             Some(Body::Unsubscribe(unsubscribe)) => Command::Unsubscribe(unsubscribe),
             Some(Body::SetInterval(set)) => {
-                if !self.principal.allows(Role::Operator) {
-                    return Err(ApiError::new(
-                        Code::PermissionDenied,
-                        format!(
-                            "{} may not set intervals; use a token with the role operator",
-                            self.principal.name
-                        ),
-                    ));
-                }
+                self.may_set_intervals()?;
                 Command::SetInterval(set)
             }
             Some(Body::QueryHistory(request)) => {
@@ -206,6 +212,7 @@ impl Session<'_> {
                 return Ok(Step::AnswerLater);
             }
             Some(Body::Cancel(cancel)) => {
+                past.cancel(cancel.request_id);
                 return Ok(Step::Cancelled(answers.cancel(cancel.request_id)));
             }
             Some(Body::WatchAlerts(_)) => {
@@ -231,6 +238,19 @@ impl Session<'_> {
             request_id: command.request_id,
             command: ours,
         }))
+    }
+
+    fn may_set_intervals(&self) -> Result<(), ApiError> {
+        if self.principal.allows(Role::Operator) {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            Code::PermissionDenied,
+            format!(
+                "{} may not set intervals; use a token with the role operator",
+                self.principal.name
+            ),
+        ))
     }
 
     /// Has the owner end a live subscription, if there is one; what it says to that is for us alone.

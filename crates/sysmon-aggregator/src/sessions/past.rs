@@ -192,11 +192,20 @@ impl Past {
                 request_id: running.request_id,
                 body: Some(Body::Failure(wire::Failure {
                     code: CANCELLED,
-                    message: "a newer command has taken the place of this one".into(),
+                    message: "cancelled".into(),
                 })),
             });
         }
         running.is_open
+    }
+
+    /// Ends what is still being read for a command.
+    pub(super) fn cancel(&mut self, request_id: u64) {
+        let mut reading = self.shows.iter().filter(|(_, running)| !running.is_open);
+        let found = reading.find(|(_, running)| running.request_id == request_id);
+        if let Some(subscription) = found.map(|(subscription, _)| *subscription) {
+            self.end(subscription);
+        }
     }
 
     /// Takes note of what a client has received; returns whether it is about the past.

@@ -373,6 +373,20 @@ async fn the_newest_of_several_wins_and_the_others_are_told_so() {
     assert_eq!(console.response().await.request_id, last);
     assert_eq!(update(&mut console).await.at_unix_ms, START.0 - 461 * SECOND_MS);
     silence(&mut console).await;
+    // One that is still being read can be cancelled by its id.
+    history.set(Mode::Hangs);
+    let id = console.ask(at(-100, 0)).await;
+    let cancel = console.ask(Ask::Cancel(wire::Cancel { request_id: id })).await;
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let response = console.response().await;
+        let is_failure = matches!(response.body, Some(Answer::Failure(_)));
+        told.push((response.request_id, is_failure));
+    }
+    told.sort_unstable();
+    assert_eq!(told, [(id, true), (cancel, false)]);
+    history.set(Mode::Well);
+    silence(&mut console).await;
 }
 
 #[tokio::test(start_paused = true)]
