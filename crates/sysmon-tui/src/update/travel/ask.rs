@@ -179,9 +179,13 @@ fn ask(state: &mut State, kind: Kind, target: Target) -> Vec<Effect> {
     effects
 }
 
-/// Ends a subscription; what it has brought stays on screen.
+/// Ends a subscription; what it has brought stays on screen. It may have ended already, as one does that has come to now:
+/// the answer is under a number that nobody waits for.
 pub(super) fn close(channel: &mut Channel) -> Option<Effect> {
     let subscription = channel.stream.take()?.subscription;
     let end = wire::Unsubscribe { subscription };
-    Some(Effect::Send(wire::command::Body::Unsubscribe(end)))
+    Some(Effect::Ask {
+        request_id: FIRST_TRIP,
+        body: wire::command::Body::Unsubscribe(end),
+    })
 }
