@@ -130,7 +130,7 @@ impl Hub {
     /// Listens to the others, and tells them every five seconds that this service works and whom it can tell.
     pub(crate) async fn run(&self, receivers: Vec<String>, shutdown: CancellationToken) {
         let Some(Bus(bus)) = &self.bus else {
-            return;
+            return shutdown.cancelled().await;
         };
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -179,7 +179,7 @@ impl Hub {
             return tracing::warn!("somebody told something about alerts that cannot be read; upgrade all");
         };
         if news.sender_id == self.sender_id {
-            return;
+            return shutdown.cancelled().await;
         }
         if !news.changed_rule_ids.is_empty() || news.mutes_changed {
             self.reload.notify_one();

@@ -60,13 +60,14 @@ impl AlertService {
     /// An alert service and the future that does its work. It learns of the fleet as a client of an aggregator, and
     /// shares the work with other services on the same store. The future ends when `shutdown` is cancelled, after what
     /// waits was stored, for up to a few seconds, and the work was given back; dropped, it ends at once, and others take
-    /// over when its leases lapse.
+    /// over when its leases lapse. It ends in the same way, with an error, when one of its tasks breaks: half a service
+    /// would hold leases that it does nothing for.
     pub fn new(
         config: Config,
         stores: Stores,
         client: Client,
         shutdown: CancellationToken,
-    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    ) -> (Self, impl Future<Output = Result<(), Broken>> + Send + 'static) {
         let counters = Arc::new(Counters::default());
         let service = Self {
             counters: Arc::clone(&counters),
@@ -80,6 +81,11 @@ impl AlertService {
         self.counters.read()
     }
 }
+
+/// A task of the alert service ended although nobody told it to, so the service has ended as a whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the alert service broke ({0}); start it again, and report this with its log")]
+pub struct Broken(String);
 
 /// Stores the rules that a new installation begins with, if that was never done in this store; returns how many.
 ///
@@ -99,7 +105,9 @@ async fn run(
     client: Client,
     counters: Arc<Counters>,
     shutdown: CancellationToken,
-) {
+) -> Result<(), Broken> {
+    // Ends the tasks: with the others, or because one of them broke.
+    let over = shutdown.child_token();
     let holder = format!("{:016x}", rand::random::<u64>());
     let (hub, heard) = Hub::new(stores.bus, holder.clone());
     let (book, book_seen) = watch::channel(Arc::new(Book::default()));
@@ -141,28 +149,43 @@ async fn run(
     // As tasks of their own: judging a large fleet is not to hold up a lease. They end with this future.
     let mut tasks = JoinSet::new();
     let names = config.receivers.names();
-    let (speaker, stop) = (Arc::clone(&hub), shutdown.clone());
-    tasks.spawn(async move { speaker.run(names, stop).await });
-    tasks.spawn(book::keep(
-        Arc::clone(&store),
-        hub,
-        config.clock,
-        book,
-        shutdown.clone(),
-    ));
+    let (speaker, stop) = (Arc::clone(&hub), over.clone());
+    tasks.spawn(named("the pulse", async move { speaker.run(names, stop).await }));
+    let keeping = book::keep(Arc::clone(&store), hub, config.clock, book, over.clone());
+    tasks.spawn(named("the book of rules", keeping));
     let following = fleet::follow(client, config.clock, wish_seen, events);
-    let stop = shutdown.clone();
-    tasks.spawn(async move { stop.run_until_cancelled(following).await.unwrap_or_default() });
-    tasks.spawn(keep_tidy(store, config.clone(), held_seen, shutdown.clone()));
+    let stop = over.clone();
+    tasks.spawn(named("the stream of the fleet", async move {
+        stop.run_until_cancelled(following).await.unwrap_or_default()
+    }));
+    let tidying = keep_tidy(store, config.clone(), held_seen, over.clone());
+    tasks.spawn(named("the upkeep", tidying));
     // The leases are kept until those who use them have ended.
     let mut users = JoinSet::new();
-    users.spawn(Evaluator::run(evaluator, shutdown.clone()));
-    users.spawn(notifier::run(notifier, shutdown));
+    users.spawn(named("the evaluator", Evaluator::run(evaluator, over.clone())));
+    users.spawn(named("the notifier", notifier::run(notifier, over.clone())));
     let users_ended = CancellationToken::new();
-    tasks.spawn(hold(leases, users_ended.clone()));
+    tasks.spawn(named("the leases", hold(leases, users_ended.clone())));
+    let broken = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        Some(ended) = users.join_next() => Some(ended),
+        Some(ended) = tasks.join_next() => Some(ended),
+    };
+    over.cancel();
     ended(&mut users).await;
     users_ended.cancel();
     ended(&mut tasks).await;
+    match broken {
+        None => Ok(()),
+        Some(Ok(name)) => Err(Broken(format!("{name} ended by itself"))),
+        Some(Err(error)) => Err(Broken(error.to_string())),
+    }
+}
+
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
 }
 
 /// Keeps leases until `over`, and then gives them back.
@@ -174,7 +197,7 @@ async fn hold(leases: Leases, over: CancellationToken) {
     leases.release().await;
 }
 
-async fn ended(tasks: &mut JoinSet<()>) {
+async fn ended(tasks: &mut JoinSet<&'static str>) {
     while let Some(result) = tasks.join_next().await {
         if let Err(error) = result {
             tracing::error!(%error, "a task of the alert service failed; report this");

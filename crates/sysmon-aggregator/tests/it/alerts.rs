@@ -697,6 +697,7 @@ fn health(console: &Console, machine: &str) -> Option<Health> {
 #[tokio::test(start_paused = true)]
 async fn a_machine_fares_as_its_worst_alert_and_subscribers_hear_of_it() {
     let (rules, bus, service) = Service::new().await;
+    let _pulsing = service.keep_pulsing();
     service.store(&[critical("b")]).await;
     let (aggregator, _shutdown) = start_with(Config::default(), rules.stores(Some(&bus)));
     let (mut a, _) = Collector::join(&aggregator, "a", 1).await;
@@ -764,7 +765,8 @@ async fn a_machine_fares_as_its_worst_alert_and_subscribers_hear_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn without_rules_a_machines_own_numbers_judge_and_until_alerts_are_known_too() {
-    let (rules, bus, _service) = Service::new().await;
+    let (rules, bus, service) = Service::new().await;
+    let _pulsing = service.keep_pulsing();
     rules.fail();
     for stores in [sysmon_aggregator::Stores::default(), rules.stores(Some(&bus))] {
         let has_rules = stores.rules.is_some();
@@ -788,6 +790,7 @@ async fn without_rules_a_machines_own_numbers_judge_and_until_alerts_are_known_t
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_is_down_is_as_bad_as_its_alert_says() {
     let (rules, bus, service) = Service::new().await;
+    let _pulsing = service.keep_pulsing();
     let (aggregator, _shutdown) = start_with(Config::default(), rules.stores(Some(&bus)));
     let (collector, _) = Collector::join(&aggregator, "a", 1).await;
     let mut console = Console::join(&aggregator, Role::Viewer).await;
@@ -807,4 +810,32 @@ async fn a_machine_that_is_down_is_as_bad_as_its_alert_says() {
         0,
         "health counts for those that are live"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_alert_service_a_machines_own_numbers_judge() {
+    let (rules, bus, service) = Service::new().await;
+    // What a service that is gone has left behind.
+    service.store(&[alert("disk-full", "a", Severity::Warning)]).await;
+    let (aggregator, _shutdown) = start_with(Config::default(), rules.stores(Some(&bus)));
+    let (mut collector, _) = Collector::join(&aggregator, "a", 1).await;
+    let mut console = Console::join(&aggregator, Role::Viewer).await;
+    console.command(everything(&[])).await.unwrap();
+    for second in 1..30 {
+        tokio::time::sleep(SECOND).await;
+        collector.tick(START.plus_ms(second * 1_000), 990).await;
+    }
+    console.until(|replica| replica.totals().critical == 1).await;
+    let pulsing = service.keep_pulsing();
+    console.until(|replica| replica.totals().warning == 1).await;
+    drop(pulsing);
+    let began = Instant::now();
+    for second in 30..60 {
+        tokio::time::sleep(SECOND).await;
+        collector.tick(START.plus_ms(second * 1_000), 990).await;
+    }
+    console.until(|replica| replica.totals().critical == 1).await;
+    assert!(began.elapsed() > Duration::from_secs(15), "{:?}", began.elapsed());
+    service.pulse(&[]).await;
+    console.until(|replica| replica.totals().warning == 1).await;
 }

@@ -53,7 +53,7 @@ impl AlertsRole {
     /// Evaluates and notifies until `shutdown` is cancelled. The fleet is followed through `client`.
     ///
     /// # Errors
-    /// None that is known: what fails is tried again.
+    /// That it has broken; what merely fails is tried again.
     pub async fn run(
         self,
         stores: Stores,
@@ -78,8 +78,7 @@ impl AlertsRole {
             ..sysmon_alerts::Config::default()
         };
         let (_service, work) = AlertService::new(config, stores, client, shutdown);
-        work.await;
-        Ok(())
+        Ok(work.await?)
     }
 }
 
