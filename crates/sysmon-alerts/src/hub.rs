@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// The channel of the bus.
-const CHANNEL: &str = "alerts";
+pub(crate) const CHANNEL: &str = "alerts";
 /// The most alerts or transitions in one message.
 const PIECE: usize = 200;
 /// The most pieces of news that wait for the notifier; when there are more it looks at everything anew.
@@ -179,7 +179,7 @@ impl Hub {
             return tracing::warn!("somebody told something about alerts that cannot be read; upgrade all");
         };
         if news.sender_id == self.sender_id {
-            return shutdown.cancelled().await;
+            return;
         }
         if !news.changed_rule_ids.is_empty() || news.mutes_changed {
             self.reload.notify_one();

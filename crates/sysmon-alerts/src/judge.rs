@@ -153,9 +153,12 @@ impl Judge {
         let engine = MachineAlerts::take_over(id, alerts, &book.set, now, &mut outcome.transitions);
         let mut judge = Self::of(engine);
         judge.edition = book.edition;
-        // What was before their last step was judged before: again it would take that step back.
+        // What was before their last step was judged before: again it would take that step back. And silence counts from
+        // now on.
         let last = shown.iter().map(|alert| alert.since).max();
         judge.seen = last.unwrap_or(judge.seen);
+        judge.heard = judge.seen;
+        judge.engine.resume(now);
         judge.is_dirty = true;
         judge.shown = shown
             .into_iter()

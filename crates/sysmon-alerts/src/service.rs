@@ -8,7 +8,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sysmon_api::Client;
+use prost::Message as _;
+use sysmon_api::{Client, wire};
 use sysmon_core::UnixMillis;
 use sysmon_core::alert::starter_pack;
 use sysmon_store::{Author, EventBus, RuleStore, StoreError, Work};
@@ -22,7 +23,7 @@ use crate::directory::Directory;
 use crate::evaluator::{self, Evaluator};
 use crate::figures::{Counters, Figures};
 use crate::fleet::{self, Wish};
-use crate::hub::Hub;
+use crate::hub::{CHANNEL, Hub};
 use crate::leases::{Held, Leases};
 use crate::notifier;
 
@@ -87,16 +88,30 @@ impl AlertService {
 #[error("the alert service broke ({0}); start it again, and report this with its log")]
 pub struct Broken(String);
 
-/// Stores the rules that a new installation begins with, if that was never done in this store; returns how many.
+/// Stores the rules that a new installation begins with, if that was never done in this store, and says so to whoever
+/// listens, for they may have read that there are none; returns how many.
 ///
 /// # Errors
 /// When the store is down or refuses.
-pub async fn install_starter(store: &dyn RuleStore, now: UnixMillis) -> Result<usize, StoreError> {
+pub async fn install_starter(stores: &Stores, now: UnixMillis) -> Result<usize, StoreError> {
     let author = Author {
         name: "sysmon".to_owned(),
         at: now,
     };
-    store.install_starter(&starter_pack(), &author).await
+    let rules = starter_pack();
+    let count = stores.rules.install_starter(&rules, &author).await?;
+    if let (1.., Some(bus)) = (count, &stores.bus) {
+        let news = wire::AlertNews {
+            sender_id: format!("{:016x}", rand::random::<u64>()),
+            changed_rule_ids: rules.iter().map(|rule| rule.id.to_string()).collect(),
+            ..Default::default()
+        };
+        let message = (CHANNEL.to_owned(), news.encode_to_vec().into());
+        if let Err(error) = bus.publish(&[message]).await {
+            tracing::debug!(%error, "others hear of the starter pack later");
+        }
+    }
+    Ok(count)
 }
 
 async fn run(

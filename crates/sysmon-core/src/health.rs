@@ -94,7 +94,9 @@ mod tests {
         let trigger = |level: &Option<Level>| level.as_ref().map_or(f64::INFINITY, |level| level.trigger);
         let mut seen = 0;
         for rule in starter_pack() {
-            let Check::Metric(check) = &rule.check else { continue };
+            let Check::Metric(check) = &rule.check else {
+                continue;
+            };
             let quantity = &check.quantity;
             let is_plain = matches!(quantity.function, Function::Last | Function::Average);
             let metric = MetricId::from_name(&quantity.metric).unwrap();
@@ -109,7 +111,10 @@ mod tests {
                 rule.id
             );
         }
-        assert_eq!(seen, 7, "every metric with levels but the worst mount, which stands for all of them");
+        assert_eq!(
+            seen, 7,
+            "every metric with levels but the worst mount, which stands for all of them"
+        );
     }
 
     #[test]

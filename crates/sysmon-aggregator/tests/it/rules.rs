@@ -142,7 +142,7 @@ impl Service {
         .await;
     }
 
-    /// Says every five seconds that it works, until what this returns is dropped.
+    /// Says every second that it works, until what this returns is dropped.
     pub(crate) fn keep_pulsing(&self) -> impl Drop {
         let bus = self.bus.clone().unwrap();
         let news = wire::AlertNews {
@@ -154,7 +154,7 @@ impl Service {
             loop {
                 let message = ("alerts".to_owned(), news.encode_to_vec().into());
                 bus.publish(&[message]).await.unwrap();
-                tokio::time::sleep(Duration::from_secs(5)).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
         tokio_util::task::AbortOnDropHandle::new(pulsing)

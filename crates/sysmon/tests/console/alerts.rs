@@ -61,7 +61,8 @@ fn is_marked(screen: &str, mark: char) -> bool {
     let is_dots = |cell: char| ('\u{2800}'..='\u{28ff}').contains(&cell);
     screen.lines().filter(|line| line.contains('%')).any(|line| {
         let cells: Vec<char> = line.chars().collect();
-        let beside = |pair: &[char]| pair[1] == mark && is_dots(pair[0]) || pair[0] == mark && is_dots(pair[1]);
+        let beside =
+            |pair: &[char]| pair[1] == mark && is_dots(pair[0]) || pair[0] == mark && is_dots(pair[1]);
         cells.windows(2).any(beside)
     })
 }
