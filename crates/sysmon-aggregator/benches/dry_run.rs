@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sysmon_aggregator::{Aggregator, Clock, Config, Stores};
-use sysmon_api::{
-    Access, Client, ClientConfig, Endpoint, Inbound, Server, hello, rule_to_wire, wire,
-};
+use sysmon_api::{Access, Client, ClientConfig, Endpoint, Inbound, Server, hello, rule_to_wire, wire};
 use sysmon_core::alert::{Check, Function, MetricCheck, Rule, starter_pack};
 use sysmon_core::{Epoch, MachineId, MetricId, SeriesKey, UnixMillis};
 use sysmon_store::{
@@ -126,7 +124,12 @@ impl Console {
         };
         assert!(self.commands.send(command).await.is_ok(), "the stream is open");
         loop {
-            let response = self.responses.next().await.expect("it answers").expect("it goes on");
+            let response = self
+                .responses
+                .next()
+                .await
+                .expect("it answers")
+                .expect("it goes on");
             if response.request_id == self.request_id {
                 return response.body.expect("a reply");
             }
@@ -150,7 +153,8 @@ impl Console {
 fn rules() -> [(&'static str, Rule); 3] {
     let find = |id: &str| {
         let mut pack = starter_pack().into_iter();
-        pack.find(|rule| rule.id.as_str() == id).expect("it is in the pack")
+        pack.find(|rule| rule.id.as_str() == id)
+            .expect("it is in the pack")
     };
     let mut newest = find("cpu-busy");
     newest.hold_ms = 60_000;
@@ -170,7 +174,9 @@ fn dry_run(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite:{}", folder.path().join("history.db").display());
     let mut console = runtime.block_on(async {
-        let history = open_history(&url, HistoryOptions::default()).await.expect("it opens");
+        let history = open_history(&url, HistoryOptions::default())
+            .await
+            .expect("it opens");
         let began = Instant::now();
         fill(&*history).await;
         eprintln!("filled in {:?}", began.elapsed());
@@ -194,7 +200,10 @@ fn dry_run(criterion: &mut Criterion) {
     group.sample_size(20).measurement_time(Duration::from_secs(8));
     for (name, rule) in rules() {
         let reply = runtime.block_on(console.play(&rule));
-        eprintln!("{name}: {} machines, {} episodes, step {} ms", reply.machine_count, reply.count, reply.step_ms);
+        eprintln!(
+            "{name}: {} machines, {} episodes, step {} ms",
+            reply.machine_count, reply.count, reply.step_ms
+        );
         assert_eq!((u64::from(reply.machine_count), reply.step_ms), (MACHINES, 0));
         group.bench_function(name, |bencher| {
             bencher.iter(|| runtime.block_on(console.play(&rule)));

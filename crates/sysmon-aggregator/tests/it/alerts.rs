@@ -11,7 +11,7 @@ use sysmon_aggregator::{Aggregator, Config};
 use sysmon_api::{Backend, Code, Role, alert_key_to_wire, wire};
 use sysmon_core::Health;
 use sysmon_core::alert::{Alert, Severity, SilenceId};
-use sysmon_store::DeliveryState;
+use sysmon_store::{Delivery, DeliveryState, NotifierWork, Work};
 use tokio::time::Instant;
 use wire::command::Body as Ask;
 use wire::response::Body as Answer;
@@ -495,7 +495,11 @@ async fn deliveries_can_be_sent_again_and_receivers_tested() {
         code == Code::NotFound as u32 && message.contains("ops"),
         "{message}"
     );
-    assert!(matches!(watcher.ask(test("ops")).await, Answer::Accepted(_)));
+    let (code, message) = watcher.failure(test("ops")).await;
+    assert!(
+        code == Code::Unavailable as u32 && message.contains("on its way"),
+        "nobody has sent it: {message}"
+    );
     watcher.until(|watcher| watcher.deliveries.len() == 2).await;
     assert_eq!(watcher.deliveries[0].summary, "test");
     let stored = service
@@ -504,7 +508,78 @@ async fn deliveries_can_be_sent_again_and_receivers_tested() {
         .await
         .unwrap();
     let asked = stored.iter().find(|delivery| delivery.id != dead).unwrap();
-    assert_eq!((asked.id.len(), &*asked.content), (32, r#"{"kind":"test"}"#));
+    assert_eq!(asked.id.len(), 32);
+    let content: serde_json::Value = serde_json::from_str(&asked.content).unwrap();
+    assert_eq!(
+        (&content["kind"], &content["receiver"]),
+        (&"test".into(), &"ops".into())
+    );
+
+    // Whoever tests is told what became of it.
+    let lease = service
+        .store
+        .lease("service", &[Work::Notifier], 1, 60_000)
+        .await
+        .unwrap();
+    for (state, attempts, expected) in [
+        (DeliveryState::Sent, 1, None),
+        (
+            DeliveryState::Dead,
+            1,
+            Some("ops did not take the test: answers 404"),
+        ),
+        (
+            DeliveryState::Pending,
+            2,
+            Some("ops did not take the test: answers 404; it is tried again"),
+        ),
+    ] {
+        let send = async {
+            tokio::time::sleep(SECOND).await;
+            let pending = service
+                .store
+                .deliveries(Some(DeliveryState::Pending), 10)
+                .await
+                .unwrap();
+            let mut delivery = pending
+                .into_iter()
+                .find(|delivery| delivery.attempts == 0)
+                .unwrap();
+            (delivery.state, delivery.attempts, delivery.problem) = (state, attempts, "answers 404".into());
+            let work = NotifierWork {
+                deliveries: vec![delivery],
+                ..NotifierWork::default()
+            };
+            assert!(service.store.save_notifier(&lease[0], &work).await.unwrap());
+        };
+        if state == DeliveryState::Sent {
+            // The earlier ones are nobody's concern any more.
+            let pending = service
+                .store
+                .deliveries(Some(DeliveryState::Pending), 10)
+                .await
+                .unwrap();
+            let done = |mut delivery: Delivery| {
+                delivery.state = DeliveryState::Sent;
+                delivery
+            };
+            let work = NotifierWork {
+                deliveries: pending.into_iter().map(done).collect(),
+                ..NotifierWork::default()
+            };
+            assert!(service.store.save_notifier(&lease[0], &work).await.unwrap());
+        }
+        match expected {
+            None => {
+                let (answer, ()) = tokio::join!(watcher.ask(test("ops")), send);
+                assert!(matches!(answer, Answer::Accepted(_)));
+            }
+            Some(expected) => {
+                let ((_, message), ()) = tokio::join!(watcher.failure(test("ops")), send);
+                assert_eq!(message, expected);
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
