@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use eyre::{Result, WrapErr, eyre};
+use serde_json::Value;
 
 use super::services::{Postgres, printed};
 
@@ -188,14 +189,17 @@ fn packed_times(sysmon: &Path, file: &Path, machine: &str, [from, to]: [&str; 2]
         "--points",
         "10000",
         "--format",
-        "csv",
+        "json",
     ]))?;
-    let mut lines = answer.lines();
-    let heading: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-    let place = heading.iter().position(|name| name.ends_with("unix_ms"));
-    let place = place.ok_or_else(|| eyre!("`sysmon query` printed no column of times: {heading:?}"))?;
-    let time = |line: &str| line.split(',').nth(place)?.parse().ok();
-    Ok(lines.filter_map(time).collect())
+    times_of(&answer)
+}
+
+/// The times in what `sysmon query --format json` prints.
+fn times_of(answer: &str) -> Result<Vec<i64>> {
+    let answer: Value = serde_json::from_str(answer).wrap_err("`sysmon query` printed no JSON")?;
+    let times = answer["machines"][0]["times_unix_ms"].as_array();
+    let times = times.ok_or_else(|| eyre!("`sysmon query` printed no times"))?;
+    Ok(times.iter().filter_map(Value::as_i64).collect())
 }
 
 fn take_gaps(stored: &mut Stored, text: &str) -> Result<()> {
