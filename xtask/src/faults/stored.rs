@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use eyre::{Result, WrapErr, eyre};
+use serde_json::Value;
 
 use super::services::{Postgres, printed};
 
@@ -132,14 +133,20 @@ fn read_sqlite(sysmon: &Path, file: &Path, limit: i64) -> Result<Stored> {
         let kept = stored.machines.entry(machine).or_default();
         kept.samples.insert(at.parse()?, count.parse()?);
     }
+    // The range as our program takes times, a little wider on both sides.
+    let moment = |unix_ms: &str| format!("strftime('%Y-%m-%dT%H:%M:%fZ', ({unix_ms}) / 1000.0, 'unixepoch')");
     let packed = ask_sqlite(
         file,
-        "SELECT machine.name, sum(rows), min(from_unix_ms), max(to_unix_ms) FROM block \
-         JOIN machine ON machine.id = block.machine WHERE tier = 0 GROUP BY 1",
+        &format!(
+            "SELECT machine.name, sum(rows), {}, {} FROM block \
+             JOIN machine ON machine.id = block.machine WHERE tier = 0 GROUP BY 1",
+            moment("min(from_unix_ms) - 5"),
+            moment("max(to_unix_ms) + 5")
+        ),
     )?;
     for [machine, count, from, to] in rows(&packed)? {
         let recent = stored.machines.entry(machine.clone()).or_default();
-        let times = packed_times(sysmon, file, &machine, (from.parse()?, to.parse()?))?;
+        let times = packed_times(sysmon, file, &machine, [&from, &to])?;
         let fresh: Vec<i64> = times
             .into_iter()
             .filter(|at| !recent.samples.contains_key(at))
@@ -165,7 +172,7 @@ fn read_sqlite(sysmon: &Path, file: &Path, limit: i64) -> Result<Stored> {
 }
 
 /// The times of all samples of a machine in a stretch.
-fn packed_times(sysmon: &Path, file: &Path, machine: &str, (from, to): (i64, i64)) -> Result<Vec<i64>> {
+fn packed_times(sysmon: &Path, file: &Path, machine: &str, [from, to]: [&str; 2]) -> Result<Vec<i64>> {
     let database = format!("sqlite:{}", file.display());
     let answer = printed(Command::new(sysmon).args([
         "query",
@@ -176,20 +183,23 @@ fn packed_times(sysmon: &Path, file: &Path, machine: &str, (from, to): (i64, i64
         "--metric",
         "collector.interval_ms",
         "--from",
-        &from.to_string(),
+        from,
         "--to",
-        &(to + 1).to_string(),
+        to,
         "--points",
         "10000",
         "--format",
-        "csv",
+        "json",
     ]))?;
-    let mut lines = answer.lines();
-    let heading: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-    let place = heading.iter().position(|name| name.ends_with("unix_ms"));
-    let place = place.ok_or_else(|| eyre!("`sysmon query` printed no column of times: {heading:?}"))?;
-    let time = |line: &str| line.split(',').nth(place)?.parse().ok();
-    Ok(lines.filter_map(time).collect())
+    times_of(&answer)
+}
+
+/// The times in what `sysmon query --format json` prints.
+fn times_of(answer: &str) -> Result<Vec<i64>> {
+    let answer: Value = serde_json::from_str(answer).wrap_err("`sysmon query` printed no JSON")?;
+    let times = answer["machines"][0]["times_unix_ms"].as_array();
+    let times = times.ok_or_else(|| eyre!("`sysmon query` printed no times"))?;
+    Ok(times.iter().filter_map(Value::as_i64).collect())
 }
 
 fn take_gaps(stored: &mut Stored, text: &str) -> Result<()> {
