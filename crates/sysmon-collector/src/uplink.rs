@@ -57,6 +57,8 @@ pub(crate) struct Identity {
     pub(crate) instance: [u8; 16],
     /// What applies as long as the aggregator does not want anything else.
     pub(crate) plan: Plan,
+    /// The shortest time between the ticks of a burst; 0 for no bursts.
+    pub(crate) burst_interval_ms_min: u32,
 }
 
 /// Sends samples for as long as the collector runs.
@@ -207,7 +209,8 @@ impl Link {
                 value = &mut future => return Ok(value),
                 () = self.shutdown.cancelled() => return Err(Ended::Shutdown),
                 sample = self.samples.recv() => {
-                    if self.keep(sample.ok_or(Ended::NoSamples)?).await?.1.is_none() {
+                    let sample = sample.ok_or(Ended::NoSamples)?;
+                    if !sample.is_burst && self.keep(sample).await?.1.is_none() {
                         self.board.count_dropped_tick();
                     }
                 }
@@ -217,6 +220,8 @@ impl Link {
     }
 
     /// Takes note of a sample and gives it back, with its sequence when it was kept.
+    ///
+    /// Not for what is of a burst: that is neither kept nor part of the report.
     async fn keep(&mut self, sample: Sample) -> Result<(Sample, Option<u64>), Broken> {
         self.mirror.take(&sample);
         if self.keeps {
@@ -235,7 +240,13 @@ impl Link {
 
     /// Takes what the aggregator wants.
     fn obey(&self, directive: &wire::Directive) {
-        self.want(plan_of(directive, self.identity.plan));
+        self.want(Plan {
+            burst_interval_ms: match directive.burst_interval_ms {
+                wanted if wanted == 0 || self.identity.burst_interval_ms_min == 0 => 0,
+                wanted => wanted.max(self.identity.burst_interval_ms_min),
+            },
+            ..plan_of(directive, self.identity.plan)
+        });
     }
 
     /// A failure that lasts is told once.
@@ -264,6 +275,7 @@ pub(crate) fn plan_of(directive: &wire::Directive, own: Plan) -> Plan {
     };
     Plan {
         interval_ms,
+        burst_interval_ms: 0,
         processes,
     }
 }

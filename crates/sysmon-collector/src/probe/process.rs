@@ -36,6 +36,15 @@ pub(crate) struct ProcessScanner {
     /// The list that the next scan fills; kept for its room.
     spare: Vec<Tracked>,
     scans: u32,
+    last: Option<LastScan>,
+}
+
+/// What tells processes that began since from those that could not be read then.
+#[derive(Clone, Copy, Debug)]
+struct LastScan {
+    at_ns: u64,
+    /// The latest start among the processes.
+    newest_start_ms: u64,
 }
 
 /// One process, from scan to scan.
@@ -93,6 +102,7 @@ impl ProcessScanner {
             tracked: Vec::new(),
             spare: Vec::new(),
             scans: 0,
+            last: None,
         }
     }
 
@@ -135,12 +145,14 @@ impl ProcessScanner {
     pub(crate) fn forget(&mut self) {
         self.tracked = Vec::new();
         self.spare = Vec::new();
+        self.last = None;
     }
 
     /// Brings the list up to date: both it and the pids are sorted, so one walk along both does.
     fn refresh(&mut self, context: &mut Context<'_>) {
         let mut before = std::mem::take(&mut self.tracked);
         let mut known = before.drain(..).peekable();
+        let mut newest_start_ms = 0;
         self.reader.begin();
         for pid in &self.pids {
             while known.next_if(|tracked| tracked.key.pid < *pid).is_some() {}
@@ -151,10 +163,14 @@ impl ProcessScanner {
             };
             let Some(stat) = Stat::parse(line) else { continue };
             let start_ms = stat.start_ticks.saturating_mul(1_000) / self.ticks_per_second;
+            newest_start_ms = newest_start_ms.max(start_ms);
             let key = ProcessKey { pid: *pid, start_ms };
             let mut tracked = tracked
                 .filter(|tracked| tracked.key == key)
                 .unwrap_or_else(|| Tracked::new(key, stat.name));
+            if let Some(last) = self.last.filter(|last| start_ms > last.newest_start_ms) {
+                tracked.count_from_birth(last.at_ns, context.gap_ns);
+            }
             tracked.update(&stat, self.ticks_per_second, context.now_ns, context.gap_ns);
             tracked.memory_bytes = stat.resident_pages.saturating_mul(self.page_bytes);
             tracked.file = self.reader.keep(file);
@@ -166,6 +182,10 @@ impl ProcessScanner {
         }
         self.tracked = std::mem::replace(&mut self.spare, before);
         self.scans = self.scans.wrapping_add(1);
+        self.last = Some(LastScan {
+            at_ns: context.now_ns,
+            newest_start_ms,
+        });
     }
 
     fn totals(&self) -> ProcessTotals {
@@ -271,6 +291,12 @@ impl Tracked {
             active: false,
             details: None,
         }
+    }
+
+    /// It began after the last scan, with no processor time: whoever is busy from the start is seen at once, and not only
+    /// when it is looked at for the second time.
+    fn count_from_birth(&mut self, last_scan_ns: u64, gap_ns: u64) {
+        self.processor.read(0, last_scan_ns, gap_ns);
     }
 
     fn update(&mut self, stat: &Stat<'_>, ticks_per_second: u64, now_ns: u64, gap_ns: u64) {

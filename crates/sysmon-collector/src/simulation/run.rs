@@ -114,6 +114,7 @@ impl Simulation {
     /// What a machine does unless an aggregator wants something else.
     fn plan(&self) -> Plan {
         Plan {
+            burst_interval_ms: 0,
             interval_ms: self.interval_ms,
             processes: ProcessDetail::Top,
         }

@@ -152,6 +152,16 @@ impl Told {
         }
     }
 
+    /// The message of a tick of a burst: only values, of series that were announced before.
+    pub(super) fn burst(&self, sample: &Sample) -> wire::Batch {
+        let mut values = sample.values.clone();
+        values.retain(|(number, _)| self.series.contains(number));
+        wire::Batch {
+            tick: Some(tick_to_wire(sample.at, &values)),
+            ..wire::Batch::default()
+        }
+    }
+
     fn retired(&mut self, mirror: &Mirror) -> Vec<u32> {
         if self.retirements == mirror.retirements {
             return Vec::new();

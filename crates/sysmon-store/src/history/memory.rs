@@ -13,9 +13,10 @@ use sysmon_core::{
 use super::answer::{Answer, Edges};
 use super::letters::{letter_values, may_retry};
 use super::plan::Plan;
+use super::processes::{self, Kept};
 use super::{
-    Content, DeadLetter, DeadLetterFilter, History, IngestBatch, MachineRecord, Maintenance, Outcome,
-    SeriesTable, StoreInfo,
+    Content, DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord,
+    Maintenance, Outcome, SeriesTable, StoreInfo,
 };
 use crate::error::StoreError;
 
@@ -66,6 +67,7 @@ struct Machine {
     gaps: VecDeque<Gap>,
     /// Least recently used first.
     cursors: Vec<(Epoch, u64)>,
+    processes: Kept,
 }
 
 impl Machine {
@@ -299,6 +301,29 @@ impl History for MemoryHistory {
             .iter()
             .filter_map(|machine| state.answer(machine, query));
         Ok(answers.collect())
+    }
+
+    async fn put_process_snapshots(&self, snapshots: &[MachineProcesses]) -> Result<u64, StoreError> {
+        processes::check(snapshots)?;
+        let mut state = self.state();
+        let mut stored = 0;
+        for snapshot in snapshots {
+            if let Some(machine) = state.machines.get_mut(&snapshot.machine) {
+                stored += u64::from(machine.processes.put(snapshot));
+            }
+        }
+        Ok(stored)
+    }
+
+    async fn process_snapshots_at(
+        &self,
+        machines: &[MachineId],
+        at: UnixMillis,
+    ) -> Result<Vec<MachineProcesses>, StoreError> {
+        processes::check_machines(machines)?;
+        let state = self.state();
+        let found = |machine: &MachineId| state.machines.get(machine)?.processes.at(machine, at);
+        Ok(machines.iter().filter_map(found).collect())
     }
 
     async fn machines(&self) -> Result<Vec<MachineRecord>, StoreError> {

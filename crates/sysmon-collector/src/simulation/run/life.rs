@@ -117,6 +117,7 @@ impl Life {
     ) -> Result<(), SimulationError> {
         let plan = Plan {
             interval_ms: self.interval_ms,
+            burst_interval_ms: 0,
             processes: ProcessDetail::Top,
         };
         let spool = self.open_spool(&id).await?;
@@ -131,6 +132,8 @@ impl Life {
             machine_id: id,
             instance: rand::random(),
             plan,
+            // Made up in whole ticks.
+            burst_interval_ms_min: 0,
         };
         let connect = Cuttable {
             client: self.client.clone(),
