@@ -131,7 +131,10 @@ pub(crate) fn when_others_are_quiet(test: impl Fn(&Others)) {
         if !others.have_disturbed() {
             resume_unwind(failure);
         }
-        #[expect(clippy::print_stderr, reason = "what a failed attempt printed is to be understood")]
+        #[expect(
+            clippy::print_stderr,
+            reason = "what a failed attempt printed is to be understood"
+        )]
         {
             eprintln!("attempt {attempt}: others kept the processors busy; once more");
         }
