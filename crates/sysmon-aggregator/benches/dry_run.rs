@@ -35,7 +35,7 @@ const METRICS: [MetricId; 12] = [
     MetricId::CpuCount,
     MetricId::MemoryUsedPercent,
     MetricId::SwapUsedPercent,
-    MetricId::HostUptime,
+    MetricId::Uptime,
     MetricId::CollectorInterval,
 ];
 

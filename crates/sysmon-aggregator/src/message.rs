@@ -61,6 +61,7 @@ pub(crate) enum Command {
     Subscribe(wire::Subscribe),
     Unsubscribe(wire::Unsubscribe),
     SetInterval(wire::SetInterval),
+    LeaseBurst(wire::BurstLease),
 }
 
 /// What a collector's session gets when its stream is open.

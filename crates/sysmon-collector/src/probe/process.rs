@@ -62,6 +62,12 @@ struct Tracked {
     cpu_percent: Option<f32>,
     /// Whether it took any processor time since the last scan.
     active: bool,
+    details: Option<Box<Details>>,
+}
+
+/// What only a process that was listed once has: few of many, as long as nobody looks.
+#[derive(Debug, Default)]
+struct Details {
     texts: Option<Texts>,
     transfers: Transfers,
 }
@@ -223,7 +229,8 @@ impl ProcessScanner {
     fn describe(&mut self, index: usize, context: &mut Context<'_>) -> Process {
         let tracked = &mut self.tracked[index];
         let pid = tracked.key.pid;
-        let texts = match tracked.texts.take() {
+        let details = tracked.details.get_or_insert_default();
+        let texts = match details.texts.take() {
             Some(mut texts) => {
                 if pid.wrapping_add(self.scans).is_multiple_of(OWNER_EVERY) {
                     texts.user = owner(&mut self.reader, &mut self.users, pid, context.now_ns);
@@ -247,8 +254,8 @@ impl ProcessScanner {
                 }
             }
         };
-        let texts = tracked.texts.insert(texts);
-        let transfers = &mut tracked.transfers;
+        let texts = details.texts.insert(texts);
+        let transfers = &mut details.transfers;
         if !tracked.kernel_thread {
             transfers.read(&mut self.reader, pid, tracked.active, context);
         }
@@ -282,8 +289,7 @@ impl Tracked {
             processor: Counter::default(),
             cpu_percent: None,
             active: false,
-            texts: None,
-            transfers: Transfers::default(),
+            details: None,
         }
     }
 
@@ -297,8 +303,7 @@ impl Tracked {
         if *self.raw_name != *stat.name {
             // Another program runs in it: its texts are read again, and it may be allowed to look at it now.
             self.raw_name = stat.name.into();
-            self.texts = None;
-            self.transfers = Transfers::default();
+            self.details = None;
         }
         self.parent_pid = stat.parent_pid;
         self.state = stat.state;

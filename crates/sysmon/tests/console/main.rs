@@ -13,6 +13,8 @@ mod load;
 #[cfg(unix)]
 mod panic;
 #[cfg(unix)]
+mod past;
+#[cfg(unix)]
 mod remote;
 #[cfg(unix)]
 mod terminal;

@@ -32,6 +32,8 @@ mod postgres_server;
 mod redis_server;
 #[cfg(unix)]
 mod simulate;
+#[cfg(target_os = "linux")]
+mod slim;
 mod support;
 mod tls;
 #[cfg(unix)]
