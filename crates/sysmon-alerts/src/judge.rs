@@ -247,8 +247,9 @@ impl Judge {
         for (at, values) in &rows {
             let received = before(machine.last_seen, newest.map_or(0, |newest| newest.since_ms(*at)));
             self.observe(*at, received, values, outcome);
-            // Who was busy then is not known.
-            self.note(None, outcome);
+            // Who was busy before is not known.
+            let is_newest = newest == Some(*at);
+            self.note(is_newest.then_some(&machine.processes), outcome);
         }
         self.hear(machine, outcome);
     }

@@ -131,7 +131,13 @@ pub(crate) fn when_others_are_quiet(test: impl Fn(&Others)) {
         if !others.have_disturbed() {
             resume_unwind(failure);
         }
-        eprintln!("attempt {attempt}: others kept the processors busy; once more");
+        #[expect(
+            clippy::print_stderr,
+            reason = "what a failed attempt printed is to be understood"
+        )]
+        {
+            eprintln!("attempt {attempt}: others kept the processors busy; once more");
+        }
     }
     panic!("others kept the processors busy, {ATTEMPTS} times: run this test on a quieter machine");
 }
