@@ -28,7 +28,8 @@ async fn an_acknowledgement_follows_the_commit_and_never_comes_before() {
     let (aggregator, _shutdown) = start_with(Config::default(), history.stores());
     let mut collector = Keeper::new("a");
     let hello = collector.connect(&aggregator).await;
-    assert_eq!(hello.capabilities, [sysmon_api::CAPABILITY_HISTORY]);
+    let both = [sysmon_api::CAPABILITY_HISTORY, sysmon_api::CAPABILITY_PAST];
+    assert_eq!(hello.capabilities, both);
     history.set(Mode::Hangs);
     for second in 1..=5 {
         collector.tick(at(second)).await;

@@ -165,7 +165,8 @@ async fn read(
         snapshots: snapshots.collect(),
     };
     let identities = sqlx::query_as(
-        "SELECT id, identity FROM json_each(?1) AS wanted CROSS JOIN process_identity ON id = wanted.value",
+        "SELECT identity.id, identity.identity FROM json_each(?1) AS wanted \
+         CROSS JOIN process_identity AS identity ON identity.id = wanted.value",
     )
     .bind(json(&reading.numbers())?)
     .fetch_all(connection)
