@@ -165,6 +165,7 @@ async fn read(
         snapshots: snapshots.collect(),
     };
     let identities = sqlx::query_as(
+        // json_each has a column of that name too.
         "SELECT identity.id, identity.identity FROM json_each(?1) AS wanted \
          CROSS JOIN process_identity AS identity ON identity.id = wanted.value",
     )
