@@ -245,8 +245,8 @@ impl Show {
         }
         let (asked, source) = (self.asked.clone(), self.source.clone());
         let wants_steps = self.standing.is_some();
-        // Half a step is fine enough, and a second in any case.
-        let finest_ms = u64::try_from(self.step_ms() / 2).unwrap_or(0).max(1_000);
+        // So fine that what a step shows is hardly older than the step: samples as they came, unless it goes fast.
+        let finest_ms = u64::try_from(self.step_ms() / 15).unwrap_or(0).max(1_000);
         self.reading.spawn(async move {
             let turn = source.turn.clone();
             let _turn = turn.acquire().await;
