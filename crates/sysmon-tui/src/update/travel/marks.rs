@@ -15,7 +15,7 @@ const STEPS_MAX: u32 = 50;
 /// An answer that has not come after this is not waited for.
 const ANSWER_TIMEOUT_MS: u64 = 5_000;
 /// Boot times are told by clocks in whole seconds: what is closer than this is the same boot.
-const BOOT_TOLERANCE_MS: i64 = 2_000;
+const BOOT_TOLERANCE_MS: u64 = 2_000;
 
 /// Looks for the nearest mark before or after the moment.
 pub(super) fn seek(state: &mut State, is_backwards: bool) -> Vec<Effect> {
@@ -169,7 +169,7 @@ fn of_machine(state: &State) -> Vec<UnixMillis> {
     // The boot that it still runs from is one mark, however exactly it is known.
     let is_same = then
         .zip(now)
-        .is_some_and(|(then, now)| (now.0 - then.0).abs() <= BOOT_TOLERANCE_MS);
+        .is_some_and(|(then, now)| now.0.abs_diff(then.0) <= BOOT_TOLERANCE_MS);
     moments.extend(then.filter(is_near));
     moments.extend(now.filter(|boot| !is_same && is_near(boot)));
     moments
