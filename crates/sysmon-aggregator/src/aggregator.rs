@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sysmon_api::{
-    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_HISTORY, CAPABILITY_PAST, Inbound, Outbound, Principal,
-    hello_with, wire,
+    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_HISTORY, CAPABILITY_PAST, Inbound,
+    Outbound, Principal, hello_with, wire,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -140,7 +140,8 @@ impl Aggregator {
         let history = self.durable.as_ref().map(|_| CAPABILITY_HISTORY);
         let alerts = self.alerts.as_ref().map(|_| CAPABILITY_ALERTS);
         let past = self.archive.as_ref().map(|_| CAPABILITY_PAST);
-        let capabilities: Vec<_> = history.into_iter().chain(past).chain(alerts).collect();
+        let kept = history.into_iter().chain(past).chain(alerts);
+        let capabilities: Vec<_> = [CAPABILITY_BURST].into_iter().chain(kept).collect();
         hello_with(self.clock.now().unix, &capabilities)
     }
 

@@ -187,6 +187,7 @@ impl Owner {
                 let now = self.clock.now();
                 self.fleet.set_interval(&set.machine_id, set.interval_ms, now)
             }
+            Command::LeaseBurst(lease) => self.fleet.lease_burst(client, lease, self.clock.now()),
         };
         let response = reply(request_id, result);
         if !send(&self.clients, &self.counters, client, response) {

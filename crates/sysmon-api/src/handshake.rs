@@ -15,6 +15,8 @@ pub const CAPABILITY_HISTORY: &str = "history";
 pub const CAPABILITY_ALERTS: &str = "alerts";
 /// Said by an aggregator that keeps history: a subscription may be about a moment of the past.
 pub const CAPABILITY_PAST: &str = "past";
+/// Machines can be measured more often while somebody looks.
+pub const CAPABILITY_BURST: &str = "burst";
 
 /// What this release says of itself at `now`.
 #[must_use]

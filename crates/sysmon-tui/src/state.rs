@@ -9,10 +9,12 @@ use sysmon_core::{Gap, MetricId, ProcessKey, SeriesKey, TextFilter, UnixMillis};
 use crate::axis::interval_ms;
 use crate::command::Context;
 use crate::key::Key;
+use crate::replay::ReplayStatus;
 use crate::text_field::TextField;
 use crate::track::{Track, gaps};
 
 pub(crate) mod alerts;
+pub(crate) mod burst;
 pub(crate) mod editor;
 pub(crate) mod fleet;
 pub(crate) mod past;
@@ -22,6 +24,7 @@ pub(crate) mod storage;
 pub(crate) mod travel;
 
 use alerts::Alerts;
+use burst::Burst;
 use editor::Editor;
 use fleet::FleetTable;
 use past::Past;
@@ -158,6 +161,10 @@ pub struct State {
     pub(crate) past: Past,
     /// The moment on screen when it is not now.
     pub(crate) travel: Travel,
+    /// What it is asked for beyond its own pace.
+    pub(crate) burst: Burst,
+    /// Set while a recording is played.
+    pub(crate) replay: Option<ReplayStatus>,
     /// The stores behind the aggregator.
     pub(crate) storage: Storage,
     /// How many points the terminal draws side by side in a cell.
@@ -207,6 +214,8 @@ impl State {
             process_table: ProcessTableState::default(),
             past: Past::default(),
             travel: Travel::default(),
+            replay: None,
+            burst: Burst::default(),
             storage: Storage::default(),
             points_per_cell: 2,
             overlay: None,
@@ -229,6 +238,13 @@ impl State {
     #[must_use]
     pub fn opening_only_machine(mut self) -> Self {
         self.opens_only_machine = true;
+        self
+    }
+
+    /// The same, but the machine on screen is to be measured this often; 0 for its own pace.
+    #[must_use]
+    pub fn asking_for_bursts(mut self, interval_ms: u32) -> Self {
+        self.burst.interval_ms = interval_ms;
         self
     }
 

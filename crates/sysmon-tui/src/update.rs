@@ -9,6 +9,7 @@ use crate::state::fleet::FleetColumn;
 use crate::state::{FLEET_SUBSCRIPTION, MACHINE_SUBSCRIPTION, Notice, State, View};
 
 mod alerts;
+mod burst;
 pub(crate) mod choose;
 mod editor;
 mod keys;
@@ -19,6 +20,8 @@ mod travel;
 
 /// How much of the past is asked for.
 const HISTORY_MS: u32 = 300_000;
+/// A burst is told this often, however short its ticks are: a frame is what costs.
+const BURST_PERIOD_MS: u32 = 500;
 
 /// Takes an event and says what is to be done.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
@@ -55,6 +58,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         effects.extend(past::poll(state));
         effects.extend(travel::poll(state));
         effects.extend(alerts::poll(state));
+        effects.extend(burst::poll(state));
     }
     effects
 }
@@ -197,13 +201,14 @@ fn fleet_subscription() -> wire::command::Body {
     })
 }
 
-/// Everything of one machine, as it comes.
+/// Everything of one machine, as it comes; what a burst brings, several ticks at a time.
 fn machine_subscription(id: &str) -> wire::command::Body {
     wire::command::Body::Subscribe(wire::Subscribe {
         subscription: MACHINE_SUBSCRIPTION,
         machine_ids: vec![id.to_owned()],
         processes: wire::ProcessDetail::All.into(),
         history_ms: HISTORY_MS,
+        period_ms: BURST_PERIOD_MS,
         ..Default::default()
     })
 }

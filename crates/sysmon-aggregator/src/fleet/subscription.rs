@@ -69,6 +69,8 @@ pub(super) struct Cursor {
     pub(super) is_leaving: bool,
     /// Number of the next tick to look at.
     pub(super) next_tick: u64,
+    /// Number of the next tick of a burst to look at.
+    pub(super) next_burst: u64,
     /// What the client has as the sequence.
     pub(super) sequence: u64,
     /// Number of the next series to announce.
@@ -356,9 +358,16 @@ impl Fleet {
 
     /// Notes for everyone who watches a machine that it has changed.
     pub(super) fn touch(&mut self, number: u32) {
+        self.touch_where(number, |_| true);
+    }
+
+    /// The same for those who want something in particular.
+    pub(super) fn touch_where(&mut self, number: u32, is_meant: impl Fn(&Wish) -> bool) {
         for position in 0..self.machines[number as usize].watchers.len() {
             let index = self.machines[number as usize].watchers[position];
-            if let Some(subscription) = &mut self.subscriptions[index] {
+            if let Some(subscription) = &mut self.subscriptions[index]
+                && is_meant(&subscription.wish)
+            {
                 subscription.queue(number);
                 self.activate(index);
             }

@@ -203,6 +203,7 @@ impl Session<'_> {
                 return Ok(Step::Done);
             }
             Some(Body::Unsubscribe(unsubscribe)) => Command::Unsubscribe(unsubscribe),
+            Some(Body::BurstLease(lease)) => Command::LeaseBurst(lease),
             Some(Body::SetInterval(set)) => {
                 self.may_set_intervals()?;
                 Command::SetInterval(set)

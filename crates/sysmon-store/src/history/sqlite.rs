@@ -13,6 +13,7 @@ mod faults;
 mod lane;
 mod letters;
 mod maintain;
+mod material;
 mod merge;
 mod processes;
 mod query;

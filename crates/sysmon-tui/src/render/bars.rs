@@ -8,7 +8,9 @@ use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_dura
 
 use super::{pen::Pen, travel};
 use crate::command::{COMMANDS, Command, Context, show_keys};
+use crate::replay::ReplayStatus;
 use crate::state::alerts::board::Standing;
+use crate::state::burst::burst_ms;
 use crate::state::{Choosing, Link, Prompt, PromptKind, State, View};
 use crate::update::choose;
 use crate::words;
@@ -119,6 +121,9 @@ fn facts(pen: &Pen<'_>, machine: &Machine) -> String {
     if let Some(uptime) = machine.recent.value(sysmon_core::MetricId::Uptime) {
         facts.push(format!("up {}", format_duration(uptime.max(0.0) as u64)));
     }
+    if let Some(burst_ms) = burst_ms(machine) {
+        facts.push(format!("burst {burst_ms} ms"));
+    }
     facts.join(pen.pick(" · ", ", "))
 }
 
@@ -151,10 +156,26 @@ fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
             (format!("{} {word} {age} ", pen.pick("✕", "x")), critical)
         }
     };
+    if let Some(replay) = &state.replay {
+        return replay_status(pen, state, replay);
+    }
     let mut pieces = alerts(pen, state);
     pieces.extend(storage(pen, state));
     pieces.extend([live, (format!(" {} ", clock(state)), bar)]);
     pieces
+}
+
+/// That this is a recording, where in it, and how fast it goes.
+fn replay_status(pen: &Pen<'_>, state: &State, replay: &ReplayStatus) -> Vec<(String, Style)> {
+    let reversed = pen.theme.bar().add_modifier(ratatui::style::Modifier::REVERSED);
+    let sign = match (replay.is_playing, replay.at >= replay.end) {
+        (true, _) => pen.pick("▶", ">"),
+        (false, true) => pen.pick("■", "#"),
+        (false, false) => pen.pick("⏸", "="),
+    };
+    let left = format_duration(replay.end.since_ms(replay.at) / 1_000);
+    let text = format!(" REPLAY {} {sign} {}x, {left} left ", clock(state), replay.speed);
+    vec![(text, reversed)]
 }
 
 /// What fires: the bad loudly, what somebody knows of quietly; and whether anybody judges the rules at all.

@@ -203,6 +203,10 @@ pub(super) fn event_cells(pen: &Pen<'_>, plot: Rect, axis: &Axis, events: &[Mark
 /// Draws a mark: its shape says what happened, its colour how bad that is.
 pub(super) fn put_mark(pen: &mut Pen<'_>, x: u16, y: u16, kind: MarkKind) {
     let (glyph, style) = match kind {
+        MarkKind::Pending(severity) => (
+            pen.theme.glyphs.alert_mark(Standing::Pending, severity),
+            pen.theme.severity(severity),
+        ),
         MarkKind::Resolved => (pen.pick("○", "o"), pen.theme.ok()),
         MarkKind::Fires(severity) => (
             pen.theme.glyphs.alert_mark(Standing::Firing, severity),

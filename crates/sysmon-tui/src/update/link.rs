@@ -7,7 +7,7 @@ use sysmon_api::wire;
 use crate::event::{Effect, LinkEvent};
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{alerts, editor, fleet_subscription, machine_subscription, open_machine, past, travel};
+use super::{alerts, burst, editor, fleet_subscription, machine_subscription, open_machine, past, travel};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     if let Some(effects) = travel::news::news(state, &event) {
@@ -25,6 +25,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         LinkEvent::Connected { capabilities } => {
             state.link = Link::Live;
             past::connected(state, &capabilities);
+            burst::connected(state, &capabilities);
             let mut effects = subscribe_all(state);
             effects.extend(alerts::connected(state, &capabilities));
             effects

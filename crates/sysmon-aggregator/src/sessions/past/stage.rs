@@ -199,7 +199,7 @@ impl Stage {
 
     /// How machines fared by their alerts.
     pub(super) fn judge(&mut self, health: Vec<(MachineId, Health)>) {
-        self.fleet.judge_by_alerts(health, self.moment(self.now));
+        self.fleet.judge_by_alerts(Some(health), self.moment(self.now));
     }
 
     /// The machines that the client sees, at most `most` of them.
