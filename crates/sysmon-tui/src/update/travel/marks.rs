@@ -15,7 +15,7 @@ const STEPS_MAX: u32 = 50;
 /// An answer that has not come after this is not waited for.
 const ANSWER_TIMEOUT_MS: u64 = 5_000;
 /// Boot times are told by clocks in whole seconds: what is closer than this is the same boot.
-const BOOT_TOLERANCE_MS: i64 = 2_000;
+const BOOT_TOLERANCE_MS: u64 = 2_000;
 
 /// Looks for the nearest mark before or after the moment.
 pub(super) fn seek(state: &mut State, is_backwards: bool) -> Vec<Effect> {
@@ -161,11 +161,16 @@ fn of_machine(state: &State) -> Vec<UnixMillis> {
         .as_ref()
         .and_then(|trip| trip.live_machine(&machine.id));
     let now = live.and_then(|live| boot(live.recent.value(MetricId::Uptime), *live.recent.times().back()?));
+    // Like gaps, boots are marks as far as the charts reach: before that there may be no history to go to.
+    let window_ms = i64::try_from(state.past.range().window_ms()).unwrap_or(i64::MAX);
+    let trip = state.travel.trip.as_ref();
+    let reach = trip.map(|trip| trip.charts_end.plus_ms(-window_ms));
+    let is_near = |boot: &UnixMillis| reach.is_some_and(|reach| *boot >= reach);
     // The boot that it still runs from is one mark, however exactly it is known.
     let is_same = then
         .zip(now)
-        .is_some_and(|(then, now)| (now.0 - then.0).abs() <= BOOT_TOLERANCE_MS);
-    moments.extend(then);
-    moments.extend(now.filter(|_| !is_same));
+        .is_some_and(|(then, now)| now.0.abs_diff(then.0) <= BOOT_TOLERANCE_MS);
+    moments.extend(then.filter(is_near));
+    moments.extend(now.filter(|boot| !is_same && is_near(boot)));
     moments
 }

@@ -201,6 +201,10 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
         }
         state.reorder();
     }
+    if update.machines.iter().any(|machine| machine.processes.is_some()) {
+        // Played fast, one list has little to do with the one before.
+        state.process_table.mark_stale();
+    }
     if kind == leading(state) {
         show(state, at, before);
         let is_over = is_playing && live_now.since_ms(at) < super::NOW_MS;
