@@ -241,7 +241,8 @@ fn a_place_that_is_kept_for_a_while_is_lost_although_nothing_is_heard() {
         waited_ms += pause_ms;
         follower.drain(&mut lab);
     }
-    assert!((10_000..=14_500).contains(&waited_ms), "{waited_ms}");
+    // Ten seconds, from one settling to another.
+    assert!((10_000..=16_000).contains(&waited_ms), "{waited_ms}");
 }
 
 #[test]
