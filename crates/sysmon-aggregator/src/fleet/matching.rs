@@ -2,7 +2,7 @@
 
 use sysmon_api::wire;
 
-use super::subscription::Detail;
+use super::subscription::{Detail, Wish};
 use super::{ClientId, Fleet, Moment};
 
 /// A filter that looks at ages is asked anew so often: they change although nothing is heard.
@@ -13,9 +13,16 @@ impl Fleet {
     pub(super) fn touch(&mut self, number: u32) {
         self.note_version(number);
         self.refilter_changed(number);
+        self.touch_where(number, |_| true);
+    }
+
+    /// Notes a change for those alone who want something in particular; filters and orders do not look at it.
+    pub(super) fn touch_where(&mut self, number: u32, is_meant: impl Fn(&Wish) -> bool) {
         for position in 0..self.machines[number as usize].watchers.len() {
             let index = self.machines[number as usize].watchers[position];
-            if let Some(subscription) = &mut self.subscriptions[index] {
+            if let Some(subscription) = &mut self.subscriptions[index]
+                && is_meant(&subscription.wish)
+            {
                 subscription.queue(number);
                 self.activate(index);
             }

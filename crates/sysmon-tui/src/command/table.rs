@@ -1,6 +1,12 @@
 //! The rows of the table.
 
-use super::{Command, CommandDefinition, Context};
+macro_rules! keys {
+    ($([$($key:expr),+]),+) => { &[$(&[$($key),+]),+] };
+}
+
+mod past;
+
+use super::{Command, CommandDefinition, Context, joined};
 use crate::key::{Key, KeyCode};
 
 const fn plain(code: KeyCode) -> Key {
@@ -9,10 +15,6 @@ const fn plain(code: KeyCode) -> Key {
 
 const fn char(character: char) -> Key {
     Key::char(character)
-}
-
-macro_rules! keys {
-    ($([$($key:expr),+]),+) => { &[$(&[$($key),+]),+] };
 }
 
 const fn row(
@@ -31,8 +33,10 @@ const fn row(
     }
 }
 
-/// All commands, in the order of the help.
-pub const COMMANDS: &[CommandDefinition] = &[
+/// All commands, those of a context in the order of the help.
+pub const COMMANDS: &[CommandDefinition] = &joined::<{ ROWS.len() + past::ROWS.len() }>(ROWS, past::ROWS);
+
+const ROWS: &[CommandDefinition] = &[
     row(
         Command::Open,
         Context::Fleet,
@@ -94,7 +98,7 @@ pub const COMMANDS: &[CommandDefinition] = &[
         Context::Alerts,
         keys!([plain(KeyCode::Enter)], [char('l')], [plain(KeyCode::Right)]),
         "machine",
-        "open the machine, with a chart of the metric",
+        "open the machine, with a chart of the metric; from the history at that moment",
     ),
     row(
         Command::Acknowledge,

@@ -10,7 +10,7 @@ use crate::state::{Choosing, Movement, Overlay, OverlayKind, Prompt, PromptKind,
 use crate::text_field::TextField;
 
 use super::alerts::commands;
-use super::{alerts, choose, editor, leave, notify, open_machine, past, show};
+use super::{alerts, choose, editor, leave, notify, open_machine, past, show, travel};
 
 mod form;
 mod prompt;
@@ -63,6 +63,9 @@ pub(super) fn paste(state: &mut State, text: &str) {
 /// Carries a command out.
 pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
     state.mark_dirty();
+    if let Some(effects) = travel::run(state, command) {
+        return effects;
+    }
     let page = isize::try_from(visible_rows(state).max(1)).unwrap_or(isize::MAX);
     match command {
         Command::Quit => return vec![Effect::Quit],
