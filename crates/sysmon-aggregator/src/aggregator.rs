@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sysmon_api::{
-    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_HISTORY, CAPABILITY_PAST, Inbound,
-    Outbound, Principal, hello_with, wire,
+    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_FILTER, CAPABILITY_HISTORY,
+    CAPABILITY_PAST, CAPABILITY_WINDOWS, Inbound, Outbound, Principal, hello_with, wire,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -141,7 +141,8 @@ impl Aggregator {
         let alerts = self.alerts.as_ref().map(|_| CAPABILITY_ALERTS);
         let past = self.archive.as_ref().map(|_| CAPABILITY_PAST);
         let kept = history.into_iter().chain(past).chain(alerts);
-        let capabilities: Vec<_> = [CAPABILITY_BURST].into_iter().chain(kept).collect();
+        let always = [CAPABILITY_BURST, CAPABILITY_FILTER, CAPABILITY_WINDOWS];
+        let capabilities: Vec<_> = always.into_iter().chain(kept).collect();
         hello_with(self.clock.now().unix, &capabilities)
     }
 

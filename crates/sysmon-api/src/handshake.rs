@@ -18,6 +18,12 @@ pub const CAPABILITY_PAST: &str = "past";
 /// Machines can be measured more often while somebody looks.
 pub const CAPABILITY_BURST: &str = "burst";
 
+/// Said by an aggregator that reads filters as the language of `sysmon_core::filter`; an older one takes every word for one
+/// that must occur.
+pub const CAPABILITY_FILTER: &str = "filter-language";
+/// Said by an aggregator that sends only the rows of a window; an older one sends every machine that matches.
+pub const CAPABILITY_WINDOWS: &str = "windows";
+
 /// What this release says of itself at `now`.
 #[must_use]
 pub fn hello(now: UnixMillis) -> wire::PeerHello {

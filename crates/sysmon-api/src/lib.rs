@@ -32,15 +32,15 @@ pub use convert::{
 };
 pub use error::{ApiError, Code};
 pub use handshake::{
-    CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_HISTORY, CAPABILITY_PAST, PROTOCOL_VERSION, check_peer,
-    hello, hello_with,
+    CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_FILTER, CAPABILITY_HISTORY, CAPABILITY_PAST,
+    CAPABILITY_WINDOWS, PROTOCOL_VERSION, check_peer, hello, hello_with,
 };
 pub use history::{
     gap_from_wire, gap_reason_from_wire, gap_reason_to_wire, gap_to_wire, history_from_wire, history_to_wire,
     query_from_wire, query_to_wire,
 };
 pub use private_path::local_socket_path;
-pub use replica::{Machine, OutOfSync, Replica};
+pub use replica::{Machine, OutOfSync, Replica, Seen, Window};
 pub use server::{Backend, Server, TlsIdentity};
 pub use streams::{Closed, Inbound, Outbound};
 pub use transport::InProcess;
@@ -61,7 +61,7 @@ pub mod wire {
         PeerHello, Process, ProcessDetail, ProcessKey, ProcessState, ProcessUpdate, PushRequest,
         PushResponse, Resend, Response, SeriesDefinition, SeriesHistory, SeriesPoints, SetInterval,
         StateRequest, StorageComponent, StorageHealth, StorageRole, StorageStatus, Subscribe, Tick,
-        Unsubscribe, Update, UpdateReceived, backlog, command, push_request, push_response, response,
+        Unsubscribe, Update, UpdateReceived, Window, backlog, command, push_request, push_response, response,
     };
     // Alerts.
     pub use crate::generated::{

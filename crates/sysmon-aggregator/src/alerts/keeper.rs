@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::board::{ALERTS_MAX, Board};
 use super::fetch::{Fetched, Fetching, fetch};
 use super::{Alerts, CHANNEL, Parts};
+use crate::fleet::Judgement;
 use crate::message::Message;
 
 /// Everything is loaded so often where a bus tells what is new, in case something was lost,
@@ -60,8 +61,8 @@ pub(crate) struct Keeper {
     missing: Parts,
     /// The last entry of the log of alerts that was loaded; none before the first time.
     logged: Option<i64>,
-    /// How machines fare by their alerts; those that are well are left out.
-    health: HashMap<MachineId, Health>,
+    /// How machines fare by their alerts; those without one are left out.
+    health: HashMap<MachineId, Judgement>,
     /// The owner judges by alerts.
     is_judging: bool,
     /// When an alert service last said that it works.
@@ -332,24 +333,23 @@ impl Keeper {
             false
         });
         let known = &mut self.health;
-        changed.retain(|(machine, health)| {
-            let before = match health {
-                Health::Healthy => known.remove(machine),
-                _ => known.insert(machine.clone(), *health),
+        changed.retain(|judgement: &Judgement| {
+            let is_well = judgement.health == Health::Healthy && judgement.alerts.is_empty();
+            let before = if is_well {
+                known.remove(&judgement.machine)
+            } else {
+                known.insert(judgement.machine.clone(), judgement.clone())
             };
-            before.unwrap_or(Health::Healthy) != *health
+            before.as_ref().map_or(!is_well, |before| before != judgement)
         });
         if self.missing != Parts::NONE {
             return;
         }
         let judges = self.is_evaluated();
-        let health = match (self.is_judging, judges) {
+        let judgements = match (self.is_judging, judges) {
             (true, true) if changed.is_empty() => return,
             (true, true) => Some(changed),
-            (false, true) => {
-                let all = self.health.iter();
-                Some(all.map(|(machine, health)| (machine.clone(), *health)).collect())
-            }
+            (false, true) => Some(self.health.values().cloned().collect()),
             (true, false) => {
                 tracing::warn!(
                     "no alert service is heard of any more: alerts are not evaluated, and machines are judged by their numbers"
@@ -361,7 +361,7 @@ impl Keeper {
         self.is_judging = judges;
         if let Some(owner) = self.owner.upgrade() {
             // The owner is gone: so is this task, in a moment.
-            let _ = owner.send(Message::Judged { health }).await;
+            let _ = owner.send(Message::Judged { judgements }).await;
         }
     }
 

@@ -12,7 +12,7 @@ use sysmon_store::MachineRecord;
 use super::reel::{Reel, Tick};
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::fleet::{Batch, ClientId, Fleet, Hello, Moment, StreamId};
+use crate::fleet::{Batch, ClientId, Fleet, Hello, Judgement, Moment, StreamId};
 
 /// The interval of a machine that did not say it.
 const INTERVAL_MS: u32 = 5_000;
@@ -199,7 +199,14 @@ impl Stage {
 
     /// How machines fared by their alerts.
     pub(super) fn judge(&mut self, health: Vec<(MachineId, Health)>) {
-        self.fleet.judge_by_alerts(Some(health), self.moment(self.now));
+        let judgements = health.into_iter().map(|(machine, health)| Judgement {
+            machine,
+            health,
+            alerts: Arc::default(),
+        });
+        let judgements = judgements.collect();
+        self.fleet
+            .judge_by_alerts(Some(judgements), self.moment(self.now));
     }
 
     /// The machines that the client sees, at most `most` of them.
