@@ -124,6 +124,8 @@ pub enum Event {
     },
     /// News from the connection.
     Link(LinkEvent),
+    /// The runtime has something to say, such as that a file was written or a theme cannot be read.
+    Notice(String),
 }
 
 /// What the runtime is to do.
@@ -147,4 +149,45 @@ pub enum Effect {
     /// Tell the person, who may be looking elsewhere, that something critical has begun: one line, free of control
     /// characters.
     Announce(String),
+    /// Draw in the colours of the theme of this name from now on.
+    Theme(String),
+    /// Leave this aggregator for the one at an address, or for `@NAME` of the configuration.
+    Connect(String),
+}
+
+impl Effect {
+    /// Whether it changes anything beyond this client: what no console that is read-only ever sends.
+    #[must_use]
+    pub fn changes_something(&self) -> bool {
+        use wire::command::Body;
+        match self {
+            Self::Send(body) | Self::Ask { body, .. } => match body {
+                Body::SetInterval(_)
+                | Body::PutRule(_)
+                | Body::DeleteRule(_)
+                | Body::Acknowledge(_)
+                | Body::AddSilence(_)
+                | Body::EndSilence(_)
+                | Body::ResendDelivery(_)
+                | Body::TestReceiver(_) => true,
+                Body::Hello(_)
+                | Body::Subscribe(_)
+                | Body::Unsubscribe(_)
+                | Body::UpdateReceived(_)
+                | Body::QueryHistory(_)
+                | Body::Cancel(_)
+                | Body::WatchAlerts(_)
+                | Body::DryRun(_)
+                | Body::AlertLog(_)
+                // It is part of looking, and ends with it.
+                | Body::BurstLease(_) => false,
+            },
+            Self::Quit
+            | Self::Suspend
+            | Self::Redraw
+            | Self::Announce(_)
+            | Self::Theme(_)
+            | Self::Connect(_) => false,
+        }
+    }
 }

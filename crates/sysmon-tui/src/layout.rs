@@ -11,7 +11,9 @@ use crate::state::processes::ProcessColumn;
 use crate::state::{State, View};
 
 mod alerts;
+mod palette;
 
+pub(crate) use palette::palette_regions;
 pub(crate) use alerts::{AlertsRegions, EditorRegions, editor_axis, editor_regions};
 
 /// A column of a table at its place.

@@ -16,6 +16,7 @@ mod fleet;
 mod help;
 mod machine;
 mod overlay;
+mod palette;
 mod pen;
 mod processes;
 mod rules;
@@ -23,6 +24,7 @@ mod sections;
 mod silencing;
 mod time_axis;
 
+pub(crate) use help::help_scroll_max;
 use pen::Pen;
 
 /// Draws the whole screen.
@@ -50,7 +52,7 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
             }
             if let Some(overlay) = state.overlay {
                 match overlay.kind {
-                    OverlayKind::Help => help::help(&mut pen, area, overlay.scroll),
+                    OverlayKind::Help => help::help(&mut pen, area, state, overlay.scroll),
                     OverlayKind::Details => {
                         details::details(&mut pen, area, &regions, state, overlay.scroll);
                     }
@@ -65,6 +67,9 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
                 cursor = editor::editor(&mut pen, area, editor, state);
             } else if let Some(form) = &state.silencing {
                 cursor = silencing::silencing(&mut pen, area, form, state);
+            }
+            if let Some(line) = &state.console.palette {
+                cursor = palette::palette(&mut pen, area, line, state);
             }
             bars::footer(&mut pen, regions.footer, state).or(cursor)
         }

@@ -230,6 +230,7 @@ impl Client {
                         screen.write(&sequence)?;
                     }
                 }
+                Effect::Theme(_) | Effect::Connect(_) => {}
                 Effect::Send(body) => self.send(0, body),
                 Effect::Ask { request_id, body } => self.send(request_id, body),
             }

@@ -13,14 +13,17 @@ use crate::text_field::TextField;
 use crate::track::{Track, gaps};
 
 pub(crate) mod alerts;
+pub(crate) mod console;
 pub(crate) mod editor;
 pub(crate) mod fleet;
+pub(crate) mod palette;
 pub(crate) mod past;
 pub(crate) mod processes;
 pub(crate) mod silencing;
 pub(crate) mod storage;
 
 use alerts::Alerts;
+use console::Console;
 use editor::Editor;
 use fleet::FleetTable;
 use past::Past;
@@ -77,6 +80,8 @@ pub(crate) enum PromptKind {
     Rules,
     /// What is said when an alert is acknowledged.
     Acknowledge(AlertKey),
+    /// Filters the help.
+    Help,
 }
 
 /// What the next key names.
@@ -172,6 +177,7 @@ pub struct State {
     /// The silence that is being made.
     pub(crate) silencing: Option<SilenceForm>,
     pub(crate) notice: Option<Notice>,
+    pub(crate) console: Console,
     /// Whether the person has pressed anything: then the view is theirs to choose.
     pub(crate) touched: bool,
     /// Whether a fleet of one is opened by itself: it is the machine that the person sits at.
@@ -212,6 +218,7 @@ impl State {
             editor: None,
             silencing: None,
             notice: None,
+            console: Console::default(),
             touched: false,
             opens_only_machine: false,
             dirty: true,
@@ -287,6 +294,24 @@ impl State {
             (None, View::Alerts) => &[Context::Alerts, Context::List, Context::Anywhere],
             (None, View::Rules) => &[Context::Rules, Context::List, Context::Anywhere],
         }
+    }
+
+    /// The context of the view itself, whatever lies over it.
+    #[must_use]
+    pub(crate) fn view_context(&self) -> Context {
+        match &self.view {
+            View::Fleet => Context::Fleet,
+            View::Machine(_) => Context::Machine,
+            View::Alerts => Context::Alerts,
+            View::Rules => Context::Rules,
+        }
+    }
+
+    /// The same, with other keys.
+    #[must_use]
+    pub fn with_keymap(mut self, keymap: crate::keymap::Keymap) -> Self {
+        self.console.keymap = keymap;
+        self
     }
 
     /// Whether what is shown is current.

@@ -14,6 +14,7 @@ mod editor;
 mod keys;
 mod link;
 mod mouse;
+mod palette;
 mod past;
 
 /// How much of the past is asked for.
@@ -44,7 +45,14 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
             Vec::new()
         }
         Event::Link(event) => link::link(state, event),
+        Event::Notice(text) => {
+            notify(state, sysmon_core::sanitize(&text).into_owned());
+            Vec::new()
+        }
     };
+    if state.console.is_readonly {
+        effects.retain(|effect| !effect.changes_something());
+    }
     if may_move_rows {
         refresh_tables(state);
     }

@@ -1,5 +1,11 @@
 //! The rows of the table.
 
+macro_rules! keys {
+    ($([$($key:expr),+]),+) => { &[$(&[$($key),+]),+] };
+}
+
+mod console;
+
 use super::{Command, CommandDefinition, Context};
 use crate::key::{Key, KeyCode};
 
@@ -9,10 +15,6 @@ const fn plain(code: KeyCode) -> Key {
 
 const fn char(character: char) -> Key {
     Key::char(character)
-}
-
-macro_rules! keys {
-    ($([$($key:expr),+]),+) => { &[$(&[$($key),+]),+] };
 }
 
 const fn row(
@@ -31,8 +33,28 @@ const fn row(
     }
 }
 
-/// All commands, in the order of the help.
-pub const COMMANDS: &[CommandDefinition] = &[
+/// All commands, those of a context in the order of the help.
+pub const COMMANDS: &[CommandDefinition] = &joined::<{ ROWS.len() + console::ROWS.len() }>(ROWS, console::ROWS);
+
+/// One table of two.
+const fn joined<const COUNT: usize>(
+    first: &[CommandDefinition],
+    second: &[CommandDefinition],
+) -> [CommandDefinition; COUNT] {
+    let mut all = [first[0]; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        all[index] = if index < first.len() {
+            first[index]
+        } else {
+            second[index - first.len()]
+        };
+        index += 1;
+    }
+    all
+}
+
+const ROWS: &[CommandDefinition] = &[
     row(
         Command::Open,
         Context::Fleet,

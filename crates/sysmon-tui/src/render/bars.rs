@@ -7,7 +7,7 @@ use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_duration, format_value};
 
 use super::pen::Pen;
-use crate::command::{COMMANDS, Command, Context, show_keys};
+use crate::command::{COMMANDS, Command, Context};
 use crate::state::alerts::board::Standing;
 use crate::state::{Choosing, Link, Prompt, PromptKind, State, View};
 use crate::update::choose;
@@ -271,7 +271,7 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
         PromptKind::Processes => Some(state.process_table.rows().len()),
         PromptKind::Alerts => Some(state.alerts.list.match_count()),
         PromptKind::Rules => Some(state.alerts.rules.rows().len()),
-        PromptKind::Acknowledge(_) => None,
+        PromptKind::Acknowledge(_) | PromptKind::Help => None,
     };
     let (label, help) = match (&prompt.kind, count) {
         (PromptKind::Acknowledge(key), _) => {
@@ -281,6 +281,7 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
                 "   Enter does it  Esc leaves".to_owned(),
             )
         }
+        (PromptKind::Help, _) => ("/".to_owned(), "   Enter keep  Esc undo".to_owned()),
         (_, count) => (
             "/".to_owned(),
             format!("   {} match   Enter keep  Esc undo", count.unwrap_or(0)),
@@ -328,20 +329,19 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
         Command::Help => true,
         _ => false,
     };
-    let shown = COMMANDS
-        .iter()
-        .filter(|definition| !definition.hint.is_empty() && !is_here(definition.command));
+    let is_allowed = |command: Command| !(state.console.is_readonly && command.changes_something());
+    let shown = COMMANDS.iter().filter(|definition| {
+        !definition.hint.is_empty() && !is_here(definition.command) && is_allowed(definition.command)
+    });
     let has_help = contexts.contains(&Context::Anywhere);
     let end = row.right().saturating_sub(if has_help { HELP_WIDTH } else { 0 });
     for definition in contexts
         .iter()
         .flat_map(|context| shown.clone().filter(move |d| d.context == *context))
     {
-        let keys = definition
-            .keys
-            .first()
-            .map(|keys| show_keys(keys))
-            .unwrap_or_default();
+        let Some(keys) = state.console.keymap.keys_of(definition).next() else {
+            continue;
+        };
         let needed = display_width(&keys) + display_width(definition.hint) + 1;
         if usize::from(end.saturating_sub(x)) < needed {
             break;
@@ -356,7 +356,13 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
     }
     if has_help {
         let room = row.right().saturating_sub(x);
-        pen.pieces(x, row.y, room, &[("?", key), (" help", word)]);
+        let keys = state.console.keymap.first_keys(Command::Help, contexts);
+        let palette = || state.console.keymap.first_keys(Command::Palette, contexts);
+        let (keys, words) = match keys {
+            Some(keys) => (keys, " help"),
+            None => (palette().unwrap_or_default(), " command"),
+        };
+        pen.pieces(x, row.y, room, &[(&keys, key), (words, word)]);
     }
 }
 

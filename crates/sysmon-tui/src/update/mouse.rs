@@ -3,10 +3,13 @@
 use ratatui::layout::{Position, Rect};
 
 use crate::event::{Effect, Mouse, MouseAction};
-use crate::layout::{Body, TableRegions, layout};
+use crate::key::{Key, KeyCode};
+use crate::layout::{Body, TableRegions, layout, palette_regions};
+use crate::state::palette::entries;
 use crate::state::{Movement, State};
 
 use super::keys::{go, open};
+use super::palette;
 
 /// Rows per notch of the wheel.
 const WHEEL_ROWS: isize = 3;
@@ -14,6 +17,9 @@ const WHEEL_ROWS: isize = 3;
 pub(super) fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
     state.touched = true;
     state.mark_dirty();
+    if state.console.palette.is_some() {
+        return over_palette(state, mouse);
+    }
     match mouse.action {
         MouseAction::WheelUp | MouseAction::WheelDown
             if state.editor.is_some() || state.silencing.is_some() => {}
@@ -25,6 +31,30 @@ pub(super) fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
         MouseAction::Press => return click(state, Position::new(mouse.column, mouse.row)),
     }
     Vec::new()
+}
+
+/// The wheel goes through the list, a click selects, a second one carries out, and one beside it closes.
+fn over_palette(state: &mut State, mouse: Mouse) -> Vec<Effect> {
+    match mouse.action {
+        MouseAction::WheelUp => return palette::scroll(state, false),
+        MouseAction::WheelDown => return palette::scroll(state, true),
+        MouseAction::Press => {}
+    }
+    let Some(open) = &state.console.palette else {
+        return Vec::new();
+    };
+    let screen = Rect::new(0, 0, state.width, state.height);
+    let count = entries(state, open).len();
+    let regions = palette_regions(screen, count, open.at);
+    let at = Position::new(mouse.column, mouse.row);
+    if regions.list.contains(at) {
+        let index = regions.first + usize::from(at.y - regions.list.y);
+        return palette::select(state, index);
+    }
+    if regions.area.contains(at) {
+        return Vec::new();
+    }
+    palette::type_key(state, Key::plain(KeyCode::Escape))
 }
 
 /// A heading sorts, a row is selected, the selected row opens.

@@ -8,6 +8,7 @@ mod fleet_scenes;
 mod input;
 mod keys_page;
 mod machine_scenes;
+mod palette_scenes;
 mod past_scenes;
 mod robustness;
 mod world;

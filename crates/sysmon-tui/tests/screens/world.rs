@@ -44,6 +44,11 @@ impl World {
         self
     }
 
+    pub(crate) fn with_keymap(mut self, keymap: sysmon_tui::Keymap) -> Self {
+        self.state = self.state.with_keymap(keymap);
+        self
+    }
+
     pub(crate) fn local(mut self) -> Self {
         self.state = self.state.opening_only_machine();
         self

@@ -3,7 +3,7 @@
 use super::go;
 use crate::event::Effect;
 use crate::key::{Key, KeyCode};
-use crate::state::{Movement, PromptKind, State};
+use crate::state::{Movement, Prompt, PromptKind, State};
 use crate::update::alerts::commands::acknowledge_with;
 
 /// Every printable key is text; a list follows its filter as one types.
@@ -11,6 +11,11 @@ pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
     match (key.code, key.control) {
         (KeyCode::Enter, _) => {
             let prompt = state.prompt.take();
+            if let Some(Prompt { kind, field, .. }) = &prompt
+                && !matches!(kind, PromptKind::Acknowledge(_) | PromptKind::Help)
+            {
+                state.console.filters.push(field.text());
+            }
             if let Some((PromptKind::Acknowledge(alert), field)) =
                 prompt.map(|prompt| (prompt.kind, prompt.field))
             {
@@ -56,6 +61,12 @@ fn set_filter(state: &mut State, kind: &PromptKind, text: &str) {
         PromptKind::Processes => state.process_table.set_filter(text),
         PromptKind::Alerts => state.alerts.list.set_filter(text),
         PromptKind::Rules => state.alerts.rules.set_filter(text),
+        PromptKind::Help => {
+            state.console.help_filter = text.to_owned();
+            if let Some(overlay) = &mut state.overlay {
+                overlay.scroll = 0;
+            }
+        }
         PromptKind::Acknowledge(_) => {}
     }
 }
