@@ -115,6 +115,12 @@ pub enum Command {
     Palette,
     /// Pick the colours.
     Theme,
+    /// Show or hide what the client costs.
+    Diagnostics,
+    /// Put something of the selected row on the clipboard.
+    CopyText,
+    /// Write what is shown into a file.
+    Export,
 }
 
 impl Command {
@@ -337,10 +343,7 @@ mod tests {
         for definition in COMMANDS {
             let name = definition.command.name();
             assert!(!definition.help.is_empty(), "{name}");
-            assert!(
-                name.chars().all(|c| c.is_ascii_lowercase() || c == '-'),
-                "{name}"
-            );
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
             assert_eq!(Command::from_name(&name), Some(definition.command));
             // While something is edited every letter is text: there a key is the only way.
             let has_palette = definition.context.then().contains(&Context::Anywhere)
@@ -356,7 +359,7 @@ mod tests {
             top bottom filter sort invert longer-range shorter-range details next-machine previous-machine view-fleet \
             view-alerts view-rules threshold acknowledge silence silences deliveries group history go-to-rule new copy \
             delete undo toggle resend test next-field previous-field step-up step-down leap-up leap-down save discard \
-            take-theirs keep-mine merge palette theme";
+            take-theirs keep-mine merge palette theme diagnostics copy-text export";
         for name in GIVEN.split_whitespace() {
             assert!(Command::from_name(name).is_some(), "{name}");
         }

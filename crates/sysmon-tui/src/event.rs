@@ -99,6 +99,29 @@ pub enum LinkEvent {
     },
 }
 
+/// What a frame cost, and what waited meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameReport {
+    /// Time to draw it, in microseconds.
+    pub micros: u64,
+    /// Bytes for the terminal.
+    pub bytes: usize,
+    /// Time that the terminal took for the frame before, in microseconds.
+    pub taken_micros: u64,
+    /// Frames that were due, but left out since the frame before because the terminal had not taken it.
+    pub skipped: u32,
+    /// The most frames a second that are drawn.
+    pub frames_per_second_max: u32,
+    /// Events waiting.
+    pub events: usize,
+    /// Room for them.
+    pub events_max: usize,
+    /// Commands waiting.
+    pub commands: usize,
+    /// Room for them.
+    pub commands_max: usize,
+}
+
 /// Everything that can change the state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -124,6 +147,13 @@ pub enum Event {
     },
     /// News from the connection.
     Link(LinkEvent),
+    /// A frame was handed to the terminal, or would have been if it had changed anything.
+    Frame(FrameReport),
+    /// Whether the terminal takes frames slowly.
+    Pace {
+        /// If so, fewer frames are drawn.
+        is_slow: bool,
+    },
     /// The runtime has something to say, such as that a file was written or a theme cannot be read.
     Notice(String),
 }
@@ -153,6 +183,17 @@ pub enum Effect {
     Theme(String),
     /// Leave this aggregator for the one at an address, or for `@NAME` of the configuration.
     Connect(String),
+    /// Put a text on the clipboard of the terminal.
+    Copy(String),
+    /// Write a text into a file that is not there yet, and say so.
+    Export {
+        /// As it was typed.
+        path: String,
+        /// All of it.
+        text: String,
+        /// Rows in it, to be told.
+        rows: usize,
+    },
 }
 
 impl Effect {
@@ -187,7 +228,9 @@ impl Effect {
             | Self::Redraw
             | Self::Announce(_)
             | Self::Theme(_)
-            | Self::Connect(_) => false,
+            | Self::Connect(_)
+            | Self::Copy(_)
+            | Self::Export { .. } => false,
         }
     }
 }

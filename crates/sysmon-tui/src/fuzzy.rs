@@ -88,13 +88,22 @@ mod tests {
     use super::*;
 
     fn best<'a>(pattern: &str, all: &[&'a str]) -> Option<&'a str> {
-        let scored = all.iter().filter_map(|text| Some((matched(pattern, text)?.0, *text)));
+        let scored = all
+            .iter()
+            .filter_map(|text| Some((matched(pattern, text)?.0, *text)));
         scored.max_by_key(|(score, _)| *score).map(|(_, text)| text)
     }
 
     #[test]
     fn what_was_likely_meant_is_first() {
-        let all = ["next-machine", "view-alerts", "half-page-down", "theme", "threshold", "help"];
+        let all = [
+            "next-machine",
+            "view-alerts",
+            "half-page-down",
+            "theme",
+            "threshold",
+            "help",
+        ];
         assert_eq!(best("th", &all), Some("theme"));
         assert_eq!(best("thr", &all), Some("threshold"));
         assert_eq!(best("hpd", &all), Some("half-page-down"));
@@ -106,7 +115,10 @@ mod tests {
 
     #[test]
     fn the_places_are_those_of_the_letters() {
-        assert_eq!(matched("va", "view-alerts").map(|(_, places)| places), Some(vec![0, 5]));
+        assert_eq!(
+            matched("va", "view-alerts").map(|(_, places)| places),
+            Some(vec![0, 5])
+        );
         assert_eq!(matched("", "view"), Some((0, Vec::new())));
     }
 

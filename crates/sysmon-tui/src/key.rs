@@ -222,7 +222,17 @@ mod tests {
         }
         assert_eq!("Ctrl-D".parse(), Ok(Key::control('d')));
         assert_eq!(Key::control('d').to_string().parse(), Ok(Key::control('d')));
-        for wrong in ["", " ", "F0", "F13", "Ctrl-", "Ctrl-Enter", "Alt-x", "Meta", "\u{1b}"] {
+        for wrong in [
+            "",
+            " ",
+            "F0",
+            "F13",
+            "Ctrl-",
+            "Ctrl-Enter",
+            "Alt-x",
+            "Meta",
+            "\u{1b}",
+        ] {
             assert_eq!(wrong.parse::<Key>(), Err(UnknownKey), "{wrong:?}");
         }
     }

@@ -4,10 +4,12 @@
 //! nothing. Neither does I/O or reads a clock, so every screen can be rebuilt from the events that led to it.
 
 mod axis;
+mod clipboard;
 mod command;
 mod connect;
 mod entry;
 mod event;
+mod export;
 mod fuzzy;
 mod glyphs;
 mod key;
@@ -17,6 +19,7 @@ mod link;
 mod marks;
 pub mod once;
 mod options;
+mod preferences;
 mod render;
 mod runtime;
 mod state;
@@ -28,8 +31,8 @@ mod update;
 mod words;
 
 pub use command::{COMMANDS, Command, CommandDefinition, Context};
-pub use connect::Connect;
-pub use event::{Effect, Event, LinkEvent, Mouse, MouseAction};
+pub use connect::{Connect, Connections, Opened};
+pub use event::{Effect, Event, FrameReport, LinkEvent, Mouse, MouseAction};
 pub use glyphs::Glyphs;
 pub use key::{Key, KeyCode, UnknownKey};
 pub use keymap::{Keymap, KeymapProblem};

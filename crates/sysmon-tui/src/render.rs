@@ -11,6 +11,7 @@ mod alerts;
 mod bars;
 mod chart;
 mod details;
+mod diagnostics;
 mod editor;
 mod fleet;
 mod help;
@@ -67,6 +68,9 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
                 cursor = editor::editor(&mut pen, area, editor, state);
             } else if let Some(form) = &state.silencing {
                 cursor = silencing::silencing(&mut pen, area, form, state);
+            }
+            if state.console.has_diagnostics {
+                diagnostics::diagnostics(&mut pen, area, state);
             }
             if let Some(line) = &state.console.palette {
                 cursor = palette::palette(&mut pen, area, line, state);

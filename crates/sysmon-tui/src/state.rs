@@ -16,6 +16,7 @@ pub(crate) mod alerts;
 pub(crate) mod console;
 pub(crate) mod editor;
 pub(crate) mod fleet;
+pub(crate) mod meter;
 pub(crate) mod palette;
 pub(crate) mod past;
 pub(crate) mod processes;
@@ -82,6 +83,8 @@ pub(crate) enum PromptKind {
     Acknowledge(AlertKey),
     /// Filters the help.
     Help,
+    /// The file that the view is written into.
+    Export,
 }
 
 /// What the next key names.
@@ -91,6 +94,8 @@ pub(crate) enum Choosing {
     Sort,
     /// A metric whose levels are to be edited.
     Metric,
+    /// What of the selected row is copied.
+    Copy,
 }
 
 /// A metric that a person has come to a machine for; it takes the place of the first chart.
@@ -311,6 +316,22 @@ impl State {
     #[must_use]
     pub fn with_keymap(mut self, keymap: crate::keymap::Keymap) -> Self {
         self.console.keymap = keymap;
+        self
+    }
+
+    /// The same, for a console that may change nothing.
+    #[must_use]
+    pub fn readonly(mut self, is_readonly: bool) -> Self {
+        self.console.is_readonly = is_readonly;
+        self
+    }
+
+    /// The same, with themes and connections to choose from.
+    #[must_use]
+    pub fn with_choices(mut self, theme: &str, themes: Vec<String>, connections: Vec<String>) -> Self {
+        self.console.theme = theme.to_owned();
+        self.console.themes = themes;
+        self.console.connections = connections;
         self
     }
 

@@ -11,6 +11,7 @@ use crate::state::{FLEET_SUBSCRIPTION, MACHINE_SUBSCRIPTION, Notice, State, View
 mod alerts;
 pub(crate) mod choose;
 mod editor;
+pub(crate) mod export;
 mod keys;
 mod link;
 mod mouse;
@@ -23,7 +24,7 @@ const HISTORY_MS: u32 = 300_000;
 /// Takes an event and says what is to be done.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     // Rows change with data and with what the person does, not with time alone.
-    let may_move_rows = !matches!(event, Event::Tick { .. });
+    let may_move_rows = !matches!(event, Event::Tick { .. } | Event::Frame(_) | Event::Pace { .. });
     let second = state.now.0.div_euclid(1_000);
     let mut effects = match event {
         Event::Tick {
@@ -45,6 +46,16 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
             Vec::new()
         }
         Event::Link(event) => link::link(state, event),
+        Event::Frame(report) => {
+            state.console.meter.drawn(report, state.now);
+            Vec::new()
+        }
+        Event::Pace { is_slow } => {
+            if std::mem::replace(&mut state.console.is_slow, is_slow) != is_slow {
+                state.mark_dirty();
+            }
+            Vec::new()
+        }
         Event::Notice(text) => {
             notify(state, sysmon_core::sanitize(&text).into_owned());
             Vec::new()

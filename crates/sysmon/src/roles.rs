@@ -12,7 +12,7 @@ pub use alerts::AlertsRole;
 pub(crate) use alerts::alerts_socket;
 pub use collector::CollectorRole;
 pub use connection::of_terminal;
-pub(crate) use connection::{asking, of_simulation};
+pub(crate) use connection::{asking, named, of_simulation, typed};
 pub use pulse::collector_health;
 
 use crate::paths::Paths;

@@ -5,7 +5,9 @@ const FLEET: &[Context] = &[Context::Fleet, Context::List, Context::Anywhere];
 const MACHINE: &[Context] = &[Context::Machine, Context::List, Context::Anywhere];
 
 fn keys(text: &str) -> Vec<Key> {
-    text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+    text.split_whitespace()
+        .map(|word| word.parse().unwrap())
+        .collect()
 }
 
 fn problems(text: &str) -> Vec<String> {
@@ -54,10 +56,7 @@ fn a_file_changes_adds_and_takes_away() {
 fn a_view_may_use_a_general_key_otherwise() {
     let keymap = Keymap::parse("[machine]\n\"s\" = \"longer-range\"\n").unwrap();
     let s = [Key::char('s')];
-    assert_eq!(
-        keymap.lookup(&s, MACHINE),
-        Binding::Command(Command::LongerRange)
-    );
+    assert_eq!(keymap.lookup(&s, MACHINE), Binding::Command(Command::LongerRange));
     assert_eq!(keymap.lookup(&s, FLEET), Binding::Command(Command::Sort));
 }
 
@@ -73,7 +72,10 @@ fn everything_that_is_wrong_is_told_at_once_with_its_line() {
 #[test]
 fn a_text_that_is_no_toml_is_told_with_its_line() {
     let problems = problems("[fleet]\n\"a\" = \"open\"\n\"b\" \"open\"\n");
-    assert!(problems.iter().any(|line| line.starts_with("line 3:")), "{problems:?}");
+    assert!(
+        problems.iter().any(|line| line.starts_with("line 3:")),
+        "{problems:?}"
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ const MARGIN: u16 = 2;
 /// Cells for the keys, their gap included.
 const KEYS_WIDTH: u16 = 18;
 
+#[derive(Clone)]
 enum Line {
     Heading(&'static str),
     Keys(String, &'static str),
@@ -93,7 +94,9 @@ impl Page {
         // As low as the lines allow: a help that fits shows all at once.
         let rows = lines.len().div_ceil(columns).max(room.min(lines.len())).max(1);
         let (lines, rows) = flowed(lines, rows, columns);
-        let height = u16::try_from(rows.min(room)).unwrap_or(u16::MAX).saturating_add(2);
+        let height = u16::try_from(rows.min(room))
+            .unwrap_or(u16::MAX)
+            .saturating_add(2);
         let height = height.min(screen.height.saturating_sub(2));
         let area = Rect {
             x: screen.x + (screen.width - width) / 2,
@@ -118,32 +121,29 @@ impl Page {
     }
 }
 
-/// The lines so that no heading ends a column and no empty line begins one; columns get longer when they must.
+/// The lines so that no heading ends a column and no empty line begins one, with columns as short as that allows.
 fn flowed(lines: Vec<Line>, rows: usize, columns: usize) -> (Vec<Line>, usize) {
     if columns == 1 {
         let rows = lines.len().max(1);
         return (lines, rows);
     }
-    let mut flowed: Vec<Line> = Vec::with_capacity(lines.len() + columns);
-    for line in lines {
-        let at = flowed.len() % rows;
-        match line {
-            Line::Empty if at == 0 => continue,
-            Line::Heading(_) if at + 1 == rows && rows > 1 => flowed.push(Line::Empty),
-            _ => {}
+    let mut rows = rows;
+    loop {
+        let mut flowed: Vec<Line> = Vec::with_capacity(lines.len() + columns);
+        for line in &lines {
+            let at = flowed.len() % rows;
+            match line {
+                Line::Empty if at == 0 => continue,
+                Line::Heading(_) if at + 1 == rows && rows > 1 => flowed.push(Line::Empty),
+                _ => {}
+            }
+            flowed.push(line.clone());
         }
-        flowed.push(line);
+        if flowed.len() <= rows * columns {
+            return (flowed, rows);
+        }
+        rows += 1;
     }
-    if flowed.len() > rows * columns && rows < usize::MAX {
-        // What did not fit any more makes every column one line longer.
-        let lines = flowed
-            .into_iter()
-            .filter(|line| !matches!(line, Line::Empty))
-            .collect::<Vec<_>>();
-        let rows = lines.len().div_ceil(columns).max(rows + 1);
-        return (lines, rows);
-    }
-    (flowed, rows)
 }
 
 /// The view's own keys, then lists, then anywhere, then the other views.

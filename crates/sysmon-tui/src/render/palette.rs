@@ -28,7 +28,11 @@ pub(super) fn palette(pen: &mut Pen<'_>, screen: Rect, palette: &Palette, state:
         pen.pieces(x, line.y, room, &[("   ", text), (problem, warning)]);
     } else if let Some((word, argument)) = palette.word() {
         let faint = pen.theme.faint();
-        let before = if typed.ends_with(' ') || argument.is_empty() { "" } else { "   " };
+        let before = if typed.ends_with(' ') || argument.is_empty() {
+            ""
+        } else {
+            "   "
+        };
         let shape = if argument.is_empty() { word.shape } else { "" };
         let words = format!("{before}{shape}   {}", word.help);
         pen.text(x, line.y, room, &words, faint);
@@ -65,7 +69,11 @@ fn row(pen: &mut Pen<'_>, list: Rect, y: u16, entry: &Entry) {
         (pen.theme.text(), pen.theme.quiet())
     };
     let is_value = matches!(entry.meaning, Meaning::Value(_));
-    let name_width = if is_value { list.width / 2 } else { 18.min(list.width) };
+    let name_width = if is_value {
+        list.width / 2
+    } else {
+        18.min(list.width)
+    };
     let places = &entry.places;
     let matched: Style = pen.theme.accent().add_modifier(Modifier::BOLD);
     let mut x = list.x;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::meter::Meter;
 use super::palette::Palette;
 use crate::keymap::Keymap;
 
@@ -23,6 +24,11 @@ pub(crate) struct Console {
     pub(crate) connections: Vec<String>,
     /// Whether nothing may be changed.
     pub(crate) is_readonly: bool,
+    /// Whether the terminal takes frames slowly, or is to be taken for such a one.
+    pub(crate) is_slow: bool,
+    pub(crate) meter: Meter,
+    /// Whether what the client costs is shown.
+    pub(crate) has_diagnostics: bool,
     /// What of the help is shown.
     pub(crate) help_filter: String,
 }

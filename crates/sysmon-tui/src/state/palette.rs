@@ -21,6 +21,8 @@ pub(crate) enum Argument {
     Sort,
     /// Id of a machine.
     Machine,
+    /// A format and perhaps a file.
+    Export,
 }
 
 /// A command that takes an argument.
@@ -34,7 +36,7 @@ pub(crate) struct Word {
 }
 
 /// All of them.
-pub(crate) const WORDS: [Word; 6] = [
+pub(crate) const WORDS: [Word; 7] = [
     Word {
         argument: Argument::Machine,
         name: "machine",
@@ -64,6 +66,12 @@ pub(crate) const WORDS: [Word; 6] = [
         name: "theme",
         shape: "NAME",
         help: "other colours; up and down show them",
+    },
+    Word {
+        argument: Argument::Export,
+        name: "export",
+        shape: "csv|json|text [FILE]",
+        help: "write what is shown into a file",
     },
     Word {
         argument: Argument::Connect,
@@ -168,12 +176,14 @@ pub(crate) fn entries(state: &State, palette: &Palette) -> Vec<Entry> {
 /// What Enter would do; an error says what to type instead.
 pub(crate) fn meant(state: &State, palette: &Palette) -> Result<(Entry, String), String> {
     let entries = entries(state, palette);
-    let selected = entries.get(palette.at.min(entries.len().saturating_sub(1))).cloned();
+    let selected = entries
+        .get(palette.at.min(entries.len().saturating_sub(1)))
+        .cloned();
     let Some((word, argument)) = palette.word() else {
         let typed = palette.field.text().trim();
-        return selected.map(|entry| (entry, String::new())).ok_or_else(|| {
-            format!("no command matches {typed:?}: take letters away")
-        });
+        return selected
+            .map(|entry| (entry, String::new()))
+            .ok_or_else(|| format!("no command matches {typed:?}: take letters away"));
     };
     let is_exact = entries.iter().any(|entry| entry.name == argument);
     let takes_selected = palette.has_moved
@@ -182,7 +192,10 @@ pub(crate) fn meant(state: &State, palette: &Palette) -> Result<(Entry, String),
     let argument = match selected {
         Some(entry) if takes_selected => entry.name,
         _ if argument.is_empty() && !word.argument.may_be_empty() => {
-            return Err(format!("{} needs an argument: {} {}", word.name, word.name, word.shape));
+            return Err(format!(
+                "{} needs an argument: {} {}",
+                word.name, word.name, word.shape
+            ));
         }
         _ if word.argument.is_closed() && !is_exact => return Err(nothing_matches(state, word, argument)),
         _ => argument.to_owned(),
@@ -198,7 +211,10 @@ pub(crate) fn meant(state: &State, palette: &Palette) -> Result<(Entry, String),
 }
 
 fn nothing_matches(state: &State, word: &Word, argument: &str) -> String {
-    let all: Vec<String> = values(state, word.argument, "").into_iter().map(|entry| entry.name).collect();
+    let all: Vec<String> = values(state, word.argument, "")
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
     let (what, none) = match word.argument {
         Argument::Sort => ("column", "there is nothing to sort here"),
         _ => ("theme", "no theme was found"),
@@ -206,7 +222,10 @@ fn nothing_matches(state: &State, word: &Word, argument: &str) -> String {
     match all.len() {
         0 => none.to_owned(),
         1..=12 => format!("there is no {what} {argument:?}; there are {}", all.join(", ")),
-        _ => format!("there is no {what} {argument:?}; :{} and a space lists them", word.name),
+        _ => format!(
+            "there is no {what} {argument:?}; :{} and a space lists them",
+            word.name
+        ),
     }
 }
 
@@ -222,7 +241,11 @@ fn commands(state: &State, typed: &str) -> Vec<Entry> {
 }
 
 fn scored(mut entry: Entry, typed: &str) -> Option<(i32, Entry)> {
-    let penalty = if matches!(entry.meaning, Meaning::Elsewhere(..)) { 30 } else { 0 };
+    let penalty = if matches!(entry.meaning, Meaning::Elsewhere(..)) {
+        30
+    } else {
+        0
+    };
     if typed.is_empty() {
         return Some((-penalty, entry));
     }
@@ -251,7 +274,10 @@ fn all_commands(state: &State) -> Vec<Entry> {
     let mut seen: Vec<Command> = vec![Command::Palette];
     let is_allowed = |command: Command| !(state.console.is_readonly && command.changes_something());
     for context in contexts {
-        for definition in COMMANDS.iter().filter(|definition| definition.context == *context) {
+        for definition in COMMANDS
+            .iter()
+            .filter(|definition| definition.context == *context)
+        {
             let command = definition.command;
             if seen.contains(&command) || !is_allowed(command) {
                 continue;
@@ -269,8 +295,8 @@ fn all_commands(state: &State) -> Vec<Entry> {
         if context == &contexts[0] {
             for word in WORDS.iter().filter(|word| is_offered(state, word.argument)) {
                 seen.extend(Command::from_name(word.name));
-                let keys = Command::from_name(word.name)
-                    .and_then(|command| keymap.first_keys(command, contexts));
+                let keys =
+                    Command::from_name(word.name).and_then(|command| keymap.first_keys(command, contexts));
                 entries.push(Entry {
                     meaning: Meaning::Word(word.argument),
                     name: word.name.to_owned(),
@@ -321,21 +347,39 @@ fn values(state: &State, argument: Argument, typed: &str) -> Vec<Entry> {
             let names = state.console.connections.iter();
             names.map(|name| value(&format!("@{name}"), "")).collect()
         }
-        Argument::Interval => ["250ms", "1s", "2s", "5s", "10s", "30s", "1m"].map(|it| value(it, "")).into(),
+        Argument::Interval => ["250ms", "1s", "2s", "5s", "10s", "30s", "1m"]
+            .map(|it| value(it, ""))
+            .into(),
         Argument::Theme => {
             let current = |name: &String| if *name == state.console.theme { "now" } else { "" };
             let names = state.console.themes.iter();
             names.map(|name| value(name, current(name))).collect()
         }
-        Argument::Filter => state.console.filters.newest_first().map(|line| value(line, "before")).collect(),
+        Argument::Filter => state
+            .console
+            .filters
+            .newest_first()
+            .map(|line| value(line, "before"))
+            .collect(),
         Argument::Sort => crate::update::choose::choices(state, super::Choosing::Sort)
             .into_iter()
-            .map(|(key, name, is_current)| value(name, &format!("{key}{}", if is_current { "  now" } else { "" })))
+            .map(|(key, name, is_current)| {
+                value(name, &format!("{key}{}", if is_current { "  now" } else { "" }))
+            })
             .collect(),
         Argument::Machine => {
             let machines = state.fleet.machines();
-            machines.map(|(_, machine)| value(&machine.id, machine.health.word())).collect()
+            machines
+                .map(|(_, machine)| value(&machine.id, machine.health.word()))
+                .collect()
         }
+        Argument::Export => [
+            ("csv", "a table for spreadsheets"),
+            ("json", "for scripts"),
+            ("text", "aligned, to be read"),
+        ]
+        .map(|(name, help)| value(name, help))
+        .into(),
     };
     let mut scored: Vec<(i32, Entry)> = all
         .into_iter()

@@ -10,7 +10,7 @@ use crate::state::{Choosing, Movement, Overlay, OverlayKind, Prompt, PromptKind,
 use crate::text_field::TextField;
 
 use super::alerts::commands;
-use super::{alerts, choose, editor, leave, notify, open_machine, palette, past, show};
+use super::{alerts, choose, editor, export, leave, notify, open_machine, palette, past, show};
 
 mod form;
 mod prompt;
@@ -32,6 +32,9 @@ pub(super) fn press(state: &mut State, key: Key) -> Vec<Effect> {
         return prompt::type_key(state, key);
     }
     if let Some(choosing) = state.choosing.take() {
+        if choosing == Choosing::Copy {
+            return export::copy(state, key);
+        }
         choose::chosen(state, choosing, key);
         return Vec::new();
     }
@@ -77,6 +80,9 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Redraw => return vec![Effect::Redraw],
         Command::Help => toggle(state, OverlayKind::Help),
         Command::Palette => palette::open(state, ""),
+        Command::Diagnostics => state.console.has_diagnostics = !state.console.has_diagnostics,
+        Command::CopyText => export::ask_copy(state),
+        Command::Export => export::ask_name(state),
         Command::Theme => palette::open(state, "theme "),
         Command::Details => toggle(state, OverlayKind::Details),
         Command::LongerRange => past::change_range(state, state.past.range().longer()),

@@ -85,7 +85,11 @@ pub(super) fn select(state: &mut State, index: usize) -> Vec<Effect> {
 
 /// The wheel over the list.
 pub(super) fn scroll(state: &mut State, is_down: bool) -> Vec<Effect> {
-    let code = if is_down { KeyCode::PageDown } else { KeyCode::PageUp };
+    let code = if is_down {
+        KeyCode::PageDown
+    } else {
+        KeyCode::PageUp
+    };
     type_key(state, Key::plain(code))
 }
 
@@ -180,7 +184,10 @@ fn enter(state: &mut State, mut palette: Palette) -> Vec<Effect> {
             keys::run(state, command)
         }
         Meaning::Value(kind) => {
-            let name = WORDS.iter().find(|word| word.argument == kind).map_or("", |word| word.name);
+            let name = WORDS
+                .iter()
+                .find(|word| word.argument == kind)
+                .map_or("", |word| word.name);
             match carry_out(state, kind, &argument) {
                 Ok(effects) => {
                     state.console.history.push(&format!("{name} {argument}"));
@@ -217,6 +224,7 @@ fn carry_out(state: &mut State, argument: Argument, text: &str) -> Result<Vec<Ef
             state.overlay = None;
             return Ok(open_machine(state, &id));
         }
+        Argument::Export => return super::export::export(state, text),
     }
     Ok(Vec::new())
 }
@@ -226,7 +234,9 @@ fn connect(state: &State, text: &str) -> Result<Vec<Effect>, String> {
         let names = &state.console.connections;
         if !names.iter().any(|known| known == name) {
             return Err(if names.is_empty() {
-                format!("there is no connection {text}; add [connections.{name}] with url = \"…\" to sysmon.toml")
+                format!(
+                    "there is no connection {text}; add [connections.{name}] with url = \"…\" to sysmon.toml"
+                )
             } else {
                 format!("there is no connection {text}; there are @{}", names.join(", @"))
             });
@@ -275,7 +285,9 @@ fn previewed(state: &State, palette: &Palette) -> Option<String> {
     if word.argument != Argument::Theme {
         return None;
     }
-    entries(state, palette).get(palette.at).map(|entry| entry.name.clone())
+    entries(state, palette)
+        .get(palette.at)
+        .map(|entry| entry.name.clone())
 }
 
 /// What is to be done when another theme is to be seen.
@@ -283,7 +295,9 @@ fn preview(state: &State, before: Option<String>, after: Option<String>) -> Vec<
     if before == after {
         return Vec::new();
     }
-    vec![Effect::Theme(after.unwrap_or_else(|| state.console.theme.clone()))]
+    vec![Effect::Theme(
+        after.unwrap_or_else(|| state.console.theme.clone()),
+    )]
 }
 
 /// Leaves the line; what was only looked at is taken back.
@@ -296,7 +310,10 @@ fn close(state: &mut State, previewed: Option<String>) -> Vec<Effect> {
 pub(super) fn is_refused(state: &mut State, command: Command) -> bool {
     let is_refused = state.console.is_readonly && command.changes_something();
     if is_refused {
-        notify(state, "this console is read-only: start it without --readonly to change anything");
+        notify(
+            state,
+            "this console is read-only: start it without --readonly to change anything",
+        );
     }
     is_refused
 }

@@ -3,6 +3,7 @@
 
 mod alert_scenes;
 mod alerts_world;
+mod console_scenes;
 mod editor_scenes;
 mod fleet_scenes;
 mod input;

@@ -61,7 +61,11 @@ fn an_argument_is_completed_and_a_mistake_in_it_is_told() {
     );
     world.keys(":interval 5");
     world.key(KeyCode::Enter);
-    assert!(world.screen().contains("write 5s for seconds"), "{}", world.screen());
+    assert!(
+        world.screen().contains("write 5s for seconds"),
+        "{}",
+        world.screen()
+    );
     world.keys("s").key(KeyCode::Enter);
     let (_, body) = world.last_asked();
     let wanted = wire::SetInterval {
@@ -136,7 +140,9 @@ fn the_help_scrolls_to_its_last_line_and_no_further() {
 
 #[test]
 fn keys_of_ones_own_show_in_hints_and_help_and_work() {
-    let keymap = Keymap::parse("[fleet]\n\"o\" = \"open\"\n\"Enter\" = \"\"\n[anywhere]\n\"Ctrl-h\" = \"help\"\n").unwrap();
+    let keymap =
+        Keymap::parse("[fleet]\n\"o\" = \"open\"\n\"Enter\" = \"\"\n[anywhere]\n\"Ctrl-h\" = \"help\"\n")
+            .unwrap();
     let mut world = World::new((80, 24)).with_keymap(keymap);
     world.connected().update(fleet_snapshot(&FLEET));
     let hints = world.screen().lines().last().unwrap().to_owned();

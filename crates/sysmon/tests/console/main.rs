@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 mod alerts;
+mod commands;
 mod embedded;
 #[cfg(unix)]
 mod panic;

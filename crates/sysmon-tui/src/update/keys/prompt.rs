@@ -5,6 +5,7 @@ use crate::event::Effect;
 use crate::key::{Key, KeyCode};
 use crate::state::{Movement, Prompt, PromptKind, State};
 use crate::update::alerts::commands::acknowledge_with;
+use crate::update::export;
 
 /// Every printable key is text; a list follows its filter as one types.
 pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
@@ -12,14 +13,19 @@ pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
         (KeyCode::Enter, _) => {
             let prompt = state.prompt.take();
             if let Some(Prompt { kind, field, .. }) = &prompt
-                && !matches!(kind, PromptKind::Acknowledge(_) | PromptKind::Help)
+                && !matches!(
+                    kind,
+                    PromptKind::Acknowledge(_) | PromptKind::Help | PromptKind::Export
+                )
             {
                 state.console.filters.push(field.text());
             }
-            if let Some((PromptKind::Acknowledge(alert), field)) =
-                prompt.map(|prompt| (prompt.kind, prompt.field))
-            {
-                return acknowledge_with(state, &alert, field.text());
+            match prompt.map(|prompt| (prompt.kind, prompt.field)) {
+                Some((PromptKind::Acknowledge(alert), field)) => {
+                    return acknowledge_with(state, &alert, field.text());
+                }
+                Some((PromptKind::Export, field)) => return export::write(state, field.text()),
+                _ => {}
             }
         }
         (KeyCode::Escape, _) => {
@@ -67,6 +73,6 @@ fn set_filter(state: &mut State, kind: &PromptKind, text: &str) {
                 overlay.scroll = 0;
             }
         }
-        PromptKind::Acknowledge(_) => {}
+        PromptKind::Acknowledge(_) | PromptKind::Export => {}
     }
 }
