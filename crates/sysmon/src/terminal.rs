@@ -195,7 +195,10 @@ fn host_and_port(endpoint: &Endpoint) -> String {
 }
 
 /// The keys: the table's own, changed by the file of keys when there is one.
-fn keymap(settings: &Settings, paths: &Paths) -> Result<Keymap, Vec<Problem>> {
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub(crate) fn keymap(settings: &Settings, paths: &Paths) -> Result<Keymap, Vec<Problem>> {
     let Some(path) = paths.keymap_file(settings) else {
         return Ok(Keymap::default());
     };
