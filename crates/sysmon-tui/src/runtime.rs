@@ -465,6 +465,7 @@ impl Client {
                 .pace
                 .holds_charts(std::mem::take(&mut self.pressed), self.began.elapsed());
             let bytes = screen.draw(holds, |frame| render(&self.state, &self.theme, frame))?;
+            self.pace.drawn(bytes);
             let report = FrameReport {
                 micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
                 bytes,

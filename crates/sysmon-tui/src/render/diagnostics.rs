@@ -16,7 +16,7 @@ pub(super) fn diagnostics(pen: &mut Pen<'_>, screen: Rect, state: &State) {
     let ms = |micros: u64| format!("{:.1} ms", micros as f64 / 1_000.0);
     let bytes = |count: f64| format!("{}B", format_value(count, Unit::Count));
     let pace = match (state.console.is_slow, last.skipped) {
-        (true, _) => "slow link: a frame a second".to_owned(),
+        (true, _) => "slow link: a frame a second or fewer".to_owned(),
         (false, 0) => format!("at most {} a second", last.frames_per_second_max),
         (false, skipped) => format!(
             "at most {} a second, {skipped} skipped",

@@ -11,6 +11,10 @@ const CALM_FIRST: Duration = Duration::from_secs(10);
 const CALM_MOST: Duration = Duration::from_secs(160);
 /// Between two frames on a slow link.
 const SLOW_FRAME: Duration = Duration::from_secs(1);
+/// A slow link is given no more than this in a second, unless somebody presses keys.
+const SLOW_BYTES_PER_SECOND: u64 = 1_000;
+/// After the largest frame the next one comes no later than this.
+const SLOW_FRAME_MOST: Duration = Duration::from_secs(5);
 /// Between two looks of the charts on a slow link.
 const SLOW_CHARTS: Duration = Duration::from_secs(5);
 
@@ -24,6 +28,8 @@ pub(super) struct Pace {
     slow: Option<Duration>,
     calm: Duration,
     charts_at: Option<Duration>,
+    /// How long a slow link has enough with the last frame.
+    pause: Duration,
 }
 
 impl Pace {
@@ -35,6 +41,7 @@ impl Pace {
             slow: None,
             calm: CALM_FIRST,
             charts_at: None,
+            pause: Duration::ZERO,
         }
     }
 
@@ -51,10 +58,16 @@ impl Pace {
     /// The least between two frames on this one.
     pub(super) fn between_frames(&self) -> Duration {
         if self.is_slow() {
-            self.frame.max(SLOW_FRAME)
+            self.frame.max(self.pause.clamp(SLOW_FRAME, SLOW_FRAME_MOST))
         } else {
             self.frame
         }
+    }
+
+    /// A frame of so many bytes was drawn.
+    pub(super) fn drawn(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.pause = Duration::from_millis(bytes.saturating_mul(1_000) / SLOW_BYTES_PER_SECOND);
     }
 
     /// The terminal has not taken a frame for so long.
@@ -114,6 +127,18 @@ mod tests {
             let pace = Pace::new(asked, false);
             assert_eq!(pace.between_frames().as_millis(), between.as_millis());
         }
+    }
+
+    #[test]
+    fn a_slow_link_pays_for_a_large_frame_with_time() {
+        let mut pace = Pace::new(30, true);
+        for (bytes, between) in [(200, at(1)), (1_500, ms(1_500)), (90_000, at(5)), (0, at(1))] {
+            pace.drawn(bytes);
+            assert_eq!(pace.between_frames(), between);
+        }
+        let mut fast = Pace::new(30, false);
+        fast.drawn(90_000);
+        assert_eq!(fast.between_frames().as_millis(), 33);
     }
 
     #[test]
