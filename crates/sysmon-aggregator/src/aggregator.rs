@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sysmon_api::{
-    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_HISTORY, Inbound, Outbound, Principal, hello_with, wire,
+    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_HISTORY, CAPABILITY_PAST, Inbound,
+    Outbound, Principal, hello_with, wire,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -71,7 +72,18 @@ impl Aggregator {
         let (alerts, keeping) = alerts::start(&stores, clock, owner.downgrade(), over.clone()).unzip();
         let (durable, writing) = stores
             .history
-            .map(|history| Durable::new(&config, clock, history, &status, &counters, shutdown.clone()))
+            .map(|history| {
+                let board = alerts.as_ref().map(|alerts| alerts.watch());
+                Durable::new(
+                    &config,
+                    clock,
+                    history,
+                    &status,
+                    &counters,
+                    board,
+                    shutdown.clone(),
+                )
+            })
             .unzip();
         let fleet = Fleet::new(config, Arc::clone(&counters));
         let is_shared = sharing.is_some();
@@ -81,6 +93,9 @@ impl Aggregator {
             clock,
             inbox,
             sharing,
+            durable
+                .as_ref()
+                .map(|durable: &Durable| durable.snapshots.clone()),
             shutdown.clone(),
         );
         let aggregator = Self {
@@ -124,7 +139,9 @@ impl Aggregator {
     pub(crate) fn hello(&self) -> wire::PeerHello {
         let history = self.durable.as_ref().map(|_| CAPABILITY_HISTORY);
         let alerts = self.alerts.as_ref().map(|_| CAPABILITY_ALERTS);
-        let capabilities: Vec<_> = history.into_iter().chain(alerts).collect();
+        let past = self.archive.as_ref().map(|_| CAPABILITY_PAST);
+        let kept = history.into_iter().chain(past).chain(alerts);
+        let capabilities: Vec<_> = [CAPABILITY_BURST].into_iter().chain(kept).collect();
         hello_with(self.clock.now().unix, &capabilities)
     }
 

@@ -47,6 +47,30 @@ pub enum Command {
     LongerRange,
     /// Charts show less time.
     ShorterRange,
+    /// Show a moment of the past.
+    Past,
+    /// Type a moment to show.
+    GoToMoment,
+    /// A step back in time.
+    StepBack,
+    /// A step forward in time.
+    StepForward,
+    /// Ten steps back in time.
+    LeapBack,
+    /// Ten steps forward in time.
+    LeapForward,
+    /// To the event before the moment.
+    PreviousMark,
+    /// To the event after the moment.
+    NextMark,
+    /// Let the past play, or stop it.
+    Play,
+    /// How fast the past plays.
+    Speed,
+    /// Leave the past.
+    Now,
+    /// Compare the charts with another day, or no longer.
+    Compare,
     /// Show or hide how the stores are and what the charts show.
     Details,
     /// The machine after this one, in the order of the fleet.
@@ -183,6 +207,8 @@ pub enum Context {
     Fleet,
     /// In the view of one machine.
     Machine,
+    /// While a moment of the past is shown.
+    Past,
     /// In the view of alerts.
     Alerts,
     /// In the view of rules.
@@ -201,9 +227,10 @@ pub enum Context {
 
 impl Context {
     /// The headings of the help, in its order.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 12] = [
         (Self::Fleet, "Fleet"),
         (Self::Machine, "Machine"),
+        (Self::Past, "The past"),
         (Self::Alerts, "Alerts"),
         (Self::Rules, "Rules"),
         (Self::Silences, "Silences"),
@@ -278,7 +305,7 @@ mod tests {
     use crate::key::KeyCode;
     use std::collections::HashSet;
 
-    const VIEWS: [&[Context]; 9] = [
+    const VIEWS: [&[Context]; 13] = [
         &[Context::Fleet, Context::List, Context::Anywhere],
         &[Context::Machine, Context::List, Context::Anywhere],
         &[Context::Alerts, Context::List, Context::Anywhere],
@@ -288,6 +315,10 @@ mod tests {
         &[Context::Form],
         &[Context::Leaving],
         &[Context::Conflict],
+        &[Context::Past, Context::Fleet, Context::List, Context::Anywhere],
+        &[Context::Past, Context::Machine, Context::List, Context::Anywhere],
+        &[Context::Past, Context::Alerts, Context::List, Context::Anywhere],
+        &[Context::Past, Context::Rules, Context::List, Context::Anywhere],
     ];
 
     #[test]
@@ -301,7 +332,7 @@ mod tests {
                 for keys in definition.keys {
                     let first = seen.insert(*keys);
                     assert!(
-                        first || definition.command == Command::Back,
+                        first || matches!(definition.command, Command::Back | Command::Now),
                         "{} is bound twice",
                         show_keys(keys)
                     );

@@ -24,6 +24,7 @@ mod rules;
 mod sections;
 mod silencing;
 mod time_axis;
+mod travel;
 
 pub(crate) use help::help_scroll_max;
 use pen::Pen;

@@ -19,6 +19,7 @@ use crate::glyphs::Glyphs;
 use crate::link::{COMMAND_QUEUE, keep_connected, now};
 use crate::options::Options;
 use crate::preferences::{Preferences, Store};
+use crate::record::{Recorder, RecordingError};
 use crate::render::render;
 use crate::state::State;
 use crate::terminal::{Progress, Screen, has_panicked};
@@ -27,9 +28,11 @@ use crate::update::update;
 
 mod outside;
 mod pace;
+mod replaying;
 
 use outside::{translate, write_new};
 use pace::Pace;
+pub use replaying::replay;
 
 /// Events on their way in. When the queue is full the connection waits, and the aggregator coalesces.
 const EVENT_QUEUE: usize = 16;
@@ -51,6 +54,9 @@ pub enum TuiError {
     /// The terminal cannot be used or is gone.
     #[error("cannot use the terminal: {0}; run sysmon-tui in a terminal, or use --once for plain output")]
     Terminal(#[from] io::Error),
+    /// The recording cannot be played.
+    #[error("cannot play the recording: {0}")]
+    Recording(#[from] RecordingError),
     /// A thread panicked; its report is on the terminal.
     #[error("a part of sysmon-tui broke off, as reported above; this is a defect, please report it")]
     Panicked,
@@ -61,7 +67,7 @@ pub enum TuiError {
 /// # Errors
 /// [`TuiError`] when the theme or the terminal cannot be used.
 pub async fn run(
-    options: Options,
+    mut options: Options,
     connect: Box<dyn Connect>,
     shutdown: CancellationToken,
 ) -> Result<(), TuiError> {
@@ -73,12 +79,14 @@ pub async fn run(
     let theme = theme(&options, &remembered)?;
     let mut screen = Screen::take(&shutdown)?;
     let began = Instant::now();
+    let recorder = options.recorder.take();
     let mut client = Client {
         state: state(&options, &options.source_name, &theme, &remembered),
         theme,
         link: Link::start(connect),
         pace: Pace::new(options.frames_per_second(), options.is_low_bandwidth),
         store,
+        recorder,
         options,
         began,
         drawn_at: None,
@@ -111,6 +119,7 @@ fn state(options: &Options, source_name: &str, theme: &Theme, remembered: &Prefe
     let names = Theme::names(&options.theme_dirs);
     let mut state = State::new(source_name, None)
         .drawing_points_per_cell(theme.glyphs.points_per_cell())
+        .asking_for_bursts(options.burst_interval_ms)
         .with_keymap(options.keymap.clone())
         .readonly(options.is_readonly)
         .with_choices(theme.name(), names, connections);
@@ -169,6 +178,7 @@ struct Client {
     pace: Pace,
     /// Where it is remembered what the console is like.
     store: Option<Store>,
+    recorder: Option<Recorder>,
     options: Options,
     began: Instant,
     drawn_at: Option<Instant>,
@@ -357,6 +367,9 @@ impl Client {
         input: &mut Option<EventStream>,
         event: Event,
     ) -> io::Result<Flow> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(&event);
+        }
         for effect in update(&mut self.state, event) {
             match effect {
                 Effect::Quit => return Ok(Flow::Quit),

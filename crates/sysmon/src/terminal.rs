@@ -1,6 +1,7 @@
 //! What `sysmon-tui` does.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use eyre::Report;
 use sysmon_api::Endpoint;
 use sysmon_tui::once::{TextStyle, gather, terminal_width, to_json, to_text};
-use sysmon_tui::{Connect, Connections, Keymap, Opened, Options, TuiError};
+use sysmon_tui::{Connect, Connections, Keymap, Opened, Options, Recorder, TuiError};
 use tokio_util::sync::CancellationToken;
 
 use crate::command_line::{OnceFormat, TerminalCommandLine};
@@ -18,7 +19,7 @@ use crate::exit::{CRITICAL, Failure, ONCE_FAILURE};
 use crate::lifecycle::Signals;
 use crate::paths::Paths;
 use crate::roles::{self, AlertsRole, CollectorRole};
-use crate::settings::{FrameRate, Origin, Problem, Settings, table};
+use crate::settings::{FrameRate, Interval, Origin, Problem, Settings, table};
 use crate::storage::Storage;
 use crate::{output, telemetry};
 
@@ -38,6 +39,10 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
     }
     let paths = Paths::of_user();
     let loaded = load(&paths, command_line.config.as_ref(), command_line.flags());
+    if let Some(recording) = &command_line.replay {
+        let (settings, ()) = loaded.with(|_| Ok(()))?;
+        return replay(recording, &settings, &paths);
+    }
     let named = command_line.connection.as_deref();
     let (settings, (source, keymap)) = loaded.with(|settings| {
         roles::both(
@@ -55,7 +60,8 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
         if command_line.once {
             once(source, command_line.format).await
         } else {
-            watch(source, keymap, &settings, &paths).await
+            let record = command_line.record.as_deref();
+            watch(source, keymap, record, &settings, &paths).await
         }
     });
     // Whatever still blocks a thread, such as a probe that hangs, does not hold up the end.
@@ -218,17 +224,63 @@ pub(crate) fn keymap(settings: &Settings, paths: &Paths) -> Result<Keymap, Vec<P
     })
 }
 
+/// Plays a recording.
+fn replay(recording: &Path, settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
+    log(settings, paths)?;
+    let options = options(settings, paths, String::new());
+    single_threaded()?.block_on(async {
+        let mut signals = Signals::of_terminal().map_err(Failure::runtime)?;
+        let shutdown = CancellationToken::new();
+        let playing = sysmon_tui::replay(options, recording, shutdown.clone());
+        tokio::pin!(playing);
+        let outcome = tokio::select! {
+            outcome = &mut playing => outcome,
+            signal = signals.next() => {
+                tracing::info!(signal, "stopping");
+                shutdown.cancel();
+                playing.await
+            }
+        };
+        conclusion(outcome)
+    })
+}
+
+/// What a client's end means to the shell.
+fn conclusion(outcome: Result<(), TuiError>) -> Result<ExitCode, Failure> {
+    match outcome {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // A theme is a setting; that it cannot be read shows only when it is loaded.
+        Err(error @ (TuiError::Theme(_) | TuiError::Recording(_))) => Err(Failure::usage(error)),
+        Err(error) => Err(Failure::runtime(error)),
+    }
+}
+
+/// A recording of this session, if one is wanted.
+fn recorder(record: Option<&Path>, source: &Source) -> Result<Option<Recorder>, Failure> {
+    let Some(path) = record else { return Ok(None) };
+    let recorder = Recorder::create(path, &source.name, source.roles.is_some(), "");
+    recorder.map(Some).map_err(|error| {
+        Failure::usage(eyre::eyre!(
+            "cannot record into {}: {error}; name a file that does not exist yet",
+            path.display()
+        ))
+    })
+}
+
 async fn watch(
     source: Source,
     keymap: Keymap,
+    record: Option<&Path>,
     settings: &Settings,
     paths: &Paths,
 ) -> Result<ExitCode, Failure> {
+    let recorder = recorder(record, &source)?;
     let mut signals = Signals::of_terminal().map_err(Failure::runtime)?;
     let shutdown = CancellationToken::new();
     let options = Options {
         is_local: source.roles.is_some(),
         keymap,
+        recorder,
         ..options(settings, paths, source.name)
     };
     let outcome = {
@@ -244,12 +296,7 @@ async fn watch(
         }
     };
     Source::stop(source.roles, &mut signals).await;
-    match outcome {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        // A theme is a setting; that it cannot be read shows only when it is loaded.
-        Err(error @ TuiError::Theme(_)) => Err(Failure::usage(error)),
-        Err(error) => Err(Failure::runtime(error)),
-    }
+    conclusion(outcome)
 }
 
 fn options(settings: &Settings, paths: &Paths, source_name: String) -> Options {
@@ -268,6 +315,8 @@ fn options(settings: &Settings, paths: &Paths, source_name: String) -> Options {
         no_color: no_color(),
         source_name,
         is_local: false,
+        burst_interval_ms: burst_interval_ms(settings),
+        recorder: None,
         filter: None,
         notify: settings.get(&table::TUI_NOTIFY).unwrap_or_default(),
         keymap: Keymap::default(),
@@ -279,6 +328,14 @@ fn options(settings: &Settings, paths: &Paths, source_name: String) -> Options {
             settings: settings.clone(),
         })),
     }
+}
+
+/// An hour is longer than any pace of a machine on screen is worth changing.
+fn burst_interval_ms(settings: &Settings) -> u32 {
+    let wanted_ms = settings.get(&table::TUI_BURST).map_or(0, |Interval(wanted)| {
+        u32::try_from(wanted.as_millis()).unwrap_or(u32::MAX)
+    });
+    if wanted_ms >= 3_600_000 { 0 } else { wanted_ms }
 }
 
 /// <https://no-color.org>: set and not empty.

@@ -1,7 +1,8 @@
 //! How machines fare where alerts judge: each as the worst of its alerts, or well.
 //!
 //! A machine that has no alert is well for as long as something is heard of it; of one that is lost nothing is known. An
-//! alert counts whether or not the machine is heard of: that a machine is down is one.
+//! alert counts whether or not the machine is heard of: that a machine is down is one. Where no alert service says that it
+//! works, alerts say nothing, and the machines' own numbers judge.
 
 use sysmon_core::{Health, Liveness, MachineId};
 
@@ -10,9 +11,33 @@ use super::{Fleet, Moment};
 
 impl Fleet {
     /// Takes over how these machines fare by their alerts; those that were never named are well. From the first time on
-    /// alerts judge instead of the machines' own numbers.
-    pub fn judge_by_alerts(&mut self, health: Vec<(MachineId, Health)>, now: Moment) {
-        let is_first = self.alerted.is_none();
+    /// alerts judge instead of the machines' own numbers, until none says that nobody evaluates alerts.
+    pub fn judge_by_alerts(&mut self, health: Option<Vec<(MachineId, Health)>>, now: Moment) {
+        let was_judging = self.alerted.is_some();
+        let mut changed = Vec::new();
+        match health {
+            Some(health) => changed = self.take_alerted(health),
+            None => {
+                self.alerted = None;
+                for machine in &mut self.machines {
+                    machine.alerted = Health::Healthy;
+                }
+            }
+        }
+        if was_judging != self.alerted.is_some() {
+            changed = (0..u32::try_from(self.machines.len()).unwrap_or(u32::MAX)).collect();
+        }
+        for number in changed {
+            let is_changed = self.judge(number, now);
+            self.schedule(number);
+            if is_changed {
+                self.touch(number);
+            }
+        }
+    }
+
+    /// Returns the numbers of those that are known.
+    fn take_alerted(&mut self, health: Vec<(MachineId, Health)>) -> Vec<u32> {
         let alerted = self.alerted.get_or_insert_default();
         let mut changed = Vec::with_capacity(health.len());
         for (machine, health) in health {
@@ -26,16 +51,7 @@ impl Fleet {
                 _ => alerted.insert(machine, health),
             };
         }
-        if is_first {
-            changed = (0..u32::try_from(self.machines.len()).unwrap_or(u32::MAX)).collect();
-        }
-        for number in changed {
-            let is_changed = self.judge(number, now);
-            self.schedule(number);
-            if is_changed {
-                self.touch(number);
-            }
-        }
+        changed
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Subscription {
     in_snapshot: bool,
     sent: u64,
     acknowledged: u64,
-    totals_version: u64,
+    pub(super) totals_version: u64,
     /// When the next update may go, on the monotonic clock.
     pub(super) due_ms: u64,
     /// Whether it is in the list of those that may have something to send.
@@ -69,6 +69,8 @@ pub(super) struct Cursor {
     pub(super) is_leaving: bool,
     /// Number of the next tick to look at.
     pub(super) next_tick: u64,
+    /// Number of the next tick of a burst to look at.
+    pub(super) next_burst: u64,
     /// What the client has as the sequence.
     pub(super) sequence: u64,
     /// Number of the next series to announce.
@@ -176,7 +178,7 @@ impl Subscription {
         self.sent - self.acknowledged < Self::UNDER_WAY_MAX
     }
 
-    fn has_work(&self, totals_version: u64) -> bool {
+    pub(super) fn has_work(&self, totals_version: u64) -> bool {
         self.in_snapshot
             || !self.queue.is_empty()
             || !self.parts.is_empty()
@@ -356,9 +358,16 @@ impl Fleet {
 
     /// Notes for everyone who watches a machine that it has changed.
     pub(super) fn touch(&mut self, number: u32) {
+        self.touch_where(number, |_| true);
+    }
+
+    /// The same for those who want something in particular.
+    pub(super) fn touch_where(&mut self, number: u32, is_meant: impl Fn(&Wish) -> bool) {
         for position in 0..self.machines[number as usize].watchers.len() {
             let index = self.machines[number as usize].watchers[position];
-            if let Some(subscription) = &mut self.subscriptions[index] {
+            if let Some(subscription) = &mut self.subscriptions[index]
+                && is_meant(&subscription.wish)
+            {
                 subscription.queue(number);
                 self.activate(index);
             }
@@ -452,7 +461,7 @@ impl Fleet {
     }
 
     /// Puts a subscription on the list of those that may have something to send.
-    fn activate(&mut self, index: usize) {
+    pub(super) fn activate(&mut self, index: usize) {
         if let Some(subscription) = &mut self.subscriptions[index]
             && !subscription.is_active
         {

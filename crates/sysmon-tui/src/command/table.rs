@@ -6,6 +6,7 @@ macro_rules! keys {
 
 mod console;
 mod forms;
+mod past;
 
 use super::{Command, CommandDefinition, Context};
 use crate::key::{Key, KeyCode};
@@ -35,7 +36,7 @@ const fn row(
 }
 
 /// The parts of the table; the order within a context is that of the help.
-const PARTS: [&[CommandDefinition]; 3] = [ROWS, forms::ROWS, console::ROWS];
+const PARTS: [&[CommandDefinition]; 4] = [ROWS, past::ROWS, forms::ROWS, console::ROWS];
 
 /// All commands, those of a context in the order of the help.
 pub const COMMANDS: &[CommandDefinition] = &joined::<{ count(&PARTS) }>(&PARTS);
@@ -126,7 +127,7 @@ const ROWS: &[CommandDefinition] = &[
         Context::Alerts,
         keys!([plain(KeyCode::Enter)], [char('l')], [plain(KeyCode::Right)]),
         "machine",
-        "open the machine, with a chart of the metric",
+        "open the machine, with a chart of the metric; from the history at that moment",
     ),
     row(
         Command::Acknowledge,

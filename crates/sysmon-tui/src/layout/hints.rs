@@ -41,6 +41,8 @@ pub(crate) fn hints(row: Rect, x: u16, state: &State) -> Vec<Hint> {
         Command::ViewAlerts => state.view == View::Alerts,
         // Written at the end, whatever else there is room for.
         Command::Help => true,
+        // Esc has another meaning there, and nothing can be changed.
+        Command::Back | Command::Threshold if state.is_in_past() && !is_list => true,
         _ => state.console.is_readonly && command.changes_something(),
     };
     let has_help = contexts.contains(&Context::Anywhere);
@@ -56,14 +58,18 @@ pub(crate) fn hints(row: Rect, x: u16, state: &State) -> Vec<Hint> {
         let Some(keys) = keymap.keys_of(definition).next() else {
             continue;
         };
-        let width = cells(&keys).saturating_add(1 + cells(definition.hint));
+        let word = match definition.command {
+            Command::Past if state.is_in_past() => "go to",
+            _ => definition.hint,
+        };
+        let width = cells(&keys).saturating_add(1 + cells(word));
         if end.saturating_sub(x) < width {
             break;
         }
         hints.push(Hint {
             command: definition.command,
             keys,
-            word: definition.hint,
+            word,
             x,
             width,
         });

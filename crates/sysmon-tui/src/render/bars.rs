@@ -6,15 +6,20 @@ use sysmon_api::Machine;
 use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_duration, format_value};
 
-use super::pen::Pen;
+use super::{pen::Pen, travel};
 use crate::layout::{self, filter_in_force};
+use crate::replay::ReplayStatus;
 use crate::state::alerts::board::Standing;
+use crate::state::burst::burst_ms;
 use crate::state::{Choosing, Link, Prompt, PromptKind, State, View};
 use crate::update::choose;
 use crate::words;
 
 /// Draws the line at the top.
 pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
+    if let Some(trip) = &state.travel.trip {
+        return travel::header(pen, area, state, trip);
+    }
     let bar = pen.theme.bar();
     pen.overlay(area, bar);
     let right = status(pen, state);
@@ -116,6 +121,9 @@ fn facts(pen: &Pen<'_>, machine: &Machine) -> String {
     if let Some(uptime) = machine.recent.value(sysmon_core::MetricId::Uptime) {
         facts.push(format!("up {}", format_duration(uptime.max(0.0) as u64)));
     }
+    if let Some(burst_ms) = burst_ms(machine) {
+        facts.push(format!("burst {burst_ms} ms"));
+    }
     facts.join(pen.pick(" · ", ", "))
 }
 
@@ -148,6 +156,9 @@ fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
             (format!("{} {word} {age} ", pen.pick("✕", "x")), critical)
         }
     };
+    if let Some(replay) = &state.replay {
+        return replay_status(pen, state, replay);
+    }
     let mut pieces = alerts(pen, state);
     let quiet = pen.theme.on_bar(pen.theme.quiet());
     if state.console.is_readonly {
@@ -159,6 +170,19 @@ fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
     pieces.extend(storage(pen, state));
     pieces.extend([live, (format!(" {} ", clock(state)), bar)]);
     pieces
+}
+
+/// That this is a recording, where in it, and how fast it goes.
+fn replay_status(pen: &Pen<'_>, state: &State, replay: &ReplayStatus) -> Vec<(String, Style)> {
+    let reversed = pen.theme.bar().add_modifier(ratatui::style::Modifier::REVERSED);
+    let sign = match (replay.is_playing, replay.at >= replay.end) {
+        (true, _) => pen.pick("▶", ">"),
+        (false, true) => pen.pick("■", "#"),
+        (false, false) => pen.pick("⏸", "="),
+    };
+    let left = format_duration(replay.end.since_ms(replay.at) / 1_000);
+    let text = format!(" REPLAY {} {sign} {}x, {left} left ", clock(state), replay.speed);
+    vec![(text, reversed)]
 }
 
 /// What fires: the bad loudly, what somebody knows of quietly; and whether anybody judges the rules at all.
@@ -278,7 +302,7 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
         PromptKind::Processes => Some(state.process_table.rows().len()),
         PromptKind::Alerts => Some(state.alerts.list.match_count()),
         PromptKind::Rules => Some(state.alerts.rules.rows().len()),
-        PromptKind::Acknowledge(_) | PromptKind::Help | PromptKind::Export => None,
+        PromptKind::Acknowledge(_) | PromptKind::Help | PromptKind::Export | PromptKind::Moment => None,
     };
     let (label, help) = match (&prompt.kind, count) {
         (PromptKind::Acknowledge(key), _) => {
@@ -293,6 +317,13 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
             "   .csv .json .txt  Enter writes  Esc leaves".to_owned(),
         ),
         (PromptKind::Help, _) => ("/".to_owned(), "   Enter keep  Esc undo".to_owned()),
+        (PromptKind::Moment, _) => (
+            "go to: ".to_owned(),
+            match &state.travel.typed_wrong {
+                Some(reason) => format!("   {reason}"),
+                None => format!("   {}", crate::moment::UNDERSTOOD),
+            },
+        ),
         (_, count) => (
             "/".to_owned(),
             format!("   {} match   Enter keep  Esc undo", count.unwrap_or(0)),

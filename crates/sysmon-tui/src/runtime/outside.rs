@@ -37,6 +37,8 @@ pub(super) fn translate(event: TerminalEvent) -> Option<Event> {
         TerminalEvent::Mouse(mouse) => {
             let action = match mouse.kind {
                 MouseEventKind::Down(MouseButton::Left) => MouseAction::Press,
+                MouseEventKind::Drag(MouseButton::Left) => MouseAction::Drag,
+                MouseEventKind::Up(MouseButton::Left) => MouseAction::Release,
                 MouseEventKind::ScrollUp => MouseAction::WheelUp,
                 MouseEventKind::ScrollDown => MouseAction::WheelDown,
                 _ => return None,

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use super::meter::Meter;
 use super::palette::Palette;
+use super::{State, View};
+use crate::command::Context;
 use crate::keymap::Keymap;
 
 /// What the runtime found that a person can choose from, and what the command line said.
@@ -31,6 +33,42 @@ pub(crate) struct Console {
     pub(crate) has_diagnostics: bool,
     /// What of the help is shown.
     pub(crate) help_filter: String,
+}
+
+impl State {
+    /// The context of the view itself, whatever lies over it.
+    #[must_use]
+    pub(crate) fn view_context(&self) -> Context {
+        match &self.view {
+            View::Fleet => Context::Fleet,
+            View::Machine(_) => Context::Machine,
+            View::Alerts => Context::Alerts,
+            View::Rules => Context::Rules,
+        }
+    }
+
+    /// The same, with other keys.
+    #[must_use]
+    pub fn with_keymap(mut self, keymap: Keymap) -> Self {
+        self.console.keymap = keymap;
+        self
+    }
+
+    /// The same, for a console that may change nothing.
+    #[must_use]
+    pub fn readonly(mut self, is_readonly: bool) -> Self {
+        self.console.is_readonly = is_readonly;
+        self
+    }
+
+    /// The same, with themes and connections to choose from.
+    #[must_use]
+    pub fn with_choices(mut self, theme: &str, themes: Vec<String>, connections: Vec<String>) -> Self {
+        self.console.theme = theme.to_owned();
+        self.console.themes = themes;
+        self.console.connections = connections;
+        self
+    }
 }
 
 /// Lines that somebody typed, each once.

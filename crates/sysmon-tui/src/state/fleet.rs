@@ -61,7 +61,7 @@ impl FleetColumn {
 }
 
 /// Order, filter and cursor of the fleet table.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct FleetTable {
     pub(crate) sort: FleetColumn,
     pub(crate) inverted: bool,
@@ -77,6 +77,11 @@ pub(crate) struct FleetTable {
 impl FleetTable {
     /// The order changes by itself at most this often, so that rows can be read.
     const REORDER_MS: u64 = 3_000;
+
+    /// Notes that the rows are about something else now: they are put in order at once.
+    pub(crate) fn mark_stale(&mut self) {
+        self.stale_order = true;
+    }
 
     /// The filter as typed.
     pub(crate) fn filter_text(&self) -> &str {

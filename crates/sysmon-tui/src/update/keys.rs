@@ -10,7 +10,7 @@ use crate::state::{Choosing, Movement, Overlay, OverlayKind, Prompt, PromptKind,
 use crate::text_field::TextField;
 
 use super::alerts::commands;
-use super::{alerts, choose, editor, export, leave, notify, open_machine, palette, past, show};
+use super::{alerts, choose, editor, export, leave, notify, open_machine, palette, past, show, travel};
 
 mod form;
 mod prompt;
@@ -72,6 +72,9 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
     state.mark_dirty();
     if palette::is_refused(state, command) {
         return Vec::new();
+    }
+    if let Some(effects) = travel::run(state, command) {
+        return effects;
     }
     let page = isize::try_from(visible_rows(state).max(1)).unwrap_or(isize::MAX);
     match command {

@@ -7,9 +7,12 @@ use sysmon_api::wire;
 use crate::event::{Effect, LinkEvent};
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{alerts, editor, fleet_subscription, machine_subscription, open_machine, past};
+use super::{alerts, burst, editor, fleet_subscription, machine_subscription, open_machine, past, travel};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
+    if let Some(effects) = travel::news::news(state, &event) {
+        return effects;
+    }
     // In the view of a machine nothing of the fleet's table is on screen: no frame for what nobody sees.
     let is_hidden = matches!(&event, LinkEvent::Update(update) if update.subscription == FLEET_SUBSCRIPTION)
         && state.machine.is_complete()
@@ -22,6 +25,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         LinkEvent::Connected { capabilities } => {
             state.link = Link::Live;
             past::connected(state, &capabilities);
+            burst::connected(state, &capabilities);
             let mut effects = subscribe_all(state);
             effects.extend(alerts::connected(state, &capabilities));
             effects

@@ -11,7 +11,7 @@ use crate::state::palette::entries;
 use crate::state::{Movement, State};
 
 use super::keys::{go, open, run};
-use super::palette;
+use super::{palette, travel};
 
 /// Rows per notch of the wheel.
 const WHEEL_ROWS: isize = 3;
@@ -37,6 +37,8 @@ pub(super) fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
         // Over a form the mouse could only do harm.
         MouseAction::Press if state.editor.is_some() || state.silencing.is_some() => {}
         MouseAction::Press if state.overlay.is_some() => state.overlay = None,
+        MouseAction::Drag => return travel::mouse::drag(state, Position::new(mouse.column, mouse.row)),
+        MouseAction::Release => travel::mouse::release(state),
         MouseAction::Press => return click(state, Position::new(mouse.column, mouse.row)),
     }
     Vec::new()
@@ -88,6 +90,7 @@ fn over_palette(state: &mut State, mouse: Mouse) -> Vec<Effect> {
     match mouse.action {
         MouseAction::WheelUp => return palette::scroll(state, false),
         MouseAction::WheelDown => return palette::scroll(state, true),
+        MouseAction::Drag | MouseAction::Release => return Vec::new(),
         MouseAction::Press => {}
     }
     let Some(open) = &state.console.palette else {
@@ -121,6 +124,9 @@ fn click(state: &mut State, at: Position) -> Vec<Effect> {
             }
         }
         Body::Machine(machine) => {
+            if let Some(effects) = travel::mouse::press(state, at) {
+                return effects;
+            }
             if let Some(column) = heading_at(&machine.processes, at) {
                 state.process_table.click_heading(column);
             } else if let Some(row) = row_at(&machine.processes, at, state.process_table.offset) {

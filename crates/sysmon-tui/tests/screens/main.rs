@@ -12,4 +12,5 @@ mod machine_scenes;
 mod palette_scenes;
 mod past_scenes;
 mod robustness;
+mod travel_scenes;
 mod world;

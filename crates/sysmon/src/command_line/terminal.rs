@@ -31,6 +31,12 @@ pub struct TerminalCommandLine {
     /// How --once prints
     #[arg(long, value_enum, default_value = "text", requires = "once")]
     pub format: OnceFormat,
+    /// Take everything that happens down in a new file, without arguments of processes
+    #[arg(long, value_name = "FILE", conflicts_with = "once")]
+    pub record: Option<PathBuf>,
+    /// Play a recording; needs no aggregator
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["once", "connect", "connection", "record"])]
+    pub replay: Option<PathBuf>,
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["connect", "connection"], help = table::TUI_INTERVAL.flag_help())]
     interval: Option<String>,
     #[arg(long, value_name = "NAME|FILE", help = table::TUI_THEME.flag_help())]

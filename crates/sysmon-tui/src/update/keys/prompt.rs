@@ -6,10 +6,12 @@ use crate::key::{Key, KeyCode};
 use crate::state::{Movement, Prompt, PromptKind, State};
 use crate::update::alerts::commands::acknowledge_with;
 use crate::update::export;
+use crate::update::travel;
 
 /// Every printable key is text; a list follows its filter as one types.
 pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
     match (key.code, key.control) {
+        (KeyCode::Enter, _) if is_moment(state) => return enter_moment(state),
         (KeyCode::Enter, _) => {
             let prompt = state.prompt.take();
             if let Some(Prompt { kind, field, .. }) = &prompt
@@ -46,6 +48,16 @@ pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
     Vec::new()
 }
 
+fn is_moment(state: &State) -> bool {
+    let kind = state.prompt.as_ref().map(|prompt| &prompt.kind);
+    kind == Some(&PromptKind::Moment)
+}
+
+fn enter_moment(state: &mut State) -> Vec<Effect> {
+    let text = state.prompt.as_ref().map(|prompt| prompt.field.text().to_owned());
+    travel::typed(state, &text.unwrap_or_default())
+}
+
 /// Takes pasted text.
 pub(super) fn paste(state: &mut State, text: &str) {
     if let Some(prompt) = &mut state.prompt {
@@ -73,6 +85,8 @@ fn set_filter(state: &mut State, kind: &PromptKind, text: &str) {
                 overlay.scroll = 0;
             }
         }
+        // What was wrong is forgotten as soon as it is mended.
+        PromptKind::Moment => state.travel.typed_wrong = None,
         PromptKind::Acknowledge(_) | PromptKind::Export => {}
     }
 }
