@@ -1,4 +1,4 @@
-//! The one table of commands: key bindings, hints and help all come from here.
+//! The one table of commands: key bindings, hints, help and palette all come from here.
 
 use crate::key::Key;
 
@@ -135,6 +135,65 @@ pub enum Command {
     KeepMine,
     /// Take the other edit's changes where this one has none.
     Merge,
+    /// Type the name of a command.
+    Palette,
+    /// Pick the colours.
+    Theme,
+    /// Show or hide what the client costs.
+    Diagnostics,
+    /// Put something of the selected row on the clipboard.
+    CopyText,
+    /// Write what is shown into a file.
+    Export,
+}
+
+impl Command {
+    /// Its name in the palette and in files of keys: that of the variant in small letters, `heat-map` for `HeatMap`.
+    #[must_use]
+    pub fn name(self) -> String {
+        kebab(&format!("{self:?}"))
+    }
+
+    /// The command of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut commands = COMMANDS.iter().map(|definition| definition.command);
+        commands.find(|command| command.name() == name)
+    }
+
+    /// Whether it changes, or leads to a change of, anything beyond this client.
+    #[must_use]
+    pub fn changes_something(self) -> bool {
+        matches!(
+            self,
+            Self::Threshold
+                | Self::Acknowledge
+                | Self::Silence
+                | Self::New
+                | Self::Copy
+                | Self::Delete
+                | Self::Undo
+                | Self::Toggle
+                | Self::Resend
+                | Self::Test
+                | Self::Save
+                | Self::TakeTheirs
+                | Self::KeepMine
+                | Self::Merge
+        )
+    }
+}
+
+/// `LongerRange` as `longer-range`.
+fn kebab(variant: &str) -> String {
+    let mut name = String::with_capacity(variant.len() + 4);
+    for character in variant.chars() {
+        if character.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(character.to_ascii_lowercase());
+    }
+    name
 }
 
 /// Where a command makes sense.
@@ -182,6 +241,30 @@ impl Context {
         (Self::List, "Lists"),
         (Self::Anywhere, "Anywhere"),
     ];
+
+    /// Its name as a section of a file of keys.
+    #[must_use]
+    pub fn name(self) -> String {
+        kebab(&format!("{self:?}"))
+    }
+
+    /// Where a key of this context is looked for after it is not found here.
+    #[must_use]
+    pub(crate) fn then(self) -> &'static [Self] {
+        match self {
+            Self::Form | Self::Leaving | Self::Conflict | Self::Anywhere => &[],
+            Self::List => &[Self::Anywhere],
+            _ => &[Self::List, Self::Anywhere],
+        }
+    }
+
+    /// Its heading.
+    #[must_use]
+    pub(crate) fn heading(self) -> &'static str {
+        let mut all = Self::ALL.iter();
+        all.find(|(context, _)| *context == self)
+            .map_or("", |(_, heading)| heading)
+    }
 }
 
 /// One row of the table.
@@ -191,30 +274,12 @@ pub struct CommandDefinition {
     pub command: Command,
     /// Where it makes sense.
     pub context: Context,
-    /// Keys, the first of which is shown.
+    /// Keys unless a file of keys says otherwise, the first of which is shown; none for what only the palette offers.
     pub keys: &'static [&'static [Key]],
     /// One or two words for the hints at the bottom; empty to leave it out there.
     pub hint: &'static str,
     /// A line for the help.
     pub help: &'static str,
-}
-
-/// One table of two.
-const fn joined<const COUNT: usize>(
-    first: &[CommandDefinition],
-    second: &[CommandDefinition],
-) -> [CommandDefinition; COUNT] {
-    let mut all = [first[0]; COUNT];
-    let mut index = 0;
-    while index < COUNT {
-        all[index] = if index < first.len() {
-            first[index]
-        } else {
-            second[index - first.len()]
-        };
-        index += 1;
-    }
-    all
 }
 
 /// What a sequence of keys means where `contexts` apply.
@@ -226,27 +291,6 @@ pub(crate) enum Binding {
     Prefix,
     /// Nothing.
     None,
-}
-
-/// Looks a key sequence up; earlier contexts win.
-#[must_use]
-pub(crate) fn lookup(sequence: &[Key], contexts: &[Context]) -> Binding {
-    for context in contexts {
-        let here = COMMANDS
-            .iter()
-            .filter(|definition| definition.context == *context);
-        for (definition, keys) in
-            here.flat_map(|definition| definition.keys.iter().map(move |keys| (definition, *keys)))
-        {
-            if keys == sequence {
-                return Binding::Command(definition.command);
-            }
-            if keys.starts_with(sequence) {
-                return Binding::Prefix;
-            }
-        }
-    }
-    Binding::None
 }
 
 /// A key sequence as it is shown.
@@ -326,27 +370,42 @@ mod tests {
     }
 
     #[test]
-    fn every_command_has_a_key_and_a_help_line() {
+    fn every_command_has_a_name_of_its_own_and_a_help_line() {
         for definition in COMMANDS {
-            assert!(
-                !definition.keys.is_empty() && !definition.help.is_empty(),
-                "{:?}",
-                definition.command
-            );
+            let name = definition.command.name();
+            assert!(!definition.help.is_empty(), "{name}");
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
+            assert_eq!(Command::from_name(&name), Some(definition.command));
+            // While something is edited every letter is text: there a key is the only way.
+            let has_palette = definition.context.then().contains(&Context::Anywhere)
+                || definition.context == Context::Anywhere;
+            assert!(has_palette || !definition.keys.is_empty(), "{name}");
+        }
+    }
+
+    /// Files of keys name commands: a name that was given once is kept.
+    #[test]
+    fn names_that_files_of_keys_may_hold_are_still_there() {
+        const GIVEN: &str = "quit suspend redraw help back open up down half-page-up half-page-down page-up page-down \
+            top bottom filter sort invert longer-range shorter-range details next-machine previous-machine view-fleet \
+            view-alerts view-rules threshold acknowledge silence silences deliveries group history go-to-rule new copy \
+            delete undo toggle resend test next-field previous-field step-up step-down leap-up leap-down save discard \
+            take-theirs keep-mine merge palette theme diagnostics copy-text export";
+        for name in GIVEN.split_whitespace() {
+            assert!(Command::from_name(name).is_some(), "{name}");
         }
     }
 
     #[test]
     fn the_view_decides_before_the_general_table() {
-        assert_eq!(lookup(&[Key::char('g')], VIEWS[0]), Binding::Prefix);
-        assert_eq!(
-            lookup(&[Key::char('g'), Key::char('g')], VIEWS[0]),
-            Binding::Command(Command::Top)
-        );
-        assert_eq!(
-            lookup(&[Key::char('l')], VIEWS[0]),
-            Binding::Command(Command::Open)
-        );
-        assert_eq!(lookup(&[Key::char('l')], VIEWS[1]), Binding::None);
+        let keymap = crate::keymap::Keymap::default();
+        let lookup = |keys: &str, view: usize| {
+            let keys: Vec<Key> = keys.chars().map(Key::char).collect();
+            keymap.lookup(&keys, VIEWS[view])
+        };
+        assert_eq!(lookup("g", 0), Binding::Prefix);
+        assert_eq!(lookup("gg", 0), Binding::Command(Command::Top));
+        assert_eq!(lookup("l", 0), Binding::Command(Command::Open));
+        assert_eq!(lookup("l", 1), Binding::None);
     }
 }

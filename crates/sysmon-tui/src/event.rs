@@ -103,6 +103,29 @@ pub enum LinkEvent {
     },
 }
 
+/// What a frame cost, and what waited meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameReport {
+    /// Time to draw it, in microseconds.
+    pub micros: u64,
+    /// Bytes for the terminal.
+    pub bytes: usize,
+    /// Time that the terminal took for the frame before, in microseconds.
+    pub taken_micros: u64,
+    /// Frames that were due, but left out since the frame before because the terminal had not taken it.
+    pub skipped: u32,
+    /// The most frames a second that are drawn.
+    pub frames_per_second_max: u32,
+    /// Events waiting.
+    pub events: usize,
+    /// Room for them.
+    pub events_max: usize,
+    /// Commands waiting.
+    pub commands: usize,
+    /// Room for them.
+    pub commands_max: usize,
+}
+
 /// Everything that can change the state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -128,6 +151,15 @@ pub enum Event {
     },
     /// News from the connection.
     Link(LinkEvent),
+    /// A frame was handed to the terminal, or would have been if it had changed anything.
+    Frame(FrameReport),
+    /// Whether the terminal takes frames slowly.
+    Pace {
+        /// If so, fewer frames are drawn.
+        is_slow: bool,
+    },
+    /// The runtime has something to say, such as that a file was written or a theme cannot be read.
+    Notice(String),
 }
 
 /// What the runtime is to do.
@@ -151,4 +183,58 @@ pub enum Effect {
     /// Tell the person, who may be looking elsewhere, that something critical has begun: one line, free of control
     /// characters.
     Announce(String),
+    /// Draw in the colours of the theme of this name from now on.
+    Theme(String),
+    /// Leave this aggregator for the one at an address, or for `@NAME` of the configuration.
+    Connect(String),
+    /// Put a text on the clipboard of the terminal.
+    Copy(String),
+    /// Write a text into a file that is not there yet, and say so.
+    Export {
+        /// As it was typed.
+        path: String,
+        /// All of it.
+        text: String,
+        /// Rows in it, to be told.
+        rows: usize,
+    },
+}
+
+impl Effect {
+    /// Whether it changes anything beyond this client: what no console that is read-only ever sends.
+    #[must_use]
+    pub fn changes_something(&self) -> bool {
+        use wire::command::Body;
+        match self {
+            Self::Send(body) | Self::Ask { body, .. } => match body {
+                Body::SetInterval(_)
+                | Body::PutRule(_)
+                | Body::DeleteRule(_)
+                | Body::Acknowledge(_)
+                | Body::AddSilence(_)
+                | Body::EndSilence(_)
+                | Body::ResendDelivery(_)
+                | Body::TestReceiver(_) => true,
+                Body::Hello(_)
+                | Body::Subscribe(_)
+                | Body::Unsubscribe(_)
+                | Body::UpdateReceived(_)
+                | Body::QueryHistory(_)
+                | Body::Cancel(_)
+                | Body::WatchAlerts(_)
+                | Body::DryRun(_)
+                | Body::AlertLog(_)
+                // It is part of looking, and ends with it.
+                | Body::BurstLease(_) => false,
+            },
+            Self::Quit
+            | Self::Suspend
+            | Self::Redraw
+            | Self::Announce(_)
+            | Self::Theme(_)
+            | Self::Connect(_)
+            | Self::Copy(_)
+            | Self::Export { .. } => false,
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Keys as the client knows them: independent of the terminal library, and writable as text.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crossterm::event::{KeyCode as TerminalCode, KeyEvent, KeyEventKind, KeyModifiers};
 use serde::{Deserialize, Serialize};
@@ -151,9 +152,102 @@ impl fmt::Display for Key {
     }
 }
 
+/// Keys with a name, as they are written and shown.
+const NAMED: [(&str, KeyCode); 16] = [
+    ("Space", KeyCode::Char(' ')),
+    ("Enter", KeyCode::Enter),
+    ("Esc", KeyCode::Escape),
+    ("Tab", KeyCode::Tab),
+    ("Shift-Tab", KeyCode::BackTab),
+    ("Backspace", KeyCode::Backspace),
+    ("Del", KeyCode::Delete),
+    ("Up", KeyCode::Up),
+    ("Down", KeyCode::Down),
+    ("Left", KeyCode::Left),
+    ("Right", KeyCode::Right),
+    ("PgUp", KeyCode::PageUp),
+    ("PgDn", KeyCode::PageDown),
+    ("Home", KeyCode::Home),
+    ("End", KeyCode::End),
+    ("Delete", KeyCode::Delete),
+];
+
+/// A text that names no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownKey;
+
+impl FromStr for Key {
+    type Err = UnknownKey;
+
+    /// A character, `Ctrl-x` or `^X`, or a name such as `Enter`, `PgUp` or `F5`, however its letters are capitalised.
+    fn from_str(text: &str) -> Result<Self, UnknownKey> {
+        let mut characters = text.chars();
+        if let (Some(character), None) = (characters.next(), characters.next()) {
+            return if character.is_control() || character == ' ' {
+                Err(UnknownKey)
+            } else {
+                Ok(Self::char(character))
+            };
+        }
+        let lower = text.to_ascii_lowercase();
+        let held = lower.strip_prefix("ctrl-").or_else(|| lower.strip_prefix('^'));
+        if let Some(rest) = held {
+            let key: Self = rest.parse()?;
+            // A terminal tells no other keys with Control apart on every link.
+            return match key.code {
+                KeyCode::Char(character) if character.is_ascii_graphic() || character == ' ' => {
+                    Ok(Self { control: true, ..key })
+                }
+                _ => Err(UnknownKey),
+            };
+        }
+        if let Some(number) = lower.strip_prefix('f').and_then(|rest| rest.parse().ok()) {
+            return match number {
+                1..=12 => Ok(Self::plain(KeyCode::Function(number))),
+                _ => Err(UnknownKey),
+            };
+        }
+        let mut named = NAMED.iter();
+        named
+            .find(|(name, _)| name.eq_ignore_ascii_case(text))
+            .map(|(_, code)| Self::plain(*code))
+            .ok_or(UnknownKey)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_read_as_it_is_shown() {
+        let codes = NAMED.iter().map(|(_, code)| *code);
+        let others = [
+            KeyCode::Function(1),
+            KeyCode::Function(12),
+            KeyCode::Char('x'),
+            KeyCode::Char('^'),
+        ];
+        for code in codes.chain(others) {
+            let key = Key::plain(code);
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
+        assert_eq!("Ctrl-D".parse(), Ok(Key::control('d')));
+        assert_eq!(Key::control('d').to_string().parse(), Ok(Key::control('d')));
+        for wrong in [
+            "",
+            " ",
+            "F0",
+            "F13",
+            "Ctrl-",
+            "Ctrl-Enter",
+            "Alt-x",
+            "Meta",
+            "\u{1b}",
+        ] {
+            assert_eq!(wrong.parse::<Key>(), Err(UnknownKey), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn shift_with_an_arrow_is_a_page() {

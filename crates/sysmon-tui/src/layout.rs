@@ -11,8 +11,12 @@ use crate::state::processes::ProcessColumn;
 use crate::state::{State, View};
 
 mod alerts;
+mod hints;
+mod palette;
 
 pub(crate) use alerts::{AlertsRegions, EditorRegions, editor_axis, editor_regions};
+pub(crate) use hints::{filter_in_force, hints};
+pub(crate) use palette::palette_regions;
 
 /// A column of a table at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

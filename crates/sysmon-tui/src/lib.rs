@@ -4,18 +4,23 @@
 //! nothing. Neither does I/O or reads a clock, so every screen can be rebuilt from the events that led to it.
 
 mod axis;
+mod clipboard;
 mod command;
 mod connect;
 mod entry;
 mod event;
+mod export;
+mod fuzzy;
 mod glyphs;
 mod key;
+mod keymap;
 mod layout;
 mod link;
 mod marks;
 mod moment;
 pub mod once;
 mod options;
+mod preferences;
 mod record;
 mod render;
 mod replay;
@@ -29,10 +34,11 @@ mod update;
 mod words;
 
 pub use command::{COMMANDS, Command, CommandDefinition, Context};
-pub use connect::Connect;
-pub use event::{Effect, Event, LinkEvent, Mouse, MouseAction};
+pub use connect::{Connect, Connections, Opened};
+pub use event::{Effect, Event, FrameReport, LinkEvent, Mouse, MouseAction};
 pub use glyphs::Glyphs;
-pub use key::{Key, KeyCode};
+pub use key::{Key, KeyCode, UnknownKey};
+pub use keymap::{Keymap, KeymapProblem};
 pub use layout::{Regions, layout};
 pub use options::{Notify, Options};
 pub use record::{Recorder, RecordingError};

@@ -1,6 +1,10 @@
 //! What the command line and the configuration say about the client.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::connect::Connections;
+use crate::keymap::Keymap;
 
 use crate::record::Recorder;
 
@@ -78,6 +82,31 @@ pub struct Options {
     pub filter: Option<String>,
     /// How a person is told of what becomes critical.
     pub notify: Notify,
+    /// Which keys mean what.
+    pub keymap: Keymap,
+    /// The most frames a second, 1 to 60; 0 for the default.
+    pub frames_per_second: u32,
+    /// Draw as for a slow link, whatever it is like.
+    pub is_low_bandwidth: bool,
+    /// Change nothing beyond this client.
+    pub is_readonly: bool,
+    /// Where is remembered what a console was like; `None` to remember nothing.
+    pub state_dir: Option<PathBuf>,
+    /// Other aggregators to go to.
+    pub connections: Option<Arc<dyn Connections>>,
+}
+
+impl Options {
+    /// Frames a second unless told otherwise.
+    const FRAMES_PER_SECOND: u32 = 30;
+
+    /// The most frames a second.
+    pub(crate) fn frames_per_second(&self) -> u32 {
+        match self.frames_per_second {
+            0 => Self::FRAMES_PER_SECOND,
+            asked => asked.clamp(1, 60),
+        }
+    }
 }
 
 #[cfg(test)]

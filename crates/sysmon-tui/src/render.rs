@@ -11,11 +11,13 @@ mod alerts;
 mod bars;
 mod chart;
 mod details;
+mod diagnostics;
 mod editor;
 mod fleet;
 mod help;
 mod machine;
 mod overlay;
+mod palette;
 mod pen;
 mod processes;
 mod rules;
@@ -24,6 +26,7 @@ mod silencing;
 mod time_axis;
 mod travel;
 
+pub(crate) use help::help_scroll_max;
 use pen::Pen;
 
 /// Draws the whole screen.
@@ -51,7 +54,7 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
             }
             if let Some(overlay) = state.overlay {
                 match overlay.kind {
-                    OverlayKind::Help => help::help(&mut pen, area, overlay.scroll),
+                    OverlayKind::Help => help::help(&mut pen, area, state, overlay.scroll),
                     OverlayKind::Details => {
                         details::details(&mut pen, area, &regions, state, overlay.scroll);
                     }
@@ -66,6 +69,12 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
                 cursor = editor::editor(&mut pen, area, editor, state);
             } else if let Some(form) = &state.silencing {
                 cursor = silencing::silencing(&mut pen, area, form, state);
+            }
+            if state.console.has_diagnostics {
+                diagnostics::diagnostics(&mut pen, area, state);
+            }
+            if let Some(line) = &state.console.palette {
+                cursor = palette::palette(&mut pen, area, line, state);
             }
             bars::footer(&mut pen, regions.footer, state).or(cursor)
         }

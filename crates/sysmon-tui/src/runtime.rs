@@ -1,30 +1,38 @@
 //! The loop around the state machine: everything ready is taken, then at most one frame is drawn.
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
-use crossterm::event::{Event as TerminalEvent, EventStream, MouseButton, MouseEventKind};
+use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures_util::StreamExt;
 use sysmon_core::UnixMillis;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::clipboard;
 use crate::connect::Connect;
-use crate::event::{Effect, Event, Mouse, MouseAction};
+use crate::event::{Effect, Event, FrameReport};
 use crate::glyphs::Glyphs;
-use crate::key::Key;
 use crate::link::{COMMAND_QUEUE, keep_connected, now};
-use crate::options::{Notify, Options};
+use crate::options::Options;
+use crate::preferences::{Preferences, Store};
 use crate::record::{Recorder, RecordingError};
 use crate::render::render;
-use crate::replay::{self, Player};
 use crate::state::State;
-use crate::terminal::{Screen, has_panicked};
+use crate::terminal::{Progress, Screen, has_panicked};
 use crate::theme::{ColourDepth, Theme, ThemeError};
 use crate::update::update;
+
+mod outside;
+mod pace;
+mod replaying;
+
+use outside::{translate, write_new};
+use pace::Pace;
+pub use replaying::replay;
 
 /// Events on their way in. When the queue is full the connection waits, and the aggregator coalesces.
 const EVENT_QUEUE: usize = 16;
@@ -32,12 +40,8 @@ const EVENT_QUEUE: usize = 16;
 const TICK_BESIDE_DATA: Duration = Duration::from_millis(1_250);
 /// Without data for this long, the clock is drawn on the second.
 const DATA_IS_REGULAR: Duration = Duration::from_millis(2_500);
-/// No two frames are closer than this, however much happens.
-const FRAME: Duration = Duration::from_millis(33);
-/// A replay moves on this often.
-const REPLAY_FRAME: Duration = Duration::from_millis(100);
-/// While it stands still only keys matter.
-const IDLE: Duration = Duration::from_secs(60);
+/// What changed is remembered when nothing has changed for this long.
+const REMEMBER_AFTER: Duration = Duration::from_secs(3);
 /// After this much input in a row a frame is drawn even when there is more.
 const DRAIN_LIMIT: usize = 256;
 
@@ -63,34 +67,41 @@ pub enum TuiError {
 /// # Errors
 /// [`TuiError`] when the theme or the terminal cannot be used.
 pub async fn run(
-    options: Options,
+    mut options: Options,
     connect: Box<dyn Connect>,
     shutdown: CancellationToken,
 ) -> Result<(), TuiError> {
-    let theme = theme(&options)?;
+    let mut store = options
+        .state_dir
+        .as_ref()
+        .map(|folder| Store::new(folder, &options.source_name));
+    let remembered = store.as_mut().map(Store::load).unwrap_or_default();
+    let theme = theme(&options, &remembered)?;
     let mut screen = Screen::take(&shutdown)?;
-    let (events_in, events) = mpsc::channel(EVENT_QUEUE);
-    let (commands, commands_out) = mpsc::channel(COMMAND_QUEUE);
-    let link = tokio::spawn(keep_connected(connect, commands_out, events_in));
-    let state = State::new(&options.source_name, options.filter.as_deref())
-        .drawing_points_per_cell(theme.glyphs.points_per_cell())
-        .asking_for_bursts(options.burst_interval_ms);
+    let began = Instant::now();
+    let recorder = options.recorder.take();
     let mut client = Client {
-        state: if options.is_local {
-            state.opening_only_machine()
-        } else {
-            state
-        },
+        state: state(&options, &options.source_name, &theme, &remembered),
         theme,
-        events,
-        commands,
-        notify: options.notify,
-        recorder: options.recorder,
+        link: Link::start(connect),
+        pace: Pace::new(options.frames_per_second(), options.is_low_bandwidth),
+        store,
+        recorder,
+        options,
+        began,
         drawn_at: None,
         data_at: None,
+        changed_at: None,
+        pressed: true,
+        skipped: 0,
+        progress: Progress::default(),
     };
+    if client.options.is_local {
+        client.state = client.state.opening_only_machine();
+    }
     let result = client.run(&mut screen, &shutdown).await;
-    link.abort();
+    client.remember(true);
+    client.link.task.abort();
     drop(screen);
     if has_panicked() {
         return Err(TuiError::Panicked);
@@ -98,63 +109,29 @@ pub async fn run(
     Ok(result?)
 }
 
-/// Plays a recording until the person quits or `shutdown` is cancelled, and gives the terminal back.
-///
-/// # Errors
-/// [`TuiError`] when the recording, the theme or the terminal cannot be used.
-pub async fn replay(options: Options, path: &Path, shutdown: CancellationToken) -> Result<(), TuiError> {
-    let theme = theme(&options)?;
-    let points_per_cell = theme.glyphs.points_per_cell();
-    // Before the terminal is taken, so that a wrong file is told on it.
-    let mut player = Player::open(path, (0, 0), points_per_cell)?;
-    let mut screen = Screen::take(&shutdown)?;
-    player.resize(screen.size()?);
-    let outcome = play(&mut player, &theme, &mut screen, &shutdown).await;
-    drop(screen);
-    if has_panicked() {
-        return Err(TuiError::Panicked);
+/// A console that has just been started, as it was left.
+fn state(options: &Options, source_name: &str, theme: &Theme, remembered: &Preferences) -> State {
+    let connections = options
+        .connections
+        .as_ref()
+        .map(|it| it.names())
+        .unwrap_or_default();
+    let names = Theme::names(&options.theme_dirs);
+    let mut state = State::new(source_name, None)
+        .drawing_points_per_cell(theme.glyphs.points_per_cell())
+        .asking_for_bursts(options.burst_interval_ms)
+        .with_keymap(options.keymap.clone())
+        .readonly(options.is_readonly)
+        .with_choices(theme.name(), names, connections);
+    remembered.restore(&mut state);
+    if let Some(filter) = &options.filter {
+        state.fleet_table.set_filter(filter);
     }
-    outcome
-}
-
-async fn play(
-    player: &mut Player,
-    theme: &Theme,
-    screen: &mut Screen,
-    shutdown: &CancellationToken,
-) -> Result<(), TuiError> {
-    let mut input = Some(EventStream::new());
-    let mut passed = Instant::now();
-    loop {
-        if player.take_dirty() {
-            screen.draw(|frame| render(player.state(), theme, frame))?;
-        }
-        let wake = Instant::now() + if player.is_playing() { REPLAY_FRAME } else { IDLE };
-        let event = tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            event = next_input(&mut input) => match event {
-                Some(Ok(event)) => translate(event),
-                Some(Err(error)) => return Err(error.into()),
-                None => return Ok(()),
-            },
-            () = tokio::time::sleep_until(wake) => None,
-        };
-        let now = Instant::now();
-        player.pass(u64::try_from((now - passed).as_micros()).unwrap_or(u64::MAX));
-        passed = now;
-        match event {
-            Some(Event::Key(key)) if player.press(key)? == replay::Flow::Quit => return Ok(()),
-            Some(Event::Resize { width, height }) => {
-                screen.clear()?;
-                player.resize((width, height));
-            }
-            _ => {}
-        }
-    }
+    state
 }
 
 /// The theme for this terminal.
-fn theme(options: &Options) -> Result<Theme, ThemeError> {
+fn theme(options: &Options, remembered: &Preferences) -> Result<Theme, ThemeError> {
     let variable = |name| std::env::var(name).unwrap_or_default();
     let depth = ColourDepth::detect(options.no_color, &variable("COLORTERM"), &variable("TERM"));
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
@@ -166,19 +143,55 @@ fn theme(options: &Options) -> Result<Theme, ThemeError> {
     } else {
         Glyphs::detect(&locale.unwrap_or_default(), &variable("TERM"))
     };
-    Ok(Theme::load(&options.theme, &options.theme_dirs, depth)?.with_glyphs(glyphs))
+    let load = |name: &str| Theme::load(name, &options.theme_dirs, depth);
+    // What somebody asks for now goes before what they picked once; a file that has gone since then is no reason to stop.
+    let picked = (options.theme.is_empty() && !remembered.theme().is_empty())
+        .then(|| load(remembered.theme()).ok())
+        .flatten();
+    let theme = picked.map_or_else(|| load(&options.theme), Ok)?;
+    Ok(theme.with_glyphs(glyphs))
+}
+
+/// The connection, and the two queues to it.
+struct Link {
+    events: mpsc::Receiver<Event>,
+    commands: mpsc::Sender<sysmon_api::wire::Command>,
+    task: JoinHandle<()>,
+}
+
+impl Link {
+    fn start(connect: Box<dyn Connect>) -> Self {
+        let (events_in, events) = mpsc::channel(EVENT_QUEUE);
+        let (commands, commands_out) = mpsc::channel(COMMAND_QUEUE);
+        Self {
+            events,
+            commands,
+            task: tokio::spawn(keep_connected(connect, commands_out, events_in)),
+        }
+    }
 }
 
 struct Client {
     state: State,
     theme: Theme,
-    events: mpsc::Receiver<Event>,
-    commands: mpsc::Sender<sysmon_api::wire::Command>,
-    notify: Notify,
+    link: Link,
+    pace: Pace,
+    /// Where it is remembered what the console is like.
+    store: Option<Store>,
     recorder: Option<Recorder>,
+    options: Options,
+    began: Instant,
     drawn_at: Option<Instant>,
     /// When the connection last brought something.
     data_at: Option<Instant>,
+    /// When something changed that is to be remembered.
+    changed_at: Option<Instant>,
+    /// Whether the person did something since the last frame.
+    pressed: bool,
+    /// Frames left out since the last one.
+    skipped: u32,
+    /// How far the terminal was when it was last looked at.
+    progress: Progress,
 }
 
 /// Whether the loop goes on.
@@ -196,11 +209,12 @@ impl Client {
         self.tick(screen)?;
         self.draw(screen)?;
         let mut input = Some(EventStream::new());
+        let mut progress = screen.progress();
         loop {
-            let wake = self.next_frame();
+            let wake = self.next_frame(screen);
             let event = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                event = self.events.recv() => match event {
+                event = self.link.events.recv() => match event {
                     Some(event) => Some(event),
                     None => return Ok(()),
                 },
@@ -210,34 +224,103 @@ impl Client {
                     // The terminal hung up.
                     None => return Ok(()),
                 },
+                changed = progress.changed() => {
+                    if changed.is_err() {
+                        // Taken over anew after a suspension, or gone.
+                        if screen.is_broken() {
+                            return Err(io::ErrorKind::BrokenPipe.into());
+                        }
+                        progress = screen.progress();
+                    }
+                    None
+                }
                 () = tokio::time::sleep_until(wake) => None,
             };
+            self.look_at_terminal(screen);
             // Time first, so that whatever follows is stamped with it.
             self.tick(screen)?;
             if self.take_all_ready(screen, &mut input, event)? == Flow::Quit {
                 return Ok(());
             }
-            if wake_due(self.drawn_at) {
+            self.remember(false);
+            if self.is_frame_due() {
                 self.draw(screen)?;
             }
         }
     }
 
+    /// Learns from how the terminal takes frames how many to draw.
+    fn look_at_terminal(&mut self, screen: &Screen) {
+        let now = self.began.elapsed();
+        if let Some(waiting) = screen.waiting() {
+            self.pace.waiting(waiting, now);
+        }
+        let progress = *screen.progress().borrow();
+        if progress != self.progress {
+            self.progress = progress;
+            self.pace.taken(progress.took, now);
+        }
+        let is_slow = self.pace.is_slow();
+        update(&mut self.state, Event::Pace { is_slow });
+    }
+
+    /// The least between two frames. Whoever has pressed a key does not wait for a slow link's next second: the terminal
+    /// has taken the frame before, or nothing is drawn anyway.
+    fn between_frames(&self) -> Duration {
+        if self.pressed {
+            self.pace.least_between_frames()
+        } else {
+            self.pace.between_frames()
+        }
+    }
+
+    fn is_frame_due(&self) -> bool {
+        let between = self.between_frames();
+        self.drawn_at.is_none_or(|at| at.elapsed() >= between)
+    }
+
     /// When to wake without an event: soon when something waits to be drawn, else when the clock moves on.
-    fn next_frame(&mut self) -> Instant {
+    fn next_frame(&mut self, screen: &Screen) -> Instant {
         let Some(drawn_at) = self.drawn_at else {
             return Instant::now();
         };
-        let wake = if self.state.is_dirty() {
-            drawn_at + FRAME
+        let between = self.between_frames();
+        let wake = if let Some(waiting) = screen.waiting() {
+            // Woken when it is taken; before that only to see that it takes too long.
+            let rest = pace::STUCK_AFTER.saturating_sub(waiting);
+            Instant::now()
+                + if rest.is_zero() {
+                    between.max(pace::STUCK_AFTER)
+                } else {
+                    rest
+                }
+        } else if self.state.is_dirty() {
+            drawn_at + between
         } else if self.data_at.is_some_and(|at| at.elapsed() < DATA_IS_REGULAR) {
-            drawn_at + TICK_BESIDE_DATA
+            drawn_at + TICK_BESIDE_DATA.max(between)
         } else {
             let into_second = u64::try_from(now().0.rem_euclid(1_000)).unwrap_or(0);
             Instant::now() + Duration::from_millis(1_000 - into_second)
         };
         let awaited = |at: UnixMillis| Instant::now() + Duration::from_millis(at.since_ms(now()));
         self.state.wakes_at().map_or(wake, |at| wake.min(awaited(at)))
+    }
+
+    /// Keeps what has changed, once it has stayed so for a while; at the end at once.
+    fn remember(&mut self, is_end: bool) {
+        // Only what a person does changes it.
+        let Some(store) = self
+            .store
+            .as_mut()
+            .filter(|_| is_end || self.changed_at.is_some())
+        else {
+            return;
+        };
+        let is_due = self.changed_at.is_some_and(|at| at.elapsed() >= REMEMBER_AFTER);
+        if is_end || is_due {
+            self.changed_at = None;
+            store.save(Preferences::of(&self.state));
+        }
     }
 
     fn take_all_ready(
@@ -248,11 +331,14 @@ impl Client {
     ) -> io::Result<Flow> {
         let mut next = first;
         for _ in 0..DRAIN_LIMIT {
-            let Some(event) = next.take().or_else(|| self.events.try_recv().ok()) else {
+            let Some(event) = next.take().or_else(|| self.link.events.try_recv().ok()) else {
                 break;
             };
             if matches!(event, Event::Link(_)) {
                 self.data_at = Some(Instant::now());
+            } else {
+                self.pressed = true;
+                self.changed_at = Some(Instant::now());
             }
             if self.apply(screen, input, event)? == Flow::Quit {
                 return Ok(Flow::Quit);
@@ -297,10 +383,17 @@ impl Client {
                 }
                 Effect::Redraw => screen.clear()?,
                 Effect::Announce(text) => {
-                    if let Some(sequence) = self.notify.sequence(&text) {
+                    if let Some(sequence) = self.options.notify.sequence(&text) {
                         screen.write(&sequence)?;
                     }
                 }
+                Effect::Copy(text) => screen.write(&clipboard::sequence(&text))?,
+                Effect::Export { path, text, rows } => {
+                    let told = write_new(&path, &text, rows);
+                    update(&mut self.state, Event::Notice(told));
+                }
+                Effect::Theme(name) => self.change_theme(&name),
+                Effect::Connect(target) => self.change_source(&target),
                 Effect::Send(body) => self.send(0, body),
                 Effect::Ask { request_id, body } => self.send(request_id, body),
             }
@@ -314,52 +407,99 @@ impl Client {
             request_id,
             body: Some(body),
         };
-        if self.commands.try_send(command).is_err() {
+        if self.link.commands.try_send(command).is_err() {
             tracing::warn!("a command was dropped: the connection does not take any");
         }
     }
 
+    /// Draws in other colours; when they cannot be had, says why.
+    fn change_theme(&mut self, name: &str) {
+        match Theme::load(name, &self.options.theme_dirs, self.theme.depth()) {
+            Ok(theme) => {
+                self.theme = theme.with_glyphs(self.theme.glyphs);
+                self.state.mark_dirty();
+            }
+            Err(error) => {
+                update(&mut self.state, Event::Notice(error.to_string()));
+            }
+        }
+    }
+
+    /// Goes to another aggregator. The console begins anew there, as it was left there.
+    fn change_source(&mut self, target: &str) {
+        let connections = self.options.connections.as_ref();
+        let opened = match connections.map(|connections| connections.open(target)) {
+            Some(Ok(opened)) => opened,
+            Some(Err(reason)) => {
+                update(&mut self.state, Event::Notice(reason));
+                return;
+            }
+            None => {
+                let reason = "this console cannot change its aggregator: start another one with --connect";
+                update(&mut self.state, Event::Notice(reason.into()));
+                return;
+            }
+        };
+        self.remember(true);
+        self.link.task.abort();
+        self.link = Link::start(opened.connect);
+        self.store = self
+            .options
+            .state_dir
+            .as_ref()
+            .map(|folder| Store::new(folder, &opened.name));
+        let remembered = self.store.as_mut().map(Store::load).unwrap_or_default();
+        let before = &self.state;
+        let (width, height) = (before.width, before.height);
+        let time = Event::Tick {
+            now: before.now,
+            utc_offset_seconds: before.utc_offset_seconds,
+        };
+        let themes = before.console.theme.clone();
+        self.state = state(&self.options, &opened.name, &self.theme, &remembered);
+        self.state.console.theme = themes;
+        self.data_at = None;
+        update(&mut self.state, Event::Resize { width, height });
+        update(&mut self.state, time);
+    }
+
     fn draw(&mut self, screen: &mut Screen) -> io::Result<()> {
+        if !screen.is_ready() {
+            // The terminal is busy with the frame before. What changed stays noted.
+            if self.state.is_dirty() {
+                self.skipped += 1;
+            }
+            self.drawn_at = Some(Instant::now());
+            return Ok(());
+        }
         if self.state.take_dirty() {
-            screen.draw(|frame| render(&self.state, &self.theme, frame))?;
+            let began = Instant::now();
+            let holds = self
+                .pace
+                .holds_charts(std::mem::take(&mut self.pressed), self.began.elapsed());
+            let bytes = screen.draw(holds, |frame| render(&self.state, &self.theme, frame))?;
+            self.pace.drawn(bytes);
+            let report = FrameReport {
+                micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+                bytes,
+                taken_micros: u64::try_from(self.progress.took.as_micros()).unwrap_or(u64::MAX),
+                skipped: std::mem::take(&mut self.skipped),
+                frames_per_second_max: self.options.frames_per_second(),
+                events: self.link.events.len(),
+                events_max: EVENT_QUEUE,
+                commands: COMMAND_QUEUE - self.link.commands.capacity(),
+                commands_max: COMMAND_QUEUE,
+            };
+            update(&mut self.state, Event::Frame(report));
         }
         self.drawn_at = Some(Instant::now());
         Ok(())
     }
 }
 
-fn wake_due(drawn_at: Option<Instant>) -> bool {
-    drawn_at.is_none_or(|at| at.elapsed() >= FRAME)
-}
-
 async fn next_input(input: &mut Option<EventStream>) -> Option<io::Result<TerminalEvent>> {
     match input {
         Some(stream) => stream.next().await,
         None => std::future::pending().await,
-    }
-}
-
-/// What a terminal event means to the client; `None` for what it does not use.
-fn translate(event: TerminalEvent) -> Option<Event> {
-    match event {
-        TerminalEvent::Key(key) => Key::from_terminal(key).map(Event::Key),
-        TerminalEvent::Paste(text) => Some(Event::Paste(text)),
-        TerminalEvent::Resize(width, height) => Some(Event::Resize { width, height }),
-        TerminalEvent::Mouse(mouse) => {
-            let action = match mouse.kind {
-                MouseEventKind::Down(MouseButton::Left) => MouseAction::Press,
-                MouseEventKind::Drag(MouseButton::Left) => MouseAction::Drag,
-                MouseEventKind::Up(MouseButton::Left) => MouseAction::Release,
-                MouseEventKind::ScrollUp => MouseAction::WheelUp,
-                MouseEventKind::ScrollDown => MouseAction::WheelDown,
-                _ => return None,
-            };
-            Some(Event::Mouse(Mouse {
-                action,
-                column: mouse.column,
-                row: mouse.row,
-            }))
-        }
-        TerminalEvent::FocusGained | TerminalEvent::FocusLost => None,
     }
 }

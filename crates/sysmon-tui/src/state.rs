@@ -15,8 +15,11 @@ use crate::track::{Track, gaps};
 
 pub(crate) mod alerts;
 pub(crate) mod burst;
+pub(crate) mod console;
 pub(crate) mod editor;
 pub(crate) mod fleet;
+pub(crate) mod meter;
+pub(crate) mod palette;
 pub(crate) mod past;
 pub(crate) mod processes;
 pub(crate) mod silencing;
@@ -25,6 +28,7 @@ pub(crate) mod travel;
 
 use alerts::Alerts;
 use burst::Burst;
+use console::Console;
 use editor::Editor;
 use fleet::FleetTable;
 use past::Past;
@@ -82,6 +86,10 @@ pub(crate) enum PromptKind {
     Rules,
     /// What is said when an alert is acknowledged.
     Acknowledge(AlertKey),
+    /// Filters the help.
+    Help,
+    /// The file that the view is written into.
+    Export,
     /// A moment to go to.
     Moment,
 }
@@ -93,6 +101,8 @@ pub(crate) enum Choosing {
     Sort,
     /// A metric whose levels are to be edited.
     Metric,
+    /// What of the selected row is copied.
+    Copy,
 }
 
 /// A metric that a person has come to a machine for; it takes the place of the first chart.
@@ -185,6 +195,7 @@ pub struct State {
     /// The silence that is being made.
     pub(crate) silencing: Option<SilenceForm>,
     pub(crate) notice: Option<Notice>,
+    pub(crate) console: Console,
     /// Whether the person has pressed anything: then the view is theirs to choose.
     pub(crate) touched: bool,
     /// Whether a fleet of one is opened by itself: it is the machine that the person sits at.
@@ -228,6 +239,7 @@ impl State {
             editor: None,
             silencing: None,
             notice: None,
+            console: Console::default(),
             touched: false,
             opens_only_machine: false,
             dirty: true,

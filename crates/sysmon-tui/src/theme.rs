@@ -1,15 +1,17 @@
 //! Colours by role. State holds no styles; whoever draws asks the theme.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ratatui::style::{Color, Modifier, Style};
-use serde::Deserialize;
 use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness};
 use thiserror::Error;
 
 use crate::glyphs::Glyphs;
+
+mod btop;
+mod colour;
+mod file;
 
 /// How many colours the terminal can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +47,7 @@ impl ColourDepth {
 #[derive(Debug, Error)]
 pub enum ThemeError {
     /// No theme of this name.
-    #[error("there is no theme {name:?}; there are {known}, and NAME.toml files in {}", folders.display())]
+    #[error("there is no theme {name:?}; there are {known}, and NAME.toml and btop's NAME.theme files in {}", folders.display())]
     Unknown {
         /// The name asked for.
         name: String,
@@ -72,24 +74,11 @@ pub enum ThemeError {
     },
 }
 
-const BUILT_IN: [(&str, &str); 2] = [
-    ("dark", include_str!("../../../themes/dark.toml")),
-    ("light", include_str!("../../../themes/light.toml")),
-];
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ThemeFile {
-    #[serde(rename = "name")]
-    _name: String,
-    #[serde(default)]
-    palette: BTreeMap<String, String>,
-    roles: Roles<String>,
-}
+/// Roles whose hue means something, which few colours must keep; the others are light or dark.
+const HUED: [&str; 6] = ["accent", "chart", "band", "ok", "warning", "critical"];
 
 /// One value per role.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 struct Roles<T> {
     background: T,
     text: T,
@@ -100,7 +89,6 @@ struct Roles<T> {
     accent: T,
     chart: T,
     /// The paler part of a chart; themes from before there was one leave it out.
-    #[serde(default)]
     band: Option<T>,
     ok: T,
     warning: T,
@@ -113,6 +101,7 @@ struct Roles<T> {
 /// Styles by role and the shapes to draw with, resolved for one terminal.
 #[derive(Clone, Debug)]
 pub struct Theme {
+    name: String,
     roles: Roles<Color>,
     depth: ColourDepth,
     /// What shapes are drawn with.
@@ -120,51 +109,58 @@ pub struct Theme {
 }
 
 impl Theme {
-    /// The theme of this name: a built-in one, or `NAME.toml` in one of the folders; empty for the default.
+    /// The theme of this name: a file when it is a path, else `NAME.toml` or `NAME.theme` in one of the folders, else a
+    /// built-in one; empty for the default.
     ///
     /// # Errors
     /// [`ThemeError`] says what is wrong and what there is instead.
     pub fn load(name: &str, folders: &[PathBuf], depth: ColourDepth) -> Result<Self, ThemeError> {
-        let name = if name.is_empty() { "dark" } else { name };
-        // A name is a file name, never a path.
-        let is_name = name.chars().all(|c| c.is_alphanumeric() || "-_".contains(c));
-        let mut files = folders.iter().map(|folder| folder.join(format!("{name}.toml")));
-        if let Some(path) = files.find(|path| is_name && path.is_file()) {
-            return Self::parse(name, &read(&path)?, depth);
-        }
-        match BUILT_IN.iter().find(|(known, _)| *known == name) {
-            Some((_, text)) => Self::parse(name, text, depth),
-            None => Err(ThemeError::Unknown {
-                name: name.into(),
-                known: BUILT_IN.map(|(known, _)| known).join(", "),
-                folders: folders.first().cloned().unwrap_or_default(),
-            }),
-        }
+        file::load(name, folders).and_then(|parts| Self::of(&parts, depth))
     }
 
-    /// The theme of a TOML text.
+    /// The theme of a TOML text; what it inherits is looked for among the built-in ones.
     ///
     /// # Errors
     /// [`ThemeError::Invalid`] names the role or colour that is wrong.
     pub fn parse(name: &str, text: &str, depth: ColourDepth) -> Result<Self, ThemeError> {
-        let invalid = |reason: String| ThemeError::Invalid {
-            name: name.into(),
-            reason,
-        };
-        let file: ThemeFile = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
-        let roles = file.roles.resolve(|role, value| {
-            let value = file.palette.get(value).map_or(value, String::as_str);
-            colour(value).map(|colour| reduce(colour, depth)).ok_or_else(|| {
-                invalid(format!(
-                    "{role} is {value:?}; use \"#rrggbb\", a palette name or a terminal colour"
+        file::parse(name, text, &[], 0).and_then(|parts| Self::of(&parts, depth))
+    }
+
+    /// The names of all themes: the built-in ones, then those in the folders.
+    #[must_use]
+    pub fn names(folders: &[PathBuf]) -> Vec<String> {
+        file::names(folders)
+    }
+
+    /// The theme of its parts, for a terminal that shows so many colours.
+    fn of(parts: &file::Parts, depth: ColourDepth) -> Result<Self, ThemeError> {
+        let roles = parts.roles.resolve(|role, value| {
+            let value = parts.palette.get(value).map_or(value, String::as_str);
+            let colour = colour::parse(value).ok_or_else(|| {
+                parts.invalid(format!(
+                    "{role} is {value:?}; use \"#rrggbb\", a palette name, a terminal colour or \"terminal\""
                 ))
-            })
+            })?;
+            Ok(colour::reduce(colour, depth, HUED.contains(&role)))
         })?;
         Ok(Self {
+            name: parts.name.clone(),
             roles,
             depth,
             glyphs: Glyphs::default(),
         })
+    }
+
+    /// Its name, or its file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many colours it uses.
+    #[must_use]
+    pub fn depth(&self) -> ColourDepth {
+        self.depth
     }
 
     /// The same theme with other shapes.
@@ -325,198 +321,5 @@ impl Theme {
     }
 }
 
-impl Roles<String> {
-    fn resolve<E>(&self, colour: impl Fn(&str, &str) -> Result<Color, E>) -> Result<Roles<Color>, E> {
-        Ok(Roles {
-            background: colour("background", &self.background)?,
-            text: colour("text", &self.text)?,
-            quiet: colour("quiet", &self.quiet)?,
-            faint: colour("faint", &self.faint)?,
-            rule: colour("rule", &self.rule)?,
-            title: colour("title", &self.title)?,
-            accent: colour("accent", &self.accent)?,
-            chart: colour("chart", &self.chart)?,
-            band: self
-                .band
-                .as_ref()
-                .map(|value| colour("band", value))
-                .transpose()?,
-            ok: colour("ok", &self.ok)?,
-            warning: colour("warning", &self.warning)?,
-            critical: colour("critical", &self.critical)?,
-            stale: colour("stale", &self.stale)?,
-            selected_background: colour("selected_background", &self.selected_background)?,
-            bar_background: colour("bar_background", &self.bar_background)?,
-        })
-    }
-}
-
-fn read(path: &Path) -> Result<String, ThemeError> {
-    std::fs::read_to_string(path).map_err(|source| ThemeError::Read {
-        path: path.into(),
-        source,
-    })
-}
-
-fn colour(text: &str) -> Option<Color> {
-    if text == "terminal" {
-        Some(Color::Reset)
-    } else {
-        text.parse().ok()
-    }
-}
-
-/// The nearest colour that the terminal has.
-fn reduce(colour: Color, depth: ColourDepth) -> Color {
-    let Color::Rgb(red, green, blue) = colour else {
-        return if depth == ColourDepth::None {
-            Color::Reset
-        } else {
-            colour
-        };
-    };
-    match depth {
-        ColourDepth::None => Color::Reset,
-        ColourDepth::Sixteen => nearest_of_sixteen(red, green, blue),
-        ColourDepth::Indexed => nearest_indexed(red, green, blue),
-        ColourDepth::True => colour,
-    }
-}
-
-fn distance(a: (u8, u8, u8), b: (u8, u8, u8)) -> u32 {
-    let square = |x: u8, y: u8| u32::from(x.abs_diff(y)).pow(2);
-    square(a.0, b.0) + square(a.1, b.1) + square(a.2, b.2)
-}
-
-fn nearest_indexed(red: u8, green: u8, blue: u8) -> Color {
-    const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
-    let nearest = |value: u8| {
-        (0u8..6)
-            .min_by_key(|index| STEPS[usize::from(*index)].abs_diff(value))
-            .unwrap_or(0)
-    };
-    let (r, g, b) = (nearest(red), nearest(green), nearest(blue));
-    let cube = (
-        STEPS[usize::from(r)],
-        STEPS[usize::from(g)],
-        STEPS[usize::from(b)],
-    );
-    let average = (u16::from(red) + u16::from(green) + u16::from(blue)) / 3;
-    let step = u8::try_from(average.saturating_sub(3) / 10).unwrap_or(23).min(23);
-    let grey = 8 + step * 10;
-    let wanted = (red, green, blue);
-    if distance(wanted, (grey, grey, grey)) < distance(wanted, cube) {
-        Color::Indexed(232 + step)
-    } else {
-        Color::Indexed(16 + 36 * r + 6 * g + b)
-    }
-}
-
-fn nearest_of_sixteen(red: u8, green: u8, blue: u8) -> Color {
-    let (high, low) = (red.max(green).max(blue), red.min(green).min(blue));
-    if high - low < 48 {
-        return match high {
-            0..64 => Color::Black,
-            64..160 => Color::DarkGray,
-            160..220 => Color::Gray,
-            _ => Color::Reset,
-        };
-    }
-    // The hue decides: a muted green must not become grey, for green means something.
-    let strong = |value: u8| u16::from(value) * 5 >= u16::from(high) * 3;
-    match (strong(red), strong(green), strong(blue)) {
-        (true, true, _) => Color::Yellow,
-        (true, _, true) => Color::Magenta,
-        (_, true, true) => Color::Cyan,
-        (true, _, _) => Color::Red,
-        (_, true, _) => Color::Green,
-        _ => Color::Blue,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn built_in_themes_are_valid_at_every_depth() {
-        for (name, text) in BUILT_IN {
-            for depth in [
-                ColourDepth::None,
-                ColourDepth::Sixteen,
-                ColourDepth::Indexed,
-                ColourDepth::True,
-            ] {
-                Theme::parse(name, text, depth).unwrap();
-            }
-        }
-    }
-
-    #[test]
-    fn states_stay_apart_at_every_depth() {
-        for (name, text) in BUILT_IN {
-            for depth in [ColourDepth::Sixteen, ColourDepth::Indexed, ColourDepth::True] {
-                let theme = Theme::parse(name, text, depth).unwrap();
-                let states = [
-                    theme.ok(),
-                    theme.warning(),
-                    theme.critical(),
-                    theme.stale(),
-                    theme.text(),
-                ];
-                for (index, state) in states.iter().enumerate() {
-                    assert!(
-                        states[index + 1..].iter().all(|other| other.fg != state.fg),
-                        "{name} {depth:?} {states:?}"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn without_colour_nothing_is_coloured() {
-        let theme = Theme::load("", &[], ColourDepth::None).unwrap();
-        for style in [
-            theme.critical(),
-            theme.bar(),
-            theme.selected(),
-            theme.stale(),
-            theme.chart(),
-        ] {
-            assert!(
-                matches!(style.fg, None | Some(Color::Reset))
-                    && matches!(style.bg, None | Some(Color::Reset))
-            );
-        }
-    }
-
-    #[test]
-    fn mistakes_in_a_theme_are_named() {
-        let broken = BUILT_IN[0]
-            .1
-            .replace("critical = \"red\"", "critical = \"rouge\"");
-        let error = Theme::parse("mine", &broken, ColourDepth::True)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("critical") && error.contains("rouge"), "{error}");
-        let error = Theme::load("../../etc/passwd", &[], ColourDepth::True)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("dark, light"), "{error}");
-    }
-
-    #[test]
-    fn the_environment_decides_how_many_colours() {
-        assert_eq!(
-            ColourDepth::detect(false, "truecolor", "xterm"),
-            ColourDepth::True
-        );
-        assert_eq!(
-            ColourDepth::detect(false, "", "screen-256color"),
-            ColourDepth::Indexed
-        );
-        assert_eq!(ColourDepth::detect(false, "", "linux"), ColourDepth::Sixteen);
-        assert_eq!(ColourDepth::detect(true, "truecolor", "xterm"), ColourDepth::None);
-    }
-}
+mod tests;

@@ -12,9 +12,11 @@ mod alerts;
 mod burst;
 pub(crate) mod choose;
 mod editor;
+pub(crate) mod export;
 mod keys;
 mod link;
 mod mouse;
+mod palette;
 mod past;
 mod travel;
 
@@ -26,7 +28,7 @@ const BURST_PERIOD_MS: u32 = 500;
 /// Takes an event and says what is to be done.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     // Rows change with data and with what the person does, not with time alone.
-    let may_move_rows = !matches!(event, Event::Tick { .. });
+    let may_move_rows = !matches!(event, Event::Tick { .. } | Event::Frame(_) | Event::Pace { .. });
     let second = state.now.0.div_euclid(1_000);
     let mut effects = match event {
         Event::Tick {
@@ -48,7 +50,24 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
             Vec::new()
         }
         Event::Link(event) => link::link(state, event),
+        Event::Frame(report) => {
+            state.console.meter.drawn(report, state.now);
+            Vec::new()
+        }
+        Event::Pace { is_slow } => {
+            if std::mem::replace(&mut state.console.is_slow, is_slow) != is_slow {
+                state.mark_dirty();
+            }
+            Vec::new()
+        }
+        Event::Notice(text) => {
+            notify(state, sysmon_core::sanitize(&text).into_owned());
+            Vec::new()
+        }
     };
+    if state.console.is_readonly {
+        effects.retain(|effect| !effect.changes_something());
+    }
     if may_move_rows {
         refresh_tables(state);
     }

@@ -46,6 +46,15 @@ impl Paths {
         self.project.as_ref().map(|project| project.config_dir().into())
     }
 
+    /// The file of keys: the setting, else `keys.toml` in the configuration folder if it is there.
+    #[must_use]
+    pub fn keymap_file(&self, settings: &Settings) -> Option<PathBuf> {
+        settings.get(&table::TUI_KEYMAP).or_else(|| {
+            let usual = self.config_folder()?.join("keys.toml");
+            usual.is_file().then_some(usual)
+        })
+    }
+
     /// `$XDG_DATA_HOME/sysmon`.
     #[must_use]
     pub fn data_folder(&self) -> Option<PathBuf> {

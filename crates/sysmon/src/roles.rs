@@ -12,7 +12,7 @@ pub use alerts::AlertsRole;
 pub(crate) use alerts::alerts_socket;
 pub use collector::CollectorRole;
 pub use connection::of_terminal;
-pub(crate) use connection::{asking, of_simulation};
+pub(crate) use connection::{asking, named, of_simulation, typed};
 pub use pulse::collector_health;
 
 use crate::paths::Paths;
@@ -42,7 +42,14 @@ pub fn check(settings: &Settings, paths: &Paths) -> Result<(), Vec<Problem>> {
             .map(drop)
             .map_err(|problem| vec![problem]),
     });
-    both(servers, terminal).map(drop)
+    let named: Vec<Problem> = settings
+        .connections()
+        .iter()
+        .filter_map(|(name, connection)| named(name, connection).err())
+        .collect();
+    let named = if named.is_empty() { Ok(()) } else { Err(named) };
+    let console = both(named, crate::terminal::keymap(settings, paths));
+    both(both(servers, terminal), console).map(drop)
 }
 
 /// Two things, or the problems of both.

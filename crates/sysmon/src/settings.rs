@@ -3,6 +3,7 @@
 //! Nothing is half configured: [`Settings::load`] looks at every source and either returns settings that all parse,
 //! or everything that is wrong with them at once.
 
+mod connections;
 mod environment;
 mod example;
 mod file;
@@ -18,6 +19,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use connections::NamedConnection;
 pub use example::example_file;
 pub use print::PrintFormat;
 pub use problem::{ConfigError, Origin, Problem};
@@ -27,7 +29,7 @@ pub(crate) use store_url::without_password;
 pub use store_url::{DatabaseUrl, RedisUrl, WebhookUrl};
 pub(crate) use suggest::nearest;
 pub(crate) use value::parse_duration;
-pub use value::{Folder, Interval, Labels, LogFilter, LogFormat, Period, SettingValue, Space};
+pub use value::{Folder, FrameRate, Interval, Labels, LogFilter, LogFormat, Period, SettingValue, Space};
 
 use table::TABLE;
 
@@ -87,6 +89,7 @@ pub(crate) struct Effective {
 pub struct Settings {
     /// By `section.key`; a setting without a value and default is absent.
     values: BTreeMap<&'static str, Effective>,
+    connections: BTreeMap<String, NamedConnection>,
     warnings: Vec<Problem>,
 }
 
@@ -188,6 +191,12 @@ impl Settings {
         Problem::new(origin, format!("{}: {}", setting.name, message.into()))
     }
 
+    /// The named connections.
+    #[must_use]
+    pub fn connections(&self) -> &BTreeMap<String, NamedConnection> {
+        &self.connections
+    }
+
     /// What is odd but no error, to be logged once there is a log.
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
@@ -246,6 +255,11 @@ impl Loader {
         self.settings
             .values
             .insert(setting.name(), Effective { raw, origin });
+    }
+
+    /// Takes a named connection over one of the same name.
+    fn take_connection(&mut self, name: &str, connection: NamedConnection) {
+        self.settings.connections.insert(name.to_owned(), connection);
     }
 
     pub(crate) fn problem(&mut self, origin: Origin, message: impl Into<String>) {

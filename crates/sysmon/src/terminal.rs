@@ -3,12 +3,14 @@
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eyre::Report;
+use sysmon_api::Endpoint;
 use sysmon_core::Filter;
 use sysmon_tui::once::{TextStyle, gather, terminal_width, to_json, to_text};
-use sysmon_tui::{Connect, Options, Recorder, TuiError};
+use sysmon_tui::{Connect, Connections, Keymap, Opened, Options, Recorder, TuiError};
 use tokio_util::sync::CancellationToken;
 
 use crate::command_line::{OnceFormat, TerminalCommandLine};
@@ -18,7 +20,7 @@ use crate::exit::{CRITICAL, Failure, ONCE_FAILURE};
 use crate::lifecycle::Signals;
 use crate::paths::Paths;
 use crate::roles::{self, AlertsRole, CollectorRole};
-use crate::settings::{Interval, Problem, Settings, table};
+use crate::settings::{FrameRate, Interval, Origin, Problem, Settings, table};
 use crate::storage::Storage;
 use crate::{output, telemetry};
 
@@ -32,6 +34,10 @@ const WIDTH_DEFAULT: usize = 100;
 /// # Errors
 /// What is wrong with the configuration, or what failed.
 pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
+    if command_line.print_keymap {
+        output::print(&Keymap::default().to_toml()).map_err(Failure::runtime)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let filter = filter(command_line.filter.as_deref().unwrap_or_default())?;
     let paths = Paths::of_user();
     let loaded = load(&paths, command_line.config.as_ref(), command_line.flags());
@@ -39,7 +45,13 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
         let (settings, ()) = loaded.with(|_| Ok(()))?;
         return replay(recording, &settings, &paths);
     }
-    let (settings, source) = loaded.with(|settings| Source::choose(settings, &paths, command_line.once))?;
+    let named = command_line.connection.as_deref();
+    let (settings, (source, keymap)) = loaded.with(|settings| {
+        roles::both(
+            Source::choose(settings, &paths, command_line.once, named),
+            keymap(settings, &paths),
+        )
+    })?;
     log(&settings, &paths)?;
     let runtime = if source.roles.is_some() {
         beside_the_terminal()
@@ -50,11 +62,13 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
         if command_line.once {
             once(source, command_line.format, &filter).await
         } else {
+            let record = command_line.record.as_deref();
             let options = Options {
                 filter: command_line.filter.clone(),
+                keymap,
                 ..options(&settings, &paths)
             };
-            watch(source, options, command_line.record.as_deref()).await
+            watch(source, options, record).await
         }
     });
     // Whatever still blocks a thread, such as a probe that hangs, does not hold up the end.
@@ -71,15 +85,19 @@ struct Source {
 }
 
 impl Source {
-    fn choose(settings: &Settings, paths: &Paths, is_once: bool) -> Result<Self, Vec<Problem>> {
+    fn choose(
+        settings: &Settings,
+        paths: &Paths,
+        is_once: bool,
+        named: Option<&str>,
+    ) -> Result<Self, Vec<Problem>> {
+        if let Some(name) = named {
+            return Self::named(settings, name).map_err(|problem| vec![problem]);
+        }
         let remote = roles::of_terminal(settings)?;
         if let Some((endpoint, client)) = remote {
             return Ok(Self {
-                name: endpoint
-                    .to_string()
-                    .trim_start_matches("http://")
-                    .trim_start_matches("https://")
-                    .into(),
+                name: host_and_port(&endpoint),
                 connect: Box::new(Remote { client }),
                 roles: None,
             });
@@ -101,6 +119,32 @@ impl Source {
             name: "this machine".into(),
             roles: Some(embedded.roles()),
             connect: Box::new(embedded),
+        })
+    }
+
+    /// A connection of the configuration.
+    fn named(settings: &Settings, name: &str) -> Result<Self, Problem> {
+        let connections = settings.connections();
+        let Some(connection) = connections.get(name) else {
+            let known: Vec<&str> = connections.keys().map(String::as_str).collect();
+            let message = if known.is_empty() {
+                format!(
+                    "there is no connection {name:?}; write [connections.{name}] with url = \"http://HOST:50051\" into sysmon.toml"
+                )
+            } else {
+                format!(
+                    "there is no connection {name:?}; there are @{}",
+                    known.join(", @")
+                )
+            };
+            return Err(Problem::new(Origin::Flag("@NAME"), message));
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            connect: Box::new(Remote {
+                client: roles::named(name, connection)?,
+            }),
+            roles: None,
         })
     }
 
@@ -134,6 +178,64 @@ fn filter(text: &str) -> Result<Filter, Failure> {
     Filter::parse(text).map_err(|error| {
         let [shown, marks] = error.marked(text);
         Failure::usage(eyre::eyre!("--filter: {error}\n\n  {shown}\n  {marks}\n"))
+    })
+}
+
+/// The aggregators that the console can go to while it runs.
+#[derive(Debug)]
+struct Known {
+    settings: Settings,
+}
+
+impl Connections for Known {
+    fn names(&self) -> Vec<String> {
+        self.settings.connections().keys().cloned().collect()
+    }
+
+    fn open(&self, target: &str) -> Result<Opened, String> {
+        if let Some(name) = target.strip_prefix('@') {
+            let source = Source::named(&self.settings, name).map_err(|problem| problem.message)?;
+            return Ok(Opened {
+                name: source.name,
+                connect: source.connect,
+            });
+        }
+        let (endpoint, client) = roles::typed(&self.settings, target)?;
+        Ok(Opened {
+            name: host_and_port(&endpoint),
+            connect: Box::new(Remote { client }),
+        })
+    }
+}
+
+/// An address as a title.
+fn host_and_port(endpoint: &Endpoint) -> String {
+    let text = endpoint.to_string();
+    let text = text.trim_start_matches("http://").trim_start_matches("https://");
+    text.to_owned()
+}
+
+/// The keys: the table's own, changed by the file of keys when there is one.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub(crate) fn keymap(settings: &Settings, paths: &Paths) -> Result<Keymap, Vec<Problem>> {
+    let Some(path) = paths.keymap_file(settings) else {
+        return Ok(Keymap::default());
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let message = format!("cannot read it: {error}");
+        vec![Problem::new(Origin::WholeFile(path.clone()), message)]
+    })?;
+    Keymap::parse(&text).map_err(|problems| {
+        let at = |line| Origin::File {
+            path: path.clone(),
+            line,
+        };
+        let problems = problems.into_iter();
+        problems
+            .map(|problem| Problem::new(at(problem.line), problem.message))
+            .collect()
     })
 }
 
@@ -207,8 +309,12 @@ async fn watch(source: Source, options: Options, record: Option<&Path>) -> Resul
 }
 
 fn options(settings: &Settings, paths: &Paths) -> Options {
+    // What was picked once in the console goes before a default, and what somebody has written down before that.
+    let is_theme_given = settings.origin(&table::TUI_THEME) != Some(&Origin::Default);
+    let theme = is_theme_given.then(|| settings.get(&table::TUI_THEME)).flatten();
+    let remembers = settings.get(&table::TUI_REMEMBER).unwrap_or(true);
     Options {
-        theme: settings.get(&table::TUI_THEME).unwrap_or_default(),
+        theme: theme.unwrap_or_default(),
         theme_dirs: paths
             .config_folder()
             .map(|folder| folder.join("themes"))
@@ -222,6 +328,14 @@ fn options(settings: &Settings, paths: &Paths) -> Options {
         recorder: None,
         filter: None,
         notify: settings.get(&table::TUI_NOTIFY).unwrap_or_default(),
+        keymap: Keymap::default(),
+        frames_per_second: settings.get(&table::TUI_FPS).map_or(0, |FrameRate(rate)| rate),
+        is_low_bandwidth: settings.get(&table::TUI_LOW_BANDWIDTH).unwrap_or(false),
+        is_readonly: settings.get(&table::TUI_READONLY).unwrap_or(false),
+        state_dir: remembers.then(|| paths.state_folder()).flatten(),
+        connections: Some(Arc::new(Known {
+            settings: settings.clone(),
+        })),
     }
 }
 

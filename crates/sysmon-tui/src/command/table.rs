@@ -4,9 +4,11 @@ macro_rules! keys {
     ($([$($key:expr),+]),+) => { &[$(&[$($key),+]),+] };
 }
 
+mod console;
+mod forms;
 mod past;
 
-use super::{Command, CommandDefinition, Context, joined};
+use super::{Command, CommandDefinition, Context};
 use crate::key::{Key, KeyCode};
 
 const fn plain(code: KeyCode) -> Key {
@@ -33,8 +35,35 @@ const fn row(
     }
 }
 
+/// The parts of the table; the order within a context is that of the help.
+const PARTS: [&[CommandDefinition]; 4] = [ROWS, past::ROWS, forms::ROWS, console::ROWS];
+
 /// All commands, those of a context in the order of the help.
-pub const COMMANDS: &[CommandDefinition] = &joined::<{ ROWS.len() + past::ROWS.len() }>(ROWS, past::ROWS);
+pub const COMMANDS: &[CommandDefinition] = &joined::<{ count(&PARTS) }>(&PARTS);
+
+const fn count(parts: &[&[CommandDefinition]]) -> usize {
+    let (mut part, mut count) = (0, 0);
+    while part < parts.len() {
+        count += parts[part].len();
+        part += 1;
+    }
+    count
+}
+
+/// One table of its parts.
+const fn joined<const COUNT: usize>(parts: &[&[CommandDefinition]]) -> [CommandDefinition; COUNT] {
+    let mut all = [parts[0][0]; COUNT];
+    let (mut part, mut row, mut index) = (0, 0, 0);
+    while index < COUNT {
+        if row == parts[part].len() {
+            (part, row) = (part + 1, 0);
+        } else {
+            all[index] = parts[part][row];
+            (row, index) = (row + 1, index + 1);
+        }
+    }
+    all
+}
 
 const ROWS: &[CommandDefinition] = &[
     row(
@@ -237,118 +266,6 @@ const ROWS: &[CommandDefinition] = &[
         keys!([char('T')]),
         "test",
         "send a test to the receiver",
-    ),
-    row(
-        Command::NextField,
-        Context::Form,
-        keys!([plain(KeyCode::Tab)]),
-        "next",
-        "next field",
-    ),
-    row(
-        Command::Save,
-        Context::Form,
-        keys!([plain(KeyCode::Enter)]),
-        "save",
-        "save",
-    ),
-    row(
-        Command::Back,
-        Context::Form,
-        keys!([plain(KeyCode::Escape)]),
-        "leave",
-        "what was typed is dropped, then the form is left",
-    ),
-    row(
-        Command::StepUp,
-        Context::Form,
-        keys!([plain(KeyCode::Up)]),
-        "more",
-        "a step up, or the next choice; or type a value such as 90, 5G, 10m",
-    ),
-    row(
-        Command::StepDown,
-        Context::Form,
-        keys!([plain(KeyCode::Down)]),
-        "less",
-        "a step down, or the choice before",
-    ),
-    row(
-        Command::LeapUp,
-        Context::Form,
-        keys!([plain(KeyCode::PageUp)]),
-        "ten more",
-        "ten steps up (Shift-Up too)",
-    ),
-    row(
-        Command::Toggle,
-        Context::Form,
-        keys!([char(' ')]),
-        "on/off",
-        "turn the level on or off",
-    ),
-    row(
-        Command::PreviousField,
-        Context::Form,
-        keys!([plain(KeyCode::BackTab)]),
-        "",
-        "field before",
-    ),
-    row(
-        Command::LeapDown,
-        Context::Form,
-        keys!([plain(KeyCode::PageDown)]),
-        "",
-        "ten steps down (Shift-Down too)",
-    ),
-    row(
-        Command::Discard,
-        Context::Leaving,
-        keys!([char('y')]),
-        "leave unsaved",
-        "leave, the changes are lost",
-    ),
-    row(
-        Command::Save,
-        Context::Leaving,
-        keys!([plain(KeyCode::Enter)]),
-        "save",
-        "save the changes",
-    ),
-    row(
-        Command::Back,
-        Context::Leaving,
-        keys!([plain(KeyCode::Escape)], [char('n')]),
-        "go on editing",
-        "go on editing",
-    ),
-    row(
-        Command::TakeTheirs,
-        Context::Conflict,
-        keys!([char('t')]),
-        "take theirs",
-        "drop the own changes",
-    ),
-    row(
-        Command::KeepMine,
-        Context::Conflict,
-        keys!([char('k')]),
-        "keep mine",
-        "save over the other edit",
-    ),
-    row(
-        Command::Merge,
-        Context::Conflict,
-        keys!([char('m')]),
-        "merge",
-        "theirs where nothing was changed here, to be looked at before it is saved",
-    ),
-    row(
-        Command::Back,
-        Context::Conflict,
-        keys!([plain(KeyCode::Escape)]),
-        "go on editing",
-        "go on editing, with nothing decided",
     ),
     row(
         Command::Filter,

@@ -7,7 +7,7 @@ use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_duration, format_value};
 
 use super::{pen::Pen, travel};
-use crate::command::{COMMANDS, Command, Context, show_keys};
+use crate::layout::{self, filter_in_force};
 use crate::replay::ReplayStatus;
 use crate::state::alerts::board::Standing;
 use crate::state::burst::burst_ms;
@@ -160,6 +160,13 @@ fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
         return replay_status(pen, state, replay);
     }
     let mut pieces = alerts(pen, state);
+    let quiet = pen.theme.on_bar(pen.theme.quiet());
+    if state.console.is_readonly {
+        pieces.push(("read-only  ".into(), quiet));
+    }
+    if state.console.is_slow {
+        pieces.push(("slow link  ".into(), pen.theme.on_bar(pen.theme.warning())));
+    }
     pieces.extend(storage(pen, state));
     pieces.extend([live, (format!(" {} ", clock(state)), bar)]);
     pieces
@@ -295,7 +302,7 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
         PromptKind::Processes => Some(state.process_table.rows().len()),
         PromptKind::Alerts => Some(state.alerts.list.match_count()),
         PromptKind::Rules => Some(state.alerts.rules.rows().len()),
-        PromptKind::Acknowledge(_) | PromptKind::Moment => None,
+        PromptKind::Acknowledge(_) | PromptKind::Help | PromptKind::Export | PromptKind::Moment => None,
     };
     let (label, help) = match (&prompt.kind, count) {
         (PromptKind::Acknowledge(key), _) => {
@@ -305,6 +312,11 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
                 "   Enter does it  Esc leaves".to_owned(),
             )
         }
+        (PromptKind::Export, _) => (
+            "write into ".to_owned(),
+            "   .csv .json .txt  Enter writes  Esc leaves".to_owned(),
+        ),
+        (PromptKind::Help, _) => ("/".to_owned(), "   Enter keep  Esc undo".to_owned()),
         (PromptKind::Moment, _) => (
             "go to: ".to_owned(),
             match &state.travel.typed_wrong {
@@ -327,19 +339,9 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
     Position::new(row.x.saturating_add(before).min(row.right()), row.y)
 }
 
-/// Cells of the last hint.
-const HELP_WIDTH: u16 = 8;
-
 fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
-    let contexts = state.contexts();
     let (key, word) = (pen.theme.accent(), pen.theme.quiet());
-    let filter = match state.view {
-        _ if state.editor.is_some() || state.silencing.is_some() || state.overlay.is_some() => "",
-        View::Fleet => state.fleet_table.filter_text(),
-        View::Machine(_) => state.process_table.filter_text(),
-        View::Alerts => state.alerts.list.filter_text(),
-        View::Rules => state.alerts.rules.filter_text(),
-    };
+    let filter = filter_in_force(state);
     let mut x = row.x;
     if !filter.is_empty() {
         let pieces = [
@@ -351,49 +353,10 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
         ];
         x = pen.pieces(x, row.y, row.width, &pieces);
     }
-    let is_list = state.overlay.is_some();
-    let is_here = |command: Command| match command {
-        Command::Filter | Command::Sort => is_list,
-        Command::ViewAlerts => state.view == View::Alerts,
-        // Written at the end, whatever else there is room for.
-        Command::Help => true,
-        // Esc has another meaning there, and nothing can be changed.
-        Command::Back | Command::Threshold => state.is_in_past() && !is_list,
-        _ => false,
-    };
-    let shown = COMMANDS
-        .iter()
-        .filter(|definition| !definition.hint.is_empty() && !is_here(definition.command));
-    let has_help = contexts.contains(&Context::Anywhere);
-    let end = row.right().saturating_sub(if has_help { HELP_WIDTH } else { 0 });
-    for definition in contexts
-        .iter()
-        .flat_map(|context| shown.clone().filter(move |d| d.context == *context))
-    {
-        let keys = definition
-            .keys
-            .first()
-            .map(|keys| show_keys(keys))
-            .unwrap_or_default();
-        let hint = match definition.command {
-            Command::Past if state.is_in_past() => "go to",
-            _ => definition.hint,
-        };
-        let needed = display_width(&keys) + display_width(hint) + 1;
-        if usize::from(end.saturating_sub(x)) < needed {
-            break;
-        }
-        let room = row.right() - x;
-        x = pen.pieces(
-            x,
-            row.y,
-            room,
-            &[(&keys, key), (" ", word), (hint, word), ("  ", word)],
-        );
-    }
-    if has_help {
-        let room = row.right().saturating_sub(x);
-        pen.pieces(x, row.y, room, &[("?", key), (" help", word)]);
+    for hint in layout::hints(row, x, state) {
+        let room = row.right().saturating_sub(hint.x);
+        let pieces = [(&*hint.keys, key), (" ", word), (hint.word, word)];
+        pen.pieces(hint.x, row.y, room, &pieces);
     }
 }
 
@@ -402,6 +365,7 @@ fn choices(pen: &mut Pen<'_>, row: Rect, state: &State, choosing: Choosing) {
     let verb = match choosing {
         Choosing::Sort => "sort by ",
         Choosing::Metric => "threshold of ",
+        Choosing::Copy => "copy ",
     };
     let (accent, quiet, text) = (pen.theme.accent(), pen.theme.quiet(), pen.theme.text());
     let mut x = pen.text(row.x, row.y, row.width, verb, text);

@@ -1,28 +1,191 @@
-//! The help, from the table of commands.
+//! The help, from the table of commands and the keys in force: those of the view first, then what works everywhere.
 
 use ratatui::layout::Rect;
 
-use super::overlay::{Line, overlay};
+use super::overlay::boxed;
 use super::pen::Pen;
-use crate::command::{COMMANDS, Context, show_keys};
+use crate::command::{Command, Context};
+use crate::state::State;
 
-/// Draws the help over the view, scrolled down by `scroll` lines.
-pub(super) fn help(pen: &mut Pen<'_>, screen: Rect, scroll: u16) {
-    overlay(pen, screen, " Keys ", &lines(), scroll);
+/// From these widths on there are two columns, and three.
+const COLUMNS_FROM: [u16; 2] = [100, 160];
+/// Cells between two columns, and at both sides.
+const MARGIN: u16 = 2;
+/// Cells for the keys, their gap included.
+const KEYS_WIDTH: u16 = 18;
+
+#[derive(Clone)]
+enum Line {
+    Heading(&'static str),
+    Keys(String, &'static str),
+    Empty,
 }
 
-/// Headings, and keys with what they do.
-fn lines() -> Vec<Line> {
+/// Draws the help over the view, scrolled down by `scroll` lines.
+pub(super) fn help(pen: &mut Pen<'_>, screen: Rect, state: &State, scroll: u16) {
+    let page = Page::new(screen, state);
+    let title = if state.console.help_filter.is_empty() {
+        " Keys ".to_owned()
+    } else {
+        format!(" Keys: {} ", state.console.help_filter)
+    };
+    let hint = match (page.scroll_max() > 0, state.console.help_filter.is_empty()) {
+        (true, true) => " j k scroll  / filter  Esc closes ",
+        (false, true) => " / filter  Esc closes ",
+        (_, false) => " / filter  Esc shows all ",
+    };
+    let inner = boxed(pen, page.area, &title, hint);
+    if page.lines.is_empty() {
+        let quiet = pen.theme.quiet();
+        pen.text(
+            inner.x + 1,
+            inner.y,
+            inner.width,
+            "no key and no command matches",
+            quiet,
+        );
+        return;
+    }
+    let skip = usize::from(scroll).min(page.scroll_max());
+    let (title, accent, plain) = (pen.theme.title(), pen.theme.accent(), pen.theme.text());
+    for (column, lines) in (0u16..).zip(page.lines.chunks(page.rows)) {
+        let x = inner.x + 1 + column * (page.column_width + MARGIN);
+        let width = page.column_width.min(inner.right().saturating_sub(x));
+        for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(skip)) {
+            match line {
+                Line::Empty => {}
+                Line::Heading(text) => {
+                    pen.text(x, y, width, text, title);
+                }
+                Line::Keys(keys, text) => {
+                    let keys_width = KEYS_WIDTH.min(width);
+                    pen.text(x, y, keys_width.saturating_sub(1), keys, accent);
+                    pen.text(x + keys_width, y, width - keys_width, text, plain);
+                }
+            }
+        }
+    }
+}
+
+/// How far the help can be scrolled.
+pub(crate) fn help_scroll_max(screen: Rect, state: &State) -> usize {
+    Page::new(screen, state).scroll_max()
+}
+
+struct Page {
+    area: Rect,
+    lines: Vec<Line>,
+    /// Lines of a column.
+    rows: usize,
+    column_width: u16,
+}
+
+impl Page {
+    fn new(screen: Rect, state: &State) -> Self {
+        let lines = lines(state);
+        let room = usize::from(screen.height.saturating_sub(4)).max(1);
+        let most = 1 + COLUMNS_FROM.iter().filter(|from| screen.width >= **from).count();
+        // No more than it takes: wide columns are not clipped.
+        let columns = (1..most)
+            .find(|columns| lines.len() + 2 * columns <= room * columns)
+            .unwrap_or(most);
+        let count = u16::try_from(columns).unwrap_or(1);
+        let width = screen.width.min(count * 84 + 4);
+        // As low as the lines allow: a help that fits shows all at once.
+        let rows = lines.len().div_ceil(columns).max(room.min(lines.len())).max(1);
+        let (lines, rows) = flowed(lines, rows, columns);
+        let height = u16::try_from(rows.min(room))
+            .unwrap_or(u16::MAX)
+            .saturating_add(2);
+        let height = height.min(screen.height.saturating_sub(2));
+        let area = Rect {
+            x: screen.x + (screen.width - width) / 2,
+            y: screen.y + 1.min(screen.height),
+            width,
+            height,
+        };
+        let inner = width.saturating_sub(4);
+        let column_width = inner.saturating_sub(MARGIN * (count - 1)) / count;
+        Self {
+            area,
+            lines,
+            rows,
+            column_width,
+        }
+    }
+
+    fn scroll_max(&self) -> usize {
+        self.rows
+            .min(self.lines.len())
+            .saturating_sub(usize::from(self.area.height.saturating_sub(2)))
+    }
+}
+
+/// The lines so that no heading ends a column and no empty line begins one, with columns as short as that allows.
+fn flowed(lines: Vec<Line>, rows: usize, columns: usize) -> (Vec<Line>, usize) {
+    if columns == 1 {
+        let rows = lines.len().max(1);
+        return (lines, rows);
+    }
+    let mut rows = rows;
+    loop {
+        let mut flowed: Vec<Line> = Vec::with_capacity(lines.len() + columns);
+        for line in &lines {
+            let at = flowed.len() % rows;
+            match line {
+                Line::Empty if at == 0 => continue,
+                Line::Heading(_) if at + 1 == rows && rows > 1 => flowed.push(Line::Empty),
+                _ => {}
+            }
+            flowed.push(line.clone());
+        }
+        if flowed.len() <= rows * columns {
+            return (flowed, rows);
+        }
+        rows += 1;
+    }
+}
+
+/// The view's own keys, then lists, then anywhere, then the other views.
+fn lines(state: &State) -> Vec<Line> {
+    let own = state.view_context();
+    let general = [Context::List, Context::Anywhere];
+    let others = Context::ALL.iter().map(|(context, _)| *context);
+    let others = others.filter(|context| *context != own && !general.contains(context));
+    let filter = state.console.help_filter.to_lowercase();
+    let words: Vec<&str> = filter.split_whitespace().collect();
     let mut lines = Vec::new();
-    for (context, heading) in Context::ALL {
+    for context in std::iter::once(own).chain(general).chain(others) {
+        let is_allowed = |command: Command| !(state.console.is_readonly && command.changes_something());
+        let matching: Vec<Line> = state
+            .console
+            .keymap
+            .help(context)
+            .into_iter()
+            .filter(|(_, row)| is_allowed(row.command))
+            .filter(|(keys, row)| {
+                let text = format!("{} {} {}", row.help.to_lowercase(), row.command.name(), keys);
+                words
+                    .iter()
+                    .all(|word| text.contains(word) || keys.to_lowercase() == *word)
+            })
+            .map(|(keys, row)| {
+                let keys = if keys.is_empty() {
+                    format!(":{}", row.command.name())
+                } else {
+                    keys
+                };
+                Line::Keys(keys, row.help)
+            })
+            .collect();
+        if matching.is_empty() {
+            continue;
+        }
         if !lines.is_empty() {
-            lines.push(Line::heading(""));
+            lines.push(Line::Empty);
         }
-        lines.push(Line::heading(heading));
-        for definition in COMMANDS.iter().filter(|definition| definition.context == context) {
-            let keys: Vec<String> = definition.keys.iter().map(|keys| show_keys(keys)).collect();
-            lines.push(Line::new(&keys.join("  "), definition.help));
-        }
+        lines.push(Line::Heading(context.heading()));
+        lines.extend(matching);
     }
     lines
 }

@@ -88,6 +88,18 @@ pub(super) fn framed(pen: &mut Pen<'_>, screen: Rect, rows: u16, title: &str, hi
     }
 }
 
+/// A cleared area with a frame around it; returns the room inside.
+pub(super) fn boxed(pen: &mut Pen<'_>, area: Rect, title: &str, hint: &str) -> Rect {
+    pen.clear(area);
+    frame(pen, area, title, hint);
+    Rect {
+        x: area.x + 1,
+        y: area.y + 1,
+        width: area.width.saturating_sub(2),
+        height: area.height.saturating_sub(2),
+    }
+}
+
 /// Draws lines of which one is selected in a frame over the view; `empty` when there is none.
 pub(super) fn selectable(
     pen: &mut Pen<'_>,

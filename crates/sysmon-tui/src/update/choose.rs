@@ -42,6 +42,10 @@ pub(crate) fn choices(state: &State, choosing: Choosing) -> Vec<(char, &'static 
         (Choosing::Sort, View::Machine(_)) => of(&ProcessColumn::SORTS, state.process_table.sort),
         (Choosing::Sort, View::Alerts) => of(&AlertColumn::SORTS, state.alerts.list.sort),
         (Choosing::Sort, View::Rules) => of(&RuleColumn::SORTS, state.alerts.rules.sort),
+        (Choosing::Copy, view) => super::export::copies(view)
+            .iter()
+            .map(|(key, name, _)| (*key, *name, false))
+            .collect(),
         (Choosing::Metric, View::Fleet) => FleetColumn::SORTS
             .iter()
             .filter(|(column, _, _)| column.metric().is_some())
@@ -60,11 +64,13 @@ pub(super) fn chosen(state: &mut State, choosing: Choosing, key: Key) {
     let is_known = match choosing {
         Choosing::Sort => sort(state, pressed),
         Choosing::Metric => edit(state, pressed),
+        // Taken before it comes here.
+        Choosing::Copy => true,
     };
     if !is_known {
         let what = match choosing {
             Choosing::Sort => "column",
-            Choosing::Metric => "metric",
+            Choosing::Metric | Choosing::Copy => "metric",
         };
         notify(state, format!("no {what} has the key {pressed:?}"));
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::command::{Binding, COMMANDS, Command, Context, lookup};
+use crate::command::{Binding, Command};
 use crate::event::Effect;
 use crate::key::Key;
 use crate::layout::layout;
@@ -10,7 +10,7 @@ use crate::state::{Choosing, Movement, Overlay, OverlayKind, Prompt, PromptKind,
 use crate::text_field::TextField;
 
 use super::alerts::commands;
-use super::{alerts, choose, editor, leave, notify, open_machine, past, show, travel};
+use super::{alerts, choose, editor, export, leave, notify, open_machine, palette, past, show, travel};
 
 mod form;
 mod prompt;
@@ -25,10 +25,16 @@ pub(super) fn press(state: &mut State, key: Key) -> Vec<Effect> {
     if key == Key::control('c') {
         return vec![Effect::Quit];
     }
+    if state.console.palette.is_some() {
+        return palette::type_key(state, key);
+    }
     if state.prompt.is_some() {
         return prompt::type_key(state, key);
     }
     if let Some(choosing) = state.choosing.take() {
+        if choosing == Choosing::Copy {
+            return export::copy(state, key);
+        }
         choose::chosen(state, choosing, key);
         return Vec::new();
     }
@@ -36,7 +42,7 @@ pub(super) fn press(state: &mut State, key: Key) -> Vec<Effect> {
         return form::press(state, key);
     }
     state.pending_keys.push(key);
-    match lookup(&state.pending_keys, state.contexts()) {
+    match state.console.keymap.lookup(&state.pending_keys, state.contexts()) {
         Binding::Prefix => Vec::new(),
         Binding::Command(command) => {
             state.pending_keys.clear();
@@ -53,7 +59,8 @@ pub(super) fn press(state: &mut State, key: Key) -> Vec<Effect> {
 
 pub(super) fn paste(state: &mut State, text: &str) {
     state.mark_dirty();
-    if state.prompt.is_some() {
+    if palette::paste(state, text) {
+    } else if state.prompt.is_some() {
         prompt::paste(state, text);
     } else {
         form::paste(state, text);
@@ -63,6 +70,9 @@ pub(super) fn paste(state: &mut State, text: &str) {
 /// Carries a command out.
 pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
     state.mark_dirty();
+    if palette::is_refused(state, command) {
+        return Vec::new();
+    }
     if let Some(effects) = travel::run(state, command) {
         return effects;
     }
@@ -72,6 +82,11 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Suspend => return vec![Effect::Suspend],
         Command::Redraw => return vec![Effect::Redraw],
         Command::Help => toggle(state, OverlayKind::Help),
+        Command::Palette => palette::open(state, ""),
+        Command::Diagnostics => state.console.has_diagnostics = !state.console.has_diagnostics,
+        Command::CopyText => export::ask_copy(state),
+        Command::Export => export::ask_name(state),
+        Command::Theme => palette::open(state, "theme "),
         Command::Details => toggle(state, OverlayKind::Details),
         Command::LongerRange => past::change_range(state, state.past.range().longer()),
         Command::ShorterRange => past::change_range(state, state.past.range().shorter()),
@@ -136,8 +151,14 @@ fn invert(state: &mut State) {
 
 /// Opens what lies over the view, or closes it when it is there already.
 fn toggle(state: &mut State, kind: OverlayKind) {
+    state.console.help_filter.clear();
     let is_open = state.overlay.is_some_and(|overlay| overlay.kind == kind);
     state.overlay = (!is_open).then_some(Overlay { kind, scroll: 0 });
+}
+
+fn help_lines(state: &State) -> usize {
+    let area = ratatui::layout::Rect::new(0, 0, state.width, state.height);
+    crate::render::help_scroll_max(area, state) + 1
 }
 
 fn visible_rows(state: &State) -> usize {
@@ -149,7 +170,7 @@ pub(super) fn go(state: &mut State, movement: Movement) {
     if let Some(overlay) = state.overlay {
         // About as many lines as there are: where they end on this screen is known to whoever draws them.
         let lines = match overlay.kind {
-            OverlayKind::Help => COMMANDS.len() + Context::ALL.len() * 2,
+            OverlayKind::Help => help_lines(state),
             OverlayKind::Details => DETAIL_LINES_MAX,
             OverlayKind::Silences => state.alerts.board.silences().len(),
             OverlayKind::Deliveries => {
@@ -173,6 +194,12 @@ pub(super) fn go(state: &mut State, movement: Movement) {
 
 /// Pops one layer: help, cursor among processes, filter, view.
 fn back(state: &mut State) -> Vec<Effect> {
+    let has_help = state
+        .overlay
+        .is_some_and(|overlay| overlay.kind == OverlayKind::Help);
+    if has_help && !std::mem::take(&mut state.console.help_filter).is_empty() {
+        return Vec::new();
+    }
     if state.overlay.take().is_some() {
         return Vec::new();
     }
@@ -235,8 +262,10 @@ fn neighbour(state: &mut State, step: isize) -> Vec<Effect> {
 }
 
 fn start_filter(state: &mut State) {
+    let overlay = state.overlay.map(|overlay| overlay.kind);
     let (kind, before) = match state.view {
-        _ if state.overlay.is_some() => return,
+        _ if overlay == Some(OverlayKind::Help) => (PromptKind::Help, state.console.help_filter.as_str()),
+        _ if overlay.is_some() => return,
         View::Fleet => (PromptKind::Machines, state.fleet_table.filter_text()),
         View::Machine(_) => (PromptKind::Processes, state.process_table.filter_text()),
         View::Alerts => (PromptKind::Alerts, state.alerts.list.filter_text()),

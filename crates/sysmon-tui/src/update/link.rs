@@ -93,6 +93,7 @@ fn subscribe_all(state: &State) -> Vec<Effect> {
 }
 
 fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
+    state.console.meter.updated(update, state.now);
     state.received_at = state.now;
     state.aggregator_at = sysmon_core::UnixMillis(update.now_unix_ms);
     let received = wire::UpdateReceived {

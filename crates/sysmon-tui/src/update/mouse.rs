@@ -1,13 +1,17 @@
 //! Wheel and clicks.
 
 use ratatui::layout::{Position, Rect};
+use sysmon_core::display_width;
 
+use crate::command::Command;
 use crate::event::{Effect, Mouse, MouseAction};
-use crate::layout::{Body, TableRegions, layout};
+use crate::key::{Key, KeyCode};
+use crate::layout::{Body, TableRegions, filter_in_force, hints, layout, palette_regions};
+use crate::state::palette::entries;
 use crate::state::{Movement, State};
 
-use super::keys::{go, open};
-use super::travel;
+use super::keys::{go, open, run};
+use super::{palette, travel};
 
 /// Rows per notch of the wheel.
 const WHEEL_ROWS: isize = 3;
@@ -15,6 +19,16 @@ const WHEEL_ROWS: isize = 3;
 pub(super) fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
     state.touched = true;
     state.mark_dirty();
+    if mouse.action == MouseAction::Press
+        && state.prompt.is_none()
+        && state.choosing.is_none()
+        && let Some(command) = bar_at(state, Position::new(mouse.column, mouse.row))
+    {
+        return run(state, command);
+    }
+    if state.console.palette.is_some() {
+        return over_palette(state, mouse);
+    }
     match mouse.action {
         MouseAction::WheelUp | MouseAction::WheelDown
             if state.editor.is_some() || state.silencing.is_some() => {}
@@ -28,6 +42,72 @@ pub(super) fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
         MouseAction::Press => return click(state, Position::new(mouse.column, mouse.row)),
     }
     Vec::new()
+}
+
+/// What a click on the line at the top or at the bottom means.
+fn bar_at(state: &State, at: Position) -> Option<Command> {
+    let has_form = state.console.palette.is_some() || state.editor.is_some() || state.silencing.is_some();
+    if has_form || state.notice.is_some() {
+        return None;
+    }
+    let regions = layout(Rect::new(0, 0, state.width, state.height), state);
+    if regions.footer.contains(at) && state.is_live() {
+        let row = Rect {
+            x: regions.footer.x + 1,
+            width: regions.footer.width.saturating_sub(2),
+            ..regions.footer
+        };
+        let filter = filter_in_force(state);
+        let before = match filter {
+            "" => 0,
+            filter => u16::try_from(display_width(filter) + "/  Esc all   ".len()).unwrap_or(u16::MAX),
+        };
+        let x = row.x.saturating_add(before);
+        if at.x < x {
+            return Some(Command::Back);
+        }
+        let mut hints = hints(row, x, state).into_iter();
+        return hints
+            .find(|hint| at.x >= hint.x && at.x < hint.x + hint.width)
+            .map(|hint| hint.command);
+    }
+    if !regions.header.contains(at) {
+        return None;
+    }
+    // The name of what is watched leads to all of it, the counts at the right to what is wrong.
+    let title = display_width(&state.source_name) + " sysmon ▸ ".chars().count();
+    if usize::from(at.x) < title {
+        Some(Command::ViewFleet)
+    } else if at.x >= regions.header.width / 2 {
+        Some(Command::ViewAlerts)
+    } else {
+        None
+    }
+}
+
+/// The wheel goes through the list, a click selects, a second one carries out, and one beside it closes.
+fn over_palette(state: &mut State, mouse: Mouse) -> Vec<Effect> {
+    match mouse.action {
+        MouseAction::WheelUp => return palette::scroll(state, false),
+        MouseAction::WheelDown => return palette::scroll(state, true),
+        MouseAction::Drag | MouseAction::Release => return Vec::new(),
+        MouseAction::Press => {}
+    }
+    let Some(open) = &state.console.palette else {
+        return Vec::new();
+    };
+    let screen = Rect::new(0, 0, state.width, state.height);
+    let count = entries(state, open).len();
+    let regions = palette_regions(screen, count, open.at);
+    let at = Position::new(mouse.column, mouse.row);
+    if regions.list.contains(at) {
+        let index = regions.first + usize::from(at.y - regions.list.y);
+        return palette::select(state, index);
+    }
+    if regions.area.contains(at) {
+        return Vec::new();
+    }
+    palette::type_key(state, Key::plain(KeyCode::Escape))
 }
 
 /// A heading sorts, a row is selected, the selected row opens.

@@ -11,14 +11,19 @@ fn page() -> String {
         "# Keys\n\nMade from the table of commands by a test; `UPDATE_DOCS=1 cargo nextest run -p sysmon-tui keys_page` writes it.\n",
     );
     for (context, heading) in Context::ALL {
-        let _ = write!(page, "\n## {heading}\n\n| key | what it does |\n|---|---|\n");
+        let _ = write!(
+            page,
+            "\n## {heading}\n\nIn a file of keys: `[{}]`.\n\n| key | command | what it does |\n|---|---|---|\n",
+            context.name()
+        );
         for definition in COMMANDS.iter().filter(|definition| definition.context == context) {
             let keys: Vec<String> = definition
                 .keys
                 .iter()
                 .map(|keys| format!("`{}`", keys.iter().map(ToString::to_string).collect::<String>()))
                 .collect();
-            let _ = writeln!(page, "| {} | {} |", keys.join(" "), definition.help);
+            let command = definition.command.name();
+            let _ = writeln!(page, "| {} | `{command}` | {} |", keys.join(" "), definition.help);
         }
     }
     page

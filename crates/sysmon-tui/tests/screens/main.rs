@@ -3,11 +3,13 @@
 
 mod alert_scenes;
 mod alerts_world;
+mod console_scenes;
 mod editor_scenes;
 mod fleet_scenes;
 mod input;
 mod keys_page;
 mod machine_scenes;
+mod palette_scenes;
 mod past_scenes;
 mod robustness;
 mod travel_scenes;

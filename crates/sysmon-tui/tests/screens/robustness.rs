@@ -325,9 +325,29 @@ fn any_alerts() -> impl Strategy<Value = Event> {
 /// The keys that lead into views, lists and forms.
 fn any_way() -> impl Strategy<Value = Event> {
     let keys = vec![
-        '1', '2', '3', 'e', 'c', 'm', 'a', 'S', 'L', 'N', 'H', 'b', 'd', 'u', 'n', 't', 'k', 'y', ' ',
+        '1', '2', '3', 'e', 'c', 'm', 'a', 'S', 'L', 'N', 'H', 'b', 'd', 'u', 'n', 't', 'k', 'y', ' ', ':',
+        '?', '/', 'x',
     ];
     prop::sample::select(keys).prop_map(|key| Event::Key(Key::char(key)))
+}
+
+/// Lines of commands, their ends missing or not: what is typed into an open line.
+fn any_line() -> impl Strategy<Value = Event> {
+    let lines = vec![
+        "theme ",
+        "filter web",
+        "machine w",
+        "sort c",
+        "interval 5s",
+        "export csv",
+        "connect @x",
+        "F",
+        "help",
+    ];
+    prop_oneof![
+        prop::sample::select(lines).prop_map(|line| Event::Paste(line.to_owned())),
+        Just(Event::Key(Key::plain(KeyCode::Function(12)))),
+    ]
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -369,6 +389,13 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => any::<i64>().prop_map(|now| Event::Tick { now: sysmon_core::UnixMillis(now), utc_offset_seconds: 3_600 }),
         1 => (0u16..400, 0u16..120).prop_map(|(width, height)| Event::Resize { width, height }),
         1 => any::<String>().prop_map(Event::Paste),
+        2 => any_line(),
+        1 => any::<(bool, u16, u32)>().prop_map(|(is_slow, bytes, micros)| if is_slow {
+            Event::Pace { is_slow: bytes % 2 == 0 }
+        } else {
+            Event::Frame(sysmon_tui::FrameReport { bytes: bytes.into(), micros: micros.into(), ..Default::default() })
+        }),
+        1 => any::<String>().prop_map(Event::Notice),
     ]
 }
 
@@ -377,13 +404,18 @@ proptest! {
     #[test]
     fn no_sequence_of_events_at_any_size_panics(
         width in 1u16..400, height in 1u16..120, events in prop::collection::vec(any_event(), 1..40), ascii in any::<bool>(),
+        readonly in any::<bool>(),
     ) {
-        let mut world = World::new((width, height));
+        let mut world = World::new((width, height)).with_themes(&["dark", "light"]);
+        if readonly {
+            world = world.readonly();
+        }
         world.connected_with(&["history", "alerts", "past"]).update(fleet_snapshot(&FLEET));
         world.board(crate::alerts_world::board());
         let mut world = if ascii { world.ascii() } else { world };
         for event in events {
             world.event(event);
+            prop_assert!(!readonly || !world.effects.iter().any(sysmon_tui::Effect::changes_something));
             world.screen();
         }
     }
@@ -406,7 +438,8 @@ fn every_small_size_is_drawn() {
             }
             let mut world = crate::alerts_world::watching((width, height));
             for keys in [
-                "", "2", "e", "\u{1b}", "S", "\u{1b}", "L", "\u{1b}", "N", "\u{1b}", "3", "n",
+                "", "2", "e", "\u{1b}", "S", "\u{1b}", "L", "\u{1b}", "N", "\u{1b}", ":", "\u{1b}", "?",
+                "\u{1b}", "3", "n",
             ] {
                 if keys == "\u{1b}" {
                     world.key(KeyCode::Escape);

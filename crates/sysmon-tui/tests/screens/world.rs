@@ -44,6 +44,22 @@ impl World {
         self
     }
 
+    pub(crate) fn with_keymap(mut self, keymap: sysmon_tui::Keymap) -> Self {
+        self.state = self.state.with_keymap(keymap);
+        self
+    }
+
+    pub(crate) fn with_themes(mut self, themes: &[&str]) -> Self {
+        let themes: Vec<String> = themes.iter().map(|name| (*name).to_owned()).collect();
+        self.state = self.state.with_choices("dark", themes, Vec::new());
+        self
+    }
+
+    pub(crate) fn readonly(mut self) -> Self {
+        self.state = self.state.readonly(true);
+        self
+    }
+
     pub(crate) fn local(mut self) -> Self {
         self.state = self.state.opening_only_machine();
         self

@@ -14,12 +14,15 @@ use crate::settings::table;
 #[command(
     name = "sysmon-tui",
     version,
-    after_help = "Examples: sysmon-tui\n          sysmon-tui --connect http://127.0.0.1:50051\n          sysmon-tui --once --format json\n          sysmon-tui --once --filter 'health >= warning and role = db'\n\nExit codes: 0 done, 1 failed, 64 wrong usage or configuration; with --once: 1 critical alerts are firing, 2 failed."
+    after_help = "Examples: sysmon-tui\n          sysmon-tui --connect http://127.0.0.1:50051\n          sysmon-tui @prod --readonly\n          sysmon-tui --once --format json\n          sysmon-tui --once --filter 'health >= warning and role = db'\n\nExit codes: 0 done, 1 failed, 64 wrong usage or configuration; with --once: 1 critical alerts are firing, 2 failed."
 )]
 pub struct TerminalCommandLine {
     /// Configuration file to read instead of the usual ones
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Aggregator to watch by its name, from [connections.NAME] of the configuration
+    #[arg(value_name = "@NAME", conflicts_with = "connect", value_parser = connection_name)]
+    pub connection: Option<String>,
     #[arg(long, value_name = "URL", help = table::TUI_CONNECT.flag_help())]
     connect: Option<String>,
     /// Print one snapshot of the fleet and exit
@@ -35,11 +38,11 @@ pub struct TerminalCommandLine {
     #[arg(long, value_name = "FILE", conflicts_with = "once")]
     pub record: Option<PathBuf>,
     /// Play a recording; needs no aggregator
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["once", "connect", "record"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["once", "connect", "connection", "record"])]
     pub replay: Option<PathBuf>,
-    #[arg(long, value_name = "DURATION", conflicts_with = "connect", help = table::TUI_INTERVAL.flag_help())]
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["connect", "connection"], help = table::TUI_INTERVAL.flag_help())]
     interval: Option<String>,
-    #[arg(long, value_name = "NAME", help = table::TUI_THEME.flag_help())]
+    #[arg(long, value_name = "NAME|FILE", help = table::TUI_THEME.flag_help())]
     theme: Option<String>,
     #[arg(long, value_name = "FILE", help = "File with the token to connect with")]
     token_file: Option<PathBuf>,
@@ -53,6 +56,28 @@ pub struct TerminalCommandLine {
     ascii: bool,
     #[arg(long, value_name = "none|bell|osc9|osc777", help = table::TUI_NOTIFY.flag_help())]
     notify: Option<String>,
+    #[arg(long, value_name = "FILE", help = table::TUI_KEYMAP.flag_help())]
+    keymap: Option<PathBuf>,
+    /// Print the keys as a file for --keymap, and exit
+    #[arg(long)]
+    pub print_keymap: bool,
+    #[arg(long, value_name = "N", help = table::TUI_FPS.flag_help())]
+    fps: Option<String>,
+    #[arg(long, help = table::TUI_LOW_BANDWIDTH.flag_help())]
+    low_bandwidth: bool,
+    #[arg(long, help = table::TUI_READONLY.flag_help())]
+    readonly: bool,
+    /// Remember nothing, and forget nothing that was remembered
+    #[arg(long)]
+    no_state: bool,
+}
+
+/// `@prod` without its `@`.
+fn connection_name(text: &str) -> Result<String, String> {
+    match text.strip_prefix('@') {
+        Some(name) if !name.is_empty() => Ok(name.to_owned()),
+        _ => Err("write @NAME for a connection of the configuration, or --connect URL".to_owned()),
+    }
 }
 
 /// How `--once` prints.
@@ -78,5 +103,14 @@ impl TerminalCommandLine {
             .path(&table::LOG_FILE, "--log-file", self.log_file.as_ref())
             .switch(&table::TUI_ASCII, "--ascii", self.ascii)
             .text(&table::TUI_NOTIFY, "--notify", self.notify.as_ref())
+            .path(&table::TUI_KEYMAP, "--keymap", self.keymap.as_ref())
+            .text(&table::TUI_FPS, "--fps", self.fps.as_ref())
+            .switch(&table::TUI_LOW_BANDWIDTH, "--low-bandwidth", self.low_bandwidth)
+            .switch(&table::TUI_READONLY, "--readonly", self.readonly)
+            .text(
+                &table::TUI_REMEMBER,
+                "--no-state",
+                self.no_state.then(|| "false".to_owned()).as_ref(),
+            )
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sysmon_api::{Client, ClientConfig, Endpoint, Secret};
 
-use crate::settings::{Problem, Setting, Settings, table};
+use crate::settings::{NamedConnection, Problem, Raw, Setting, SettingValue, Settings, table};
 
 /// The settings of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,60 @@ pub fn of_terminal(settings: &Settings) -> Result<Option<(Endpoint, Client)>, Ve
 /// What is wrong with the settings.
 pub(crate) fn asking(settings: &Settings, endpoint: &Endpoint) -> Result<Client, Vec<Problem>> {
     connect(settings, TERMINAL, endpoint.clone())
+}
+
+/// A named connection, with its own token and no other.
+///
+/// # Errors
+/// What is wrong with its settings.
+pub(crate) fn named(name: &str, connection: &NamedConnection) -> Result<Client, Problem> {
+    let problem = |message: String| {
+        Problem::new(
+            connection.origin.clone(),
+            format!("connections.{name}: {message}"),
+        )
+    };
+    let token = connection.token_file.as_ref().map(|path| {
+        let content = std::fs::read_to_string(path)
+            .map_err(|error| problem(format!("cannot read {}: {error}", path.display())))?;
+        Secret::parse(&Raw::Text(content.trim().into()))
+            .map_err(|reason| problem(format!("{}: {reason}", path.display())))
+    });
+    let config = ClientConfig {
+        token: token.transpose()?,
+        tls_ca: connection.tls_ca.clone(),
+        insecure: connection.insecure,
+        ..ClientConfig::new(connection.url.clone())
+    };
+    Client::new(config).map_err(|error| problem(error.message))
+}
+
+/// A connection to an address that somebody types. The token of the settings is for the address of the settings: it is
+/// sent to no other.
+///
+/// # Errors
+/// What is wrong with the address, and what to do about it.
+pub(crate) fn typed(settings: &Settings, url: &str) -> Result<(Endpoint, Client), String> {
+    let endpoint = Endpoint::parse(&Raw::Text(url.into()))
+        .map_err(|reason| format!("{reason}; give {}", <Endpoint as SettingValue>::ALLOWED))?;
+    let is_own = settings
+        .get(&table::TUI_CONNECT)
+        .is_some_and(|own: Endpoint| own.to_string() == endpoint.to_string());
+    let token = if is_own {
+        settings
+            .secret(&table::TUI_TOKEN)
+            .map_err(|problem| problem.message)?
+    } else {
+        None
+    };
+    let config = ClientConfig {
+        token,
+        tls_ca: settings.get(&table::TUI_TLS_CA),
+        insecure: is_own && settings.get(&table::TUI_INSECURE).unwrap_or(false),
+        ..ClientConfig::new(endpoint.clone())
+    };
+    let client = Client::new(config).map_err(|error| error.message)?;
+    Ok((endpoint, client))
 }
 
 /// As many connections of a collector, for machines that share them.

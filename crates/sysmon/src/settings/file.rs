@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::connections;
 use super::problem::Origin;
 use super::raw::Raw;
 use super::setting::AnySetting;
@@ -50,7 +51,24 @@ impl File<'_> {
                         self.take(name, key, value, loader);
                     }
                 }
+                DeValue::Table(connections) if name == "connections" => {
+                    for (name, content) in connections {
+                        self.connection(name, content, loader);
+                    }
+                }
                 _ => loader.problem(self.origin(section.span().start), unknown_section(name)),
+            }
+        }
+    }
+
+    fn connection(&self, name: &Spanned<DeString<'_>>, content: &Spanned<DeValue<'_>>, loader: &mut Loader) {
+        let origin = self.origin(name.span().start);
+        match connections::read(name, content, origin, |path| self.resolve(path)) {
+            Ok(connection) => loader.take_connection(name.get_ref(), connection),
+            Err(mistakes) => {
+                for (at, message) in mistakes {
+                    loader.problem(self.origin(at), message);
+                }
             }
         }
     }

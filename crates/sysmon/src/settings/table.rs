@@ -10,7 +10,7 @@ use sysmon_tui::Notify;
 
 use super::setting::{AnySetting, Setting};
 use super::store_url::{DatabaseUrl, RedisUrl, WebhookUrl};
-use super::value::{Folder, Interval, Labels, LogFilter, LogFormat, Period, Space};
+use super::value::{Folder, FrameRate, Interval, Labels, LogFilter, LogFormat, Period, Space};
 
 macro_rules! settings {
     ($($id:ident: $type:ty = $name:literal, $default:expr, $help:literal;)*) => {
@@ -91,7 +91,17 @@ settings! {
     TUI_BURST: Interval = "tui.burst", Some("250ms"),
         "Time between samples to ask for while a machine is on screen, 100ms to 1h; 1h to leave it at its own pace";
     TUI_THEME: String = "tui.theme", Some("dark"),
-        "Colours: dark, light, or NAME for NAME.toml in the folder themes beside the configuration file";
+        "Colours: dark, light, high-contrast, colour-blind, ansi, catppuccin, dracula, gruvbox, nord, NAME for NAME.toml or btop's NAME.theme in the folder themes beside the configuration file, or a file";
+    TUI_KEYMAP: PathBuf = "tui.keymap", None,
+        "File with keys; by default sysmon/keys.toml in the user's configuration folder, if it is there";
+    TUI_FPS: FrameRate = "tui.fps", Some("30"),
+        "The most frames drawn in a second";
+    TUI_LOW_BANDWIDTH: bool = "tui.low_bandwidth", Some("false"),
+        "Draw for a slow link: a frame a second, charts every five; a link that gets stuck is treated so by itself";
+    TUI_READONLY: bool = "tui.readonly", Some("false"),
+        "Offer and send nothing that changes anything: no rule, silence, acknowledgement or interval";
+    TUI_REMEMBER: bool = "tui.remember", Some("true"),
+        "Remember view, order, theme and typed lines for each aggregator in the user's state folder";
     TUI_ASCII: bool = "tui.ascii", Some("false"),
         "Draw with ASCII characters only";
     TUI_NOTIFY: Notify = "tui.notify", Some("none"),

@@ -179,6 +179,23 @@ impl SettingValue for bool {
     }
 }
 
+/// Frames a second: 1 to 60.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRate(pub u32);
+
+impl SettingValue for FrameRate {
+    const ALLOWED: &'static str = "a whole number from 1 to 60";
+    const EXAMPLE: &'static str = "10";
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let text = text(raw)?;
+        match text.parse() {
+            Ok(rate @ 1..=60) => Ok(Self(rate)),
+            _ => Err(format!("{text:?} is no rate of frames")),
+        }
+    }
+}
+
 impl SettingValue for String {
     const ALLOWED: &'static str = "a name";
     const EXAMPLE: &'static str = "name";

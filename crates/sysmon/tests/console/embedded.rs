@@ -36,11 +36,9 @@ fn this_machine_appears_and_keys_lead_through_the_views() {
     wait_for_machine(&terminal);
     terminal.wait_for_text("live");
     terminal.press("?");
-    terminal.wait_for_text("open the selected machine");
+    terminal.wait_for_text("Shift-Tab");
     terminal.press("\x1b");
-    terminal.wait_for("the help is closed", |screen| {
-        !screen.contains("open the selected machine")
-    });
+    terminal.wait_for("the help is closed", |screen| !screen.contains("Shift-Tab"));
     terminal.press("/sysmon-tui\r");
     terminal.wait_for("only matching processes", |screen| screen.contains("Esc all"));
     terminal.press("\x1b");

@@ -3,6 +3,7 @@
 
 #[cfg(target_os = "linux")]
 mod alerts;
+mod commands;
 mod embedded;
 #[cfg(target_os = "linux")]
 #[path = "../support/hook.rs"]

@@ -39,6 +39,7 @@ fn a_console_that_panics() {
         recorder: None,
         filter: None,
         notify: sysmon_tui::Notify::None,
+        ..Options::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

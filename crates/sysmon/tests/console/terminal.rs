@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,17 @@ pub(crate) struct Terminal {
     writer: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     seen: Arc<Mutex<Seen>>,
+    /// Whether the terminal takes nothing.
+    is_stuck: Arc<AtomicBool>,
+}
+
+/// While it lives, the terminal takes nothing.
+pub(crate) struct Stuck(Arc<AtomicBool>);
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 struct Seen {
@@ -74,9 +86,14 @@ impl Terminal {
         }));
         let mut reader = pair.master.try_clone_reader().unwrap();
         let copy = Arc::clone(&seen);
+        let is_stuck = Arc::new(AtomicBool::new(false));
+        let stuck = Arc::clone(&is_stuck);
         std::thread::spawn(move || {
             let mut buffer = [0; 16_384];
             while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                while stuck.load(Ordering::Acquire) {
+                    pause();
+                }
                 let mut seen = copy.lock().unwrap();
                 seen.screen.process(&buffer[..length]);
                 seen.bytes.extend_from_slice(&buffer[..length]);
@@ -87,6 +104,7 @@ impl Terminal {
             master: pair.master,
             child,
             seen,
+            is_stuck,
         }
     }
 
@@ -151,6 +169,17 @@ impl Terminal {
             );
             pause();
         }
+    }
+
+    /// Takes nothing more until what this returns is dropped.
+    pub(crate) fn stop_reading(&self) -> Stuck {
+        self.is_stuck.store(true, Ordering::Release);
+        Stuck(Arc::clone(&self.is_stuck))
+    }
+
+    /// Waits until something is so that the screen does not show.
+    pub(crate) fn wait_until(&self, what: &str, wanted: impl Fn(&Self) -> bool) {
+        self.wait_for(what, |_| wanted(self));
     }
 
     /// Waits for a text.

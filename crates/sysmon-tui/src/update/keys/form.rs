@@ -1,6 +1,6 @@
 //! Keys while a rule or a silence is edited.
 
-use crate::command::{Binding, Command, lookup};
+use crate::command::{Binding, Command};
 use crate::event::Effect;
 use crate::key::{Key, KeyCode};
 use crate::state::State;
@@ -8,6 +8,7 @@ use crate::state::silencing::SilenceField;
 use crate::text_field::TextField;
 use crate::update::alerts::commands::make_silence;
 use crate::update::editor;
+use crate::update::palette::is_refused;
 
 /// A command of the form, else text for its field.
 pub(super) fn press(state: &mut State, key: Key) -> Vec<Effect> {
@@ -21,11 +22,14 @@ pub(super) fn press(state: &mut State, key: Key) -> Vec<Effect> {
         .editor
         .as_ref()
         .is_some_and(|editor| editor.conflict.is_some() || editor.is_leaving);
-    let command = match lookup(&[key], state.contexts()) {
+    let command = match state.console.keymap.lookup(&[key], state.contexts()) {
         Binding::Command(Command::Toggle) if takes_space(state) => None,
         Binding::Command(command) => Some(command),
         Binding::Prefix | Binding::None => None,
     };
+    if command.is_some_and(|command| command == Command::Save && is_refused(state, command)) {
+        return Vec::new();
+    }
     match command {
         Some(command) if state.editor.is_some() => return editor::run(state, command),
         Some(command) => return silence(state, command),

@@ -3,8 +3,9 @@
 use super::go;
 use crate::event::Effect;
 use crate::key::{Key, KeyCode};
-use crate::state::{Movement, PromptKind, State};
+use crate::state::{Movement, Prompt, PromptKind, State};
 use crate::update::alerts::commands::acknowledge_with;
+use crate::update::export;
 use crate::update::travel;
 
 /// Every printable key is text; a list follows its filter as one types.
@@ -13,10 +14,20 @@ pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
         (KeyCode::Enter, _) if is_moment(state) => return enter_moment(state),
         (KeyCode::Enter, _) => {
             let prompt = state.prompt.take();
-            if let Some((PromptKind::Acknowledge(alert), field)) =
-                prompt.map(|prompt| (prompt.kind, prompt.field))
+            if let Some(Prompt { kind, field, .. }) = &prompt
+                && !matches!(
+                    kind,
+                    PromptKind::Acknowledge(_) | PromptKind::Help | PromptKind::Export
+                )
             {
-                return acknowledge_with(state, &alert, field.text());
+                state.console.filters.push(field.text());
+            }
+            match prompt.map(|prompt| (prompt.kind, prompt.field)) {
+                Some((PromptKind::Acknowledge(alert), field)) => {
+                    return acknowledge_with(state, &alert, field.text());
+                }
+                Some((PromptKind::Export, field)) => return export::write(state, field.text()),
+                _ => {}
             }
         }
         (KeyCode::Escape, _) => {
@@ -68,8 +79,14 @@ fn set_filter(state: &mut State, kind: &PromptKind, text: &str) {
         PromptKind::Processes => state.process_table.set_filter(text),
         PromptKind::Alerts => state.alerts.list.set_filter(text),
         PromptKind::Rules => state.alerts.rules.set_filter(text),
+        PromptKind::Help => {
+            state.console.help_filter = text.to_owned();
+            if let Some(overlay) = &mut state.overlay {
+                overlay.scroll = 0;
+            }
+        }
         // What was wrong is forgotten as soon as it is mended.
         PromptKind::Moment => state.travel.typed_wrong = None,
-        PromptKind::Acknowledge(_) => {}
+        PromptKind::Acknowledge(_) | PromptKind::Export => {}
     }
 }
