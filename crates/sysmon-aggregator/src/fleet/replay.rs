@@ -48,11 +48,4 @@ impl Fleet {
             .map(|(machine, _)| self.machines[*machine as usize].id.clone())
             .collect()
     }
-
-    fn index_of(&self, client: ClientId, number: u32) -> Option<usize> {
-        let own = &self.clients.get(&client)?.subscriptions;
-        own.iter()
-            .find(|(known, _)| *known == number)
-            .map(|(_, index)| *index)
-    }
 }
