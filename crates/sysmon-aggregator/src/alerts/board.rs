@@ -8,7 +8,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use prost::Message as _;
 use sysmon_api::{alert_key_to_wire, alert_to_wire, silence_to_wire, transition_to_wire, wire};
-use sysmon_core::UnixMillis;
+use sysmon_core::{MachineId, UnixMillis};
 use sysmon_core::alert::{Alert, AlertKey, Phase, RuleId, Severity, Silence, Transition};
 use sysmon_store::{LoggedTransition, StoredRule};
 
@@ -390,7 +390,6 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use sysmon_core::MachineId;
     use sysmon_core::alert::{Cause, Rule};
     use sysmon_store::Author;
 

@@ -4,6 +4,7 @@ use sysmon_api::{ApiError, wire};
 use sysmon_core::MachineId;
 
 use super::subscription::Wish;
+use super::window::Window;
 use super::{ClientId, Fleet};
 
 impl Fleet {
@@ -12,6 +13,7 @@ impl Fleet {
     /// # Errors
     /// [`sysmon_api::Code::InvalidArgument`] for what is out of bounds.
     pub(crate) fn check_wish(subscribe: &wire::Subscribe) -> Result<(), ApiError> {
+        subscribe.window.as_ref().map(Window::check).transpose()?;
         Wish::check(subscribe).map(drop)
     }
 
@@ -47,12 +49,5 @@ impl Fleet {
             .take(most)
             .map(|(machine, _)| self.machines[*machine as usize].id.clone())
             .collect()
-    }
-
-    fn index_of(&self, client: ClientId, number: u32) -> Option<usize> {
-        let own = &self.clients.get(&client)?.subscriptions;
-        own.iter()
-            .find(|(known, _)| *known == number)
-            .map(|(_, index)| *index)
     }
 }
