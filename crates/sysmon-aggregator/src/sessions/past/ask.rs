@@ -176,7 +176,8 @@ mod tests {
             history_ms: 300_000,
             ..subscribe(0, 0)
         };
-        some.window.get_or_insert_default().order = "memory.used_bytes".into();
+        let window = some.window.get_or_insert_default();
+        (window.order, window.rows) = ("memory.used_bytes".into(), 10);
         let some = Asked::check(some, NOW).unwrap();
         assert!(some.metrics.iter().any(|name| name == "load.1"));
         assert!(some.metrics.iter().any(|name| name == "memory.used_percent"));
