@@ -8,8 +8,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use prost::Message as _;
 use sysmon_api::{alert_key_to_wire, alert_to_wire, silence_to_wire, transition_to_wire, wire};
-use sysmon_core::{MachineId, UnixMillis};
 use sysmon_core::alert::{Alert, AlertKey, Phase, RuleId, Severity, Silence, Transition};
+use sysmon_core::{MachineId, UnixMillis};
 use sysmon_store::{LoggedTransition, StoredRule};
 
 use super::health::Worst;
