@@ -3,8 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crossterm::event::{Event as TerminalEvent, EventStream};
-use futures_util::StreamExt;
+use crossterm::event::EventStream;
 use sysmon_core::UnixMillis;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -30,7 +29,7 @@ mod outside;
 mod pace;
 mod replaying;
 
-use outside::{translate, write_new};
+use outside::{next_input, translate, write_new};
 use pace::Pace;
 pub use replaying::replay;
 
@@ -494,12 +493,5 @@ impl Client {
         }
         self.drawn_at = Some(Instant::now());
         Ok(())
-    }
-}
-
-async fn next_input(input: &mut Option<EventStream>) -> Option<io::Result<TerminalEvent>> {
-    match input {
-        Some(stream) => stream.next().await,
-        None => std::future::pending().await,
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write as _};
 
-use crossterm::event::{Event as TerminalEvent, MouseButton, MouseEventKind};
+use crossterm::event::{Event as TerminalEvent, EventStream, MouseButton, MouseEventKind};
+use futures_util::StreamExt;
 
 use crate::event::{Event, Mouse, MouseAction};
 use crate::key::Key;
@@ -50,5 +51,13 @@ pub(super) fn translate(event: TerminalEvent) -> Option<Event> {
             }))
         }
         TerminalEvent::FocusGained | TerminalEvent::FocusLost => None,
+    }
+}
+
+/// The next thing that the terminal says; nothing while the shell has it.
+pub(super) async fn next_input(input: &mut Option<EventStream>) -> Option<io::Result<TerminalEvent>> {
+    match input {
+        Some(stream) => stream.next().await,
+        None => std::future::pending().await,
     }
 }

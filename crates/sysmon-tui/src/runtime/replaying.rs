@@ -6,8 +6,8 @@ use crossterm::event::EventStream;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::outside::translate;
-use super::{TuiError, next_input, theme};
+use super::outside::{next_input, translate};
+use super::{TuiError, theme};
 use crate::event::Event;
 use crate::options::Options;
 use crate::preferences::Preferences;
