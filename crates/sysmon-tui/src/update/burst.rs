@@ -19,12 +19,14 @@ pub(super) fn connected(state: &mut State, capabilities: &[String]) {
 
 /// Asks for what is on screen, and ends what is not.
 pub(super) fn poll(state: &mut State) -> Vec<Effect> {
+    // Nobody looks at what a machine does now while the past is on screen.
+    let is_in_past = state.is_in_past();
     let burst = &mut state.burst;
     if !burst.is_offered || burst.interval_ms == 0 || state.link != crate::state::Link::Live {
         return Vec::new();
     }
     let wanted = match &state.view {
-        View::Machine(id) => Some(id),
+        View::Machine(id) if !is_in_past => Some(id),
         _ => None,
     };
     let mut effects = Vec::new();

@@ -31,18 +31,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             effects
         }
         LinkEvent::Failed { reason, permanent } => {
-            let reason = sysmon_core::sanitize(&reason).into_owned();
-            let since = match &state.link {
-                Link::Down { since, .. } => *since,
-                Link::Connecting | Link::Live => state.now,
-            };
-            past::disconnected(state);
-            alerts::disconnected(state);
-            state.link = Link::Down {
-                since,
-                reason,
-                permanent,
-            };
+            failed(state, &reason, permanent);
             Vec::new()
         }
         LinkEvent::Refused {
@@ -81,6 +70,20 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         }
         LinkEvent::Update(update) => take(state, &update),
     }
+}
+
+fn failed(state: &mut State, reason: &str, permanent: bool) {
+    let since = match &state.link {
+        Link::Down { since, .. } => *since,
+        Link::Connecting | Link::Live => state.now,
+    };
+    past::disconnected(state);
+    alerts::disconnected(state);
+    state.link = Link::Down {
+        since,
+        reason: sysmon_core::sanitize(reason).into_owned(),
+        permanent,
+    };
 }
 
 /// Everything that is on screen, asked for anew.
