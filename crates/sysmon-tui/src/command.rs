@@ -69,8 +69,30 @@ pub enum Command {
     Silences,
     /// List receivers and what did not reach them.
     Deliveries,
-    /// Gather rows by machine or rule.
+    /// Gather rows by machine or rule, machines by a label.
     Group,
+    /// Fold the group under the cursor.
+    Fold,
+    /// One cell per machine instead of a row.
+    HeatMap,
+    /// Choose columns.
+    Columns,
+    /// The column one place to the left.
+    ShiftLeft,
+    /// The column one place to the right.
+    ShiftRight,
+    /// Back to what it was at first.
+    Reset,
+    /// Mark the machine, or take the mark back.
+    Mark,
+    /// Mark all machines that match.
+    MarkAll,
+    /// How often machines measure.
+    Interval,
+    /// One cell to the left.
+    Left,
+    /// One cell to the right.
+    Right,
     /// Show what has happened, or more of it.
     History,
     /// Go to the rule of an alert.
@@ -122,6 +144,10 @@ pub enum Context {
     List,
     /// In the fleet.
     Fleet,
+    /// In the fleet, one cell per machine.
+    HeatMap,
+    /// Over the list of columns.
+    Columns,
     /// In the view of one machine.
     Machine,
     /// In the view of alerts.
@@ -142,8 +168,10 @@ pub enum Context {
 
 impl Context {
     /// The headings of the help, in its order.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::Fleet, "Fleet"),
+        (Self::HeatMap, "Heat map"),
+        (Self::Columns, "Columns"),
         (Self::Machine, "Machine"),
         (Self::Alerts, "Alerts"),
         (Self::Rules, "Rules"),
@@ -216,8 +244,10 @@ mod tests {
     use crate::key::KeyCode;
     use std::collections::HashSet;
 
-    const VIEWS: [&[Context]; 9] = [
+    const VIEWS: [&[Context]; 11] = [
         &[Context::Fleet, Context::List, Context::Anywhere],
+        &[Context::HeatMap, Context::List, Context::Anywhere],
+        &[Context::Columns, Context::List, Context::Anywhere],
         &[Context::Machine, Context::List, Context::Anywhere],
         &[Context::Alerts, Context::List, Context::Anywhere],
         &[Context::Rules, Context::List, Context::Anywhere],
@@ -298,6 +328,6 @@ mod tests {
             lookup(&[Key::char('l')], VIEWS[0]),
             Binding::Command(Command::Open)
         );
-        assert_eq!(lookup(&[Key::char('l')], VIEWS[1]), Binding::None);
+        assert_eq!(lookup(&[Key::char('l')], VIEWS[3]), Binding::None);
     }
 }

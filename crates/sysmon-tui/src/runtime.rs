@@ -63,7 +63,8 @@ pub async fn run(
     let (commands, commands_out) = mpsc::channel(COMMAND_QUEUE);
     let link = tokio::spawn(keep_connected(connect, commands_out, events_in));
     let state = State::new(&options.source_name, options.filter.as_deref())
-        .drawing_points_per_cell(theme.glyphs.points_per_cell());
+        .drawing_points_per_cell(theme.glyphs.points_per_cell())
+        .drawing_half_cells(theme.has_half_cells());
     let mut client = Client {
         state: if options.is_local {
             state.opening_only_machine()

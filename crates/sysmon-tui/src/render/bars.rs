@@ -69,7 +69,7 @@ fn counts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
         return Vec::new();
     }
     let noun = if all == 1 { "machine" } else { "machines" };
-    let mut pieces = vec![(format!("{all} {noun}  "), bar)];
+    let mut pieces = vec![(format!("{} {noun}  ", words::count(all.into())), bar)];
     let states = [
         (totals.healthy, Liveness::Live, Health::Healthy),
         (totals.warning, Liveness::Live, Health::Warning),
@@ -80,7 +80,7 @@ fn counts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
     for (count, liveness, health) in states.into_iter().filter(|(count, _, _)| *count > 0) {
         let mark = pen.theme.glyphs.mark(liveness, health);
         pieces.push((
-            format!("{mark}{count} "),
+            format!("{mark}{} ", words::count(count.into())),
             pen.theme.on_bar(pen.theme.mark(liveness, health)),
         ));
     }
@@ -241,6 +241,9 @@ pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, state: &State) -> Option<Pos
     };
     pen.clear(area);
     if let Some(prompt) = &state.prompt {
+        if prompt.kind == PromptKind::Machines {
+            return Some(super::fleet::prompt::prompt(pen, area, state, prompt));
+        }
         return Some(typed(pen, row, state, prompt));
     }
     if let Some(choosing) = state.choosing {
@@ -267,11 +270,11 @@ pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, state: &State) -> Option<Pos
 /// The line that is being typed; returns where the cursor belongs.
 fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Position {
     let count = match &prompt.kind {
-        PromptKind::Machines => Some(state.fleet_table.rows().len()),
+        PromptKind::Machines => Some(state.fleet_table.match_count()),
         PromptKind::Processes => Some(state.process_table.rows().len()),
         PromptKind::Alerts => Some(state.alerts.list.match_count()),
         PromptKind::Rules => Some(state.alerts.rules.rows().len()),
-        PromptKind::Acknowledge(_) => None,
+        PromptKind::Acknowledge(_) | PromptKind::SaveFilter(_) | PromptKind::Interval(_) => None,
     };
     let (label, help) = match (&prompt.kind, count) {
         (PromptKind::Acknowledge(key), _) => {
@@ -279,6 +282,20 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
             (
                 format!("acknowledge {what} on {}: ", key.machine),
                 "   Enter does it  Esc leaves".to_owned(),
+            )
+        }
+        (PromptKind::SaveFilter(_), _) => (
+            "save the filter as: ".to_owned(),
+            "   a short name  Esc leaves".to_owned(),
+        ),
+        (PromptKind::Interval(machines), _) => {
+            let what = match machines.as_slice() {
+                [machine] => machine.as_ref().to_owned(),
+                machines => format!("{} machines", machines.len()),
+            };
+            (
+                format!("{what} measure every: "),
+                "   1s, 30s, 5m; default for their own  Esc leaves".to_owned(),
             )
         }
         (_, count) => (
@@ -310,15 +327,23 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
         View::Rules => state.alerts.rules.filter_text(),
     };
     let mut x = row.x;
+    if state.view == View::Fleet && state.overlay.is_none() {
+        x = super::fleet::footing(pen, row, state);
+    }
     if !filter.is_empty() {
+        let matching = if state.view == View::Fleet {
+            super::fleet::matching(state)
+        } else {
+            "  ".to_owned()
+        };
         let pieces = [
             ("/", key),
             (filter, pen.theme.text()),
-            ("  ", word),
+            (&matching, word),
             ("Esc ", key),
             ("all   ", word),
         ];
-        x = pen.pieces(x, row.y, row.width, &pieces);
+        x = pen.pieces(x, row.y, row.right().saturating_sub(x), &pieces);
     }
     let is_list = state.overlay.is_some();
     let is_here = |command: Command| match command {

@@ -6,6 +6,7 @@ use crate::event::{Effect, Mouse, MouseAction};
 use crate::layout::{Body, TableRegions, layout};
 use crate::state::{Movement, State};
 
+use super::fleet;
 use super::keys::{go, open};
 
 /// Rows per notch of the wheel.
@@ -33,13 +34,16 @@ fn click(state: &mut State, at: Position) -> Vec<Effect> {
     match &regions.body {
         Body::Fleet(table) => {
             if let Some(column) = heading_at(table, at) {
-                state.fleet_table.click_heading(column);
-            } else if let Some(row) = row_at(table, at, state.fleet_table.offset)
-                && state.fleet_table.select_row(&state.fleet, row)
-            {
-                return open(state);
+                fleet::click_heading(state, column);
+            } else if let Some(row) = row_at(table, at, state.fleet_table.offset) {
+                let is_again = state.fleet_table.select_row(&state.fleet, row);
+                // A heading has nothing but its group to open.
+                if is_again || state.fleet_table.selected_group().is_some() {
+                    return open(state);
+                }
             }
         }
+        Body::Heat(regions) => return fleet::press_on_map(state, regions, at),
         Body::Machine(machine) => {
             if let Some(column) = heading_at(&machine.processes, at) {
                 state.process_table.click_heading(column);

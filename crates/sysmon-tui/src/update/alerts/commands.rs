@@ -34,7 +34,9 @@ pub(in crate::update) fn open(state: &mut State) -> Vec<Effect> {
     let Some(key) = state.alerts.list.selected_key(&state.alerts.log).cloned() else {
         return Vec::new();
     };
-    if state.fleet.find(key.machine.as_str()).is_none() {
+    // Of a large fleet only some machines are here.
+    let is_known = state.fleet_table.is_windowed() || state.fleet.find(key.machine.as_str()).is_some();
+    if !is_known {
         notify(state, format!("{} is not known to this aggregator", key.machine));
         return Vec::new();
     }

@@ -5,16 +5,27 @@ use crate::event::Effect;
 use crate::key::{Key, KeyCode};
 use crate::state::{Movement, PromptKind, State};
 use crate::update::alerts::commands::acknowledge_with;
+use crate::update::fleet;
 
 /// Every printable key is text; a list follows its filter as one types.
 pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
+    if state.prompt.as_ref().map(|prompt| &prompt.kind) == Some(&PromptKind::Machines) {
+        return fleet::prompt::type_key(state, key);
+    }
     match (key.code, key.control) {
         (KeyCode::Enter, _) => {
             let prompt = state.prompt.take();
-            if let Some((PromptKind::Acknowledge(alert), field)) =
-                prompt.map(|prompt| (prompt.kind, prompt.field))
-            {
-                return acknowledge_with(state, &alert, field.text());
+            match prompt.map(|prompt| (prompt.kind, prompt.field)) {
+                Some((PromptKind::Acknowledge(alert), field)) => {
+                    return acknowledge_with(state, &alert, field.text());
+                }
+                Some((PromptKind::SaveFilter(text), field)) => {
+                    fleet::prompt::save_as(state, &text, field.text());
+                }
+                Some((PromptKind::Interval(machines), field)) => {
+                    return fleet::set_interval(state, machines, field.text());
+                }
+                _ => {}
             }
         }
         (KeyCode::Escape, _) => {
@@ -39,7 +50,11 @@ pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
 pub(super) fn paste(state: &mut State, text: &str) {
     if let Some(prompt) = &mut state.prompt {
         prompt.field.paste(text);
-        apply(state);
+        if prompt.kind == PromptKind::Machines {
+            fleet::prompt::changed(state);
+        } else {
+            apply(state);
+        }
     }
 }
 
@@ -56,6 +71,6 @@ fn set_filter(state: &mut State, kind: &PromptKind, text: &str) {
         PromptKind::Processes => state.process_table.set_filter(text),
         PromptKind::Alerts => state.alerts.list.set_filter(text),
         PromptKind::Rules => state.alerts.rules.set_filter(text),
-        PromptKind::Acknowledge(_) => {}
+        PromptKind::Acknowledge(_) | PromptKind::SaveFilter(_) | PromptKind::Interval(_) => {}
     }
 }

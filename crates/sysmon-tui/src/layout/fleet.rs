@@ -1,0 +1,214 @@
+//! Where the fleet's columns are, and the cells of its heat map.
+
+use ratatui::layout::{Position, Rect};
+
+use super::{ColumnRegion, TableRegions, split, table};
+use crate::state::State;
+use crate::state::fleet::FleetColumn;
+use crate::state::fleet::heat::{self, HeatGrid, HeatLine};
+
+/// Cells of the number in front of a line of its past, and between both.
+const SPARK_GAP: u16 = 1;
+/// Cells of the shortest line of the past that tells something, and of the longest.
+const SPARK_MIN: u16 = 7;
+const SPARK_MAX: u16 = 24;
+/// What is wrong needs this much room to be read at all, and this much to be read well.
+const STATUS_MIN: u16 = 12;
+const STATUS_GOOD: u16 = 34;
+/// Names get no more than this before everything else has its room.
+const NAME_MIN: u16 = 12;
+
+/// The table of the fleet.
+pub(super) fn fleet_table(area: Rect, state: &State) -> TableRegions<FleetColumn> {
+    table(area, columns(area, state))
+}
+
+/// A column while room is shared out.
+struct Share {
+    column: FleetColumn,
+    width: u16,
+    spark: u16,
+}
+
+fn columns(area: Rect, state: &State) -> Vec<ColumnRegion<FleetColumn>> {
+    let chosen = &state.fleet_table.columns;
+    let has_alerts = state.alerts.is_ready();
+    let mut shares: Vec<Share> = chosen
+        .on(area.width)
+        .into_iter()
+        .filter(|column| *column != FleetColumn::Alerts || has_alerts)
+        .map(|column| Share {
+            column,
+            width: column.width(),
+            spark: 0,
+        })
+        .collect();
+    let gap = if area.width < 120 { 1 } else { 2 };
+    let name = state.fleet_table.name_width().clamp(8, 40);
+    let has_status = shares.iter().any(|share| share.column == FleetColumn::Status);
+    shares.retain(|share| share.column != FleetColumn::Status);
+    for share in &mut shares {
+        if share.column == FleetColumn::Name {
+            share.width = name.min(NAME_MIN);
+        }
+    }
+    // One cell at the left edge, one behind the mark instead of the gap.
+    let room = area.width.saturating_sub(1);
+    let taken = |shares: &[Share]| -> u16 {
+        shares.iter().fold(0, |sum: u16, share| {
+            let behind = if share.column == FleetColumn::Worst { 1 } else { gap };
+            sum.saturating_add(share.width + share.spark).saturating_add(behind)
+        })
+    };
+    while taken(&shares) > room.saturating_add(gap) && shares.len() > 2 {
+        // The last of those that the person has put in order; mark and name stay.
+        shares.pop();
+    }
+    let left = room.saturating_sub(taken(&shares).saturating_sub(gap));
+    let (shares, status) = share_out(shares, left, gap, name, has_status);
+    place(area, &shares, gap, status)
+}
+
+/// Gives what is left to names, lines of the past and words about what is wrong, the most telling first.
+fn share_out(
+    mut shares: Vec<Share>,
+    mut left: u16,
+    gap: u16,
+    name: u16,
+    has_status: bool,
+) -> (Vec<Share>, u16) {
+    let mut grow_name = |shares: &mut [Share], left: &mut u16, most: u16| {
+        if let Some(share) = shares.iter_mut().find(|share| share.column == FleetColumn::Name) {
+            let more = name.min(most).saturating_sub(share.width).min(*left);
+            share.width += more;
+            *left -= more;
+        }
+    };
+    grow_name(&mut shares, &mut left, 16);
+    let mut grow_spark = |share: &mut Share, left: &mut u16, most: u16| {
+        let gap = if share.spark == 0 { SPARK_GAP } else { 0 };
+        let more = most.saturating_sub(share.spark.saturating_sub(SPARK_GAP)).min(left.saturating_sub(gap));
+        if share.spark > 0 || more >= SPARK_MIN {
+            share.spark += more + gap;
+            *left -= more + gap;
+        }
+    };
+    let is_first = |share: &&mut Share| share.column == FleetColumn::CPU;
+    if let Some(share) = shares.iter_mut().find(is_first) {
+        grow_spark(share, &mut left, 8);
+    }
+    let mut status = 0;
+    let mut grow_status = |left: &mut u16, most: u16| {
+        let behind = if status == 0 { gap } else { 0 };
+        let more = most.saturating_sub(status).min(left.saturating_sub(behind));
+        if has_status && (status > 0 || more >= STATUS_MIN) {
+            status += more;
+            *left -= more + behind;
+        }
+    };
+    // The number of alerts is told by their words as well.
+    let alerts = shares.iter().position(|share| share.column == FleetColumn::Alerts);
+    if let Some(at) = alerts.filter(|_| has_status && left < STATUS_MIN + gap && left + 3 + gap >= STATUS_MIN + gap) {
+        let share = shares.remove(at);
+        left += share.width + gap;
+    }
+    grow_status(&mut left, 16);
+    for share in shares.iter_mut().filter(|share| share.column == FleetColumn::MEMORY) {
+        grow_spark(share, &mut left, 8);
+    }
+    grow_status(&mut left, STATUS_GOOD);
+    grow_name(&mut shares, &mut left, 40);
+    for share in shares.iter_mut().filter(|share| share.column.has_spark() && share.spark == 0) {
+        // Shorter than the first ones: these are glances.
+        grow_spark(share, &mut left, SPARK_MIN);
+    }
+    for most in [12, SPARK_MAX] {
+        for column in [FleetColumn::CPU, FleetColumn::MEMORY] {
+            for share in shares.iter_mut().filter(|share| share.column == column && share.spark > 0) {
+                grow_spark(share, &mut left, most);
+            }
+        }
+    }
+    grow_status(&mut left, u16::MAX);
+    if status == 0 {
+        grow_name(&mut shares, &mut left, u16::MAX);
+    }
+    (shares, status)
+}
+
+fn place(area: Rect, shares: &[Share], gap: u16, status: u16) -> Vec<ColumnRegion<FleetColumn>> {
+    let mut x = area.x + 1;
+    let mut columns = Vec::new();
+    for share in shares {
+        let width = (share.width + share.spark).min(area.right().saturating_sub(x));
+        if width > 0 {
+            columns.push(ColumnRegion {
+                column: share.column,
+                x,
+                width,
+            });
+        }
+        let behind = if share.column == FleetColumn::Worst { 1 } else { gap };
+        x = x.saturating_add(share.width + share.spark + behind);
+    }
+    if status > 0 && x < area.right() {
+        columns.push(ColumnRegion {
+            column: FleetColumn::Status,
+            x,
+            width: status.min(area.right() - x),
+        });
+    }
+    columns
+}
+
+/// The heat map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeatRegions {
+    /// The line that names the machine under the cursor.
+    pub(crate) name: Rect,
+    pub(crate) map: Rect,
+    pub(crate) legend: Rect,
+    pub(crate) grid: HeatGrid,
+    pub(crate) lines: Vec<HeatLine>,
+}
+
+/// Divides the screen for the heat map.
+pub(super) fn heat_map(area: Rect, state: &State) -> HeatRegions {
+    let (name, rest) = split(area, 1);
+    let (map, legend) = split(rest, rest.height.saturating_sub(u16::from(rest.height >= 6)));
+    let map = Rect {
+        x: map.x + 1,
+        width: map.width.saturating_sub(2),
+        ..map
+    };
+    let groups = state.fleet_table.grouping.groups();
+    let grid = HeatGrid::fitting(groups, map.width.max(1), map.height, state.can_halve_cells);
+    HeatRegions {
+        name,
+        map,
+        legend,
+        grid,
+        lines: heat::lines(groups, grid),
+    }
+}
+
+impl HeatRegions {
+    /// The place of the machine at a cell of the screen.
+    pub(crate) fn place_at(&self, at: Position, offset: usize) -> Option<usize> {
+        if !self.map.contains(at) {
+            return None;
+        }
+        let line = offset + usize::from(at.y - self.map.y);
+        let column = usize::from((at.x - self.map.x) / self.grid.cell_width);
+        heat::place_at(&self.lines, line, column, false)
+    }
+
+    /// The heading of a group at a cell of the screen.
+    pub(crate) fn heading_at(&self, at: Position, offset: usize) -> Option<usize> {
+        let line = offset + usize::from(at.y.checked_sub(self.map.y)?);
+        match self.lines.get(line).filter(|_| self.map.contains(at)) {
+            Some(HeatLine::Heading(group)) => Some(*group),
+            _ => None,
+        }
+    }
+}
