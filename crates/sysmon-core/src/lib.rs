@@ -6,7 +6,7 @@
 pub mod alert;
 mod catalogue;
 mod downsample;
-mod filter;
+pub mod filter;
 mod format;
 mod health;
 mod history;
@@ -22,7 +22,7 @@ mod time;
 
 pub use catalogue::{CATALOGUE, Downsampling, Kind, MetricDefinition, MetricId, Unit};
 pub use downsample::{Bucket, downsample};
-pub use filter::TextFilter;
+pub use filter::{Filter, TextFilter};
 pub use format::{format_age, format_duration, format_rate, format_value};
 pub use health::{Health, Thresholds, assess, thresholds};
 pub use history::{
