@@ -58,7 +58,7 @@ pub mod wire {
         ProcessDetail, ProcessKey, ProcessState, ProcessUpdate, PushRequest, PushResponse, Resend, Response,
         SeriesDefinition, SeriesHistory, SeriesPoints, SetInterval, StateRequest, StorageComponent,
         StorageHealth, StorageRole, StorageStatus, Subscribe, Tick, Unsubscribe, Update, UpdateReceived,
-        backlog, command, push_request, push_response, response,
+        Window, backlog, command, push_request, push_response, response,
     };
     // Alerts.
     pub use crate::generated::{

@@ -58,7 +58,7 @@ pub const COMMANDS: &[CommandDefinition] = &[
         Command::Mark,
         Context::Fleet,
         keys!([char(' ')]),
-        "mark",
+        "",
         "mark the machine or the group, or take the mark back",
     ),
     row(
@@ -86,7 +86,7 @@ pub const COMMANDS: &[CommandDefinition] = &[
         Command::Columns,
         Context::Fleet,
         keys!([char('C')]),
-        "columns",
+        "",
         "choose the columns and their order",
     ),
     row(

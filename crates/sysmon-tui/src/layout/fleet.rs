@@ -77,7 +77,7 @@ fn share_out(
     name: u16,
     has_status: bool,
 ) -> (Vec<Share>, u16) {
-    let mut grow_name = |shares: &mut [Share], left: &mut u16, most: u16| {
+    let grow_name = |shares: &mut [Share], left: &mut u16, most: u16| {
         if let Some(share) = shares.iter_mut().find(|share| share.column == FleetColumn::Name) {
             let more = name.min(most).saturating_sub(share.width).min(*left);
             share.width += more;
@@ -85,7 +85,7 @@ fn share_out(
         }
     };
     grow_name(&mut shares, &mut left, 16);
-    let mut grow_spark = |share: &mut Share, left: &mut u16, most: u16| {
+    let grow_spark = |share: &mut Share, left: &mut u16, most: u16| {
         let gap = if share.spark == 0 { SPARK_GAP } else { 0 };
         let more = most.saturating_sub(share.spark.saturating_sub(SPARK_GAP)).min(left.saturating_sub(gap));
         if share.spark > 0 || more >= SPARK_MIN {
@@ -201,14 +201,5 @@ impl HeatRegions {
         let line = offset + usize::from(at.y - self.map.y);
         let column = usize::from((at.x - self.map.x) / self.grid.cell_width);
         heat::place_at(&self.lines, line, column, false)
-    }
-
-    /// The heading of a group at a cell of the screen.
-    pub(crate) fn heading_at(&self, at: Position, offset: usize) -> Option<usize> {
-        let line = offset + usize::from(at.y.checked_sub(self.map.y)?);
-        match self.lines.get(line).filter(|_| self.map.contains(at)) {
-            Some(HeatLine::Heading(group)) => Some(*group),
-            _ => None,
-        }
     }
 }

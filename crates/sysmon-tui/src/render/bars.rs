@@ -69,7 +69,10 @@ fn counts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
         return Vec::new();
     }
     let noun = if all == 1 { "machine" } else { "machines" };
-    let mut pieces = vec![(format!("{} {noun}  ", words::count(all.into())), bar)];
+    // On a narrow screen the states matter more than the word.
+    let noun = if state.width < 60 { "" } else { noun };
+    let mut pieces = vec![(format!("{} {noun}", words::count(all.into())), bar)];
+    pieces.push((if noun.is_empty() { "" } else { "  " }.into(), bar));
     let states = [
         (totals.healthy, Liveness::Live, Health::Healthy),
         (totals.warning, Liveness::Live, Health::Warning),

@@ -222,8 +222,13 @@ fn empty(pen: &mut Pen<'_>, area: Rect, state: &State) {
             "",
             "it needs a token: sysmon tokens create",
         ];
-        // On a small screen the command is what counts.
-        let lines = if area.height < 6 { &lines[2..4] } else { &lines[..] };
+        // On a small screen the command is what counts, and it must be whole.
+        let cut = command.rfind(' ').unwrap_or(0);
+        let (head, address) = command.split_at(cut);
+        let head = format!("{head} \\");
+        let short = [lines[2], &head, address];
+        let is_narrow = display_width(&command) > usize::from(area.width);
+        let lines = if is_narrow || area.height < 6 { &short[..] } else { &lines[..] };
         lines_in_the_middle(pen, area, lines);
     } else {
         note(pen, area, "no connection: nothing is known yet");

@@ -249,6 +249,7 @@ impl FleetTable {
 
     /// Takes note of what an update of the fleet brings, after the fleet has taken it.
     pub(crate) fn take(&mut self, update: &wire::Update) {
+        let has_asked = self.feed.sent.as_ref().is_some_and(|sent| sent.rows.is_some());
         self.has_news = true;
         self.has_other_machines |= update.snapshot
             || update
@@ -256,11 +257,11 @@ impl FleetTable {
                 .iter()
                 .any(|machine| machine.left || machine.header.is_some());
         if update.snapshot {
-            let is_windowed = self.feed.sent.as_ref().is_some_and(|sent| sent.rows.is_some());
-            self.feed.window = (is_windowed && self.feed.has_windows).then(Window::default);
+            self.feed.window = has_asked.then(Window::default);
         }
-        if let Some(window) = &mut self.feed.window {
-            window.take(update);
+        if update.has_window && has_asked {
+            // A fleet that was here as a whole may have outgrown the window.
+            self.feed.window.get_or_insert_default().take(update);
         }
     }
 

@@ -5,6 +5,8 @@ mod alert_scenes;
 mod alerts_world;
 mod editor_scenes;
 mod fleet_scenes;
+mod fleet_view_scenes;
+mod fleet_window;
 mod input;
 mod keys_page;
 mod machine_scenes;

@@ -233,22 +233,21 @@ pub(crate) struct Columns {
 }
 
 /// The usual columns: each with the screen width below which it is left out.
-const USUAL: [(FleetColumn, u16); 18] = [
+const USUAL: [(FleetColumn, u16); 17] = [
     (FleetColumn::Worst, 0),
     (FleetColumn::Name, 0),
     (FleetColumn::CPU, 0),
     (FleetColumn::MEMORY, 30),
-    (FleetColumn::Metric(MetricId::SwapUsedPercent), 170),
+    (FleetColumn::Metric(MetricId::SwapUsedPercent), 190),
     (FleetColumn::DISK, 40),
     (FleetColumn::RECEIVE, 56),
     (FleetColumn::TRANSMIT, 64),
-    (FleetColumn::Metric(MetricId::DiskReadTotal), 150),
-    (FleetColumn::Metric(MetricId::DiskWriteTotal), 150),
+    (FleetColumn::Metric(MetricId::DiskReadTotal), 160),
+    (FleetColumn::Metric(MetricId::DiskWriteTotal), 160),
     (FleetColumn::Metric(MetricId::CpuIoWait), 130),
     (FleetColumn::LOAD, 48),
-    (FleetColumn::Metric(MetricId::Processes), 190),
-    (FleetColumn::Metric(MetricId::Uptime), 160),
-    (FleetColumn::Fact(Fact::Labels), 180),
+    (FleetColumn::Metric(MetricId::Uptime), 210),
+    (FleetColumn::Fact(Fact::Labels), 230),
     (FleetColumn::Age, 36),
     (FleetColumn::Alerts, 24),
     (FleetColumn::Status, 0),

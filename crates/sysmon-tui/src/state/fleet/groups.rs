@@ -100,12 +100,6 @@ impl Grouping {
         }
     }
 
-    /// The group of a machine by its place among all.
-    pub(crate) fn group_of(&self, place: usize) -> Option<&Group> {
-        let after = self.groups.partition_point(|group| group.first <= place);
-        self.groups.get(after.checked_sub(1)?)
-    }
-
     /// Learns which labels there are.
     pub(super) fn learn(&mut self, fleet: &Replica) {
         self.names.clear();
