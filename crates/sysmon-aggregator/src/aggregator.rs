@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sysmon_api::{
-    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_HISTORY, Inbound, Outbound, Principal, hello_with, wire,
+    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_FILTER, CAPABILITY_HISTORY, CAPABILITY_WINDOWS, Inbound,
+    Outbound, Principal, hello_with, wire,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -124,7 +125,8 @@ impl Aggregator {
     pub(crate) fn hello(&self) -> wire::PeerHello {
         let history = self.durable.as_ref().map(|_| CAPABILITY_HISTORY);
         let alerts = self.alerts.as_ref().map(|_| CAPABILITY_ALERTS);
-        let capabilities: Vec<_> = history.into_iter().chain(alerts).collect();
+        let always = [CAPABILITY_FILTER, CAPABILITY_WINDOWS];
+        let capabilities: Vec<_> = history.into_iter().chain(alerts).chain(always).collect();
         hello_with(self.clock.now().unix, &capabilities)
     }
 

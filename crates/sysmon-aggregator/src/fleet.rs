@@ -9,6 +9,8 @@ mod history;
 mod ingest;
 pub(crate) mod keys;
 mod machine;
+mod matching;
+mod names;
 mod numbering;
 mod parts;
 mod remote;
@@ -18,6 +20,7 @@ mod state;
 mod subscription;
 mod totals;
 mod vitals;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -26,20 +29,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sysmon_api::wire;
-use sysmon_core::{Health, Liveness, MachineId, UnixMillis};
+use sysmon_core::filter::Needs;
+use sysmon_core::{Liveness, MachineId, UnixMillis};
 
 use crate::config::Config;
 use crate::counters::Counters;
 use clients::Client;
 use due::Due;
+use health::Standing;
 use keys::Keys;
 use machine::Machine;
+use names::Names;
 use subscription::Subscription;
 use totals::Totals;
 
 pub(crate) use clients::SUBSCRIPTIONS_MAX;
 pub(crate) use state::metric_to_wire;
 
+pub use health::{AlertMark, Judgement};
 pub use ingest::Opened;
 pub(crate) use remote::{RemoteHead, RemoteTick, Taken};
 pub use remote::{RemoteStream, Reported};
@@ -96,8 +103,17 @@ pub struct Fleet {
     sharing: Option<u64>,
     /// Machines of other aggregators of which something else may be wanted.
     wished: Vec<u32>,
-    /// How machines fare by their alerts, those that are well left out; none when their own numbers judge.
-    alerted: Option<HashMap<MachineId, Health>>,
+    /// How machines fare by their alerts, those without one left out; none when their own numbers judge.
+    alerted: Option<HashMap<MachineId, Standing>>,
+    /// Grows with everything that may change what a filter or an order says of a machine.
+    version: u64,
+    /// The newest moment that is known, on the monotonic clock: what filters reckon ages by.
+    latest_ms: u64,
+    /// Subscriptions without a window whose filter looks at what changes all the time, with what that is.
+    filtering: Vec<(usize, Needs)>,
+    /// Subscriptions that are looked at anew as time passes.
+    timed: Vec<usize>,
+    names: Names,
     /// Reused for the values of a tick.
     scratch: Vec<(u32, i64)>,
 }
@@ -124,6 +140,11 @@ impl Fleet {
             sharing: None,
             wished: Vec::new(),
             alerted: None,
+            version: 0,
+            latest_ms: 0,
+            filtering: Vec::new(),
+            timed: Vec::new(),
+            names: Names::default(),
             scratch: Vec::new(),
         }
     }
@@ -131,6 +152,7 @@ impl Fleet {
     /// Lets time pass: judges the machines that have not been heard of, and forgets what is over. Costs something only
     /// for machines whose moment has come.
     pub fn sweep(&mut self, now: Moment) {
+        self.latest_ms = now.monotonic_ms;
         while let Some((at_ms, number)) = self.due.take(now.monotonic_ms) {
             let machine = &mut self.machines[number as usize];
             if machine.due_ms != at_ms {
@@ -156,7 +178,8 @@ impl Fleet {
             let subscription = self.subscriptions[*index].as_ref()?;
             Some(subscription.due_ms)
         });
-        updates.chain(self.due.next_ms()).min()
+        let reviews = self.timed.iter().filter_map(|index| self.review_due_ms(*index));
+        updates.chain(reviews).chain(self.due.next_ms()).min()
     }
 
     /// The directives of those streams for which they may have changed since the last call.

@@ -1,11 +1,11 @@
 //! What sessions say to the owner of the state.
 
 use sysmon_api::{ApiError, wire};
-use sysmon_core::{Epoch, Health, MachineId};
+use sysmon_core::Epoch;
 use sysmon_store::MachineRecord;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::fleet::{Batch, ClientId, Hello, StreamId};
+use crate::fleet::{Batch, ClientId, Hello, Judgement, StreamId};
 
 /// One message to the owner.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) enum Message {
     Recall { records: Vec<MachineRecord> },
     /// By their alerts these machines fare so; those that were never named are well. From the first of these on, alerts
     /// alone judge.
-    Judged { health: Vec<(MachineId, Health)> },
+    Judged { judgements: Vec<Judgement> },
     /// A client comes; responses go into `responses`, which has room for [`RESPONSES`].
     OpenClient {
         responses: mpsc::Sender<wire::Response>,

@@ -155,7 +155,7 @@ impl Owner {
                     }
                 }
             }
-            Message::Judged { health } => self.fleet.judge_by_alerts(health, now),
+            Message::Judged { judgements } => self.fleet.judge_by_alerts(judgements, now),
             Message::OpenClient { responses, reply } => {
                 let client = self.fleet.open_client();
                 if let Ok(client) = client {

@@ -14,6 +14,12 @@ pub const CAPABILITY_HISTORY: &str = "history";
 /// Said by an aggregator that keeps rules: it answers commands about alerts.
 pub const CAPABILITY_ALERTS: &str = "alerts";
 
+/// Said by an aggregator that reads filters as the language of `sysmon_core::filter`; an older one takes every word for one
+/// that must occur.
+pub const CAPABILITY_FILTER: &str = "filter-language";
+/// Said by an aggregator that sends only the rows of a window; an older one sends every machine that matches.
+pub const CAPABILITY_WINDOWS: &str = "windows";
+
 /// What this release says of itself at `now`.
 #[must_use]
 pub fn hello(now: UnixMillis) -> wire::PeerHello {

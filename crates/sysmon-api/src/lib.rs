@@ -31,13 +31,16 @@ pub use convert::{
     tick_values,
 };
 pub use error::{ApiError, Code};
-pub use handshake::{CAPABILITY_ALERTS, CAPABILITY_HISTORY, PROTOCOL_VERSION, check_peer, hello, hello_with};
+pub use handshake::{
+    CAPABILITY_ALERTS, CAPABILITY_FILTER, CAPABILITY_HISTORY, CAPABILITY_WINDOWS, PROTOCOL_VERSION,
+    check_peer, hello, hello_with,
+};
 pub use history::{
     gap_from_wire, gap_reason_from_wire, gap_reason_to_wire, gap_to_wire, history_from_wire, history_to_wire,
     query_from_wire, query_to_wire,
 };
 pub use private_path::local_socket_path;
-pub use replica::{Machine, OutOfSync, Replica};
+pub use replica::{Machine, OutOfSync, Replica, Window};
 pub use server::{Backend, Server, TlsIdentity};
 pub use streams::{Closed, Inbound, Outbound};
 pub use transport::InProcess;

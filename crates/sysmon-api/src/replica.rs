@@ -48,6 +48,19 @@ pub struct Replica {
     totals: wire::FleetTotals,
     now: UnixMillis,
     complete: bool,
+    window: Option<Window>,
+}
+
+/// The rows that a subscription with a window shows, as the aggregator last told them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Number of the first row among all that match, from 0. It may be another than was asked for: when fewer match
+    /// than lie before the window, the last rows are shown.
+    pub first: u32,
+    /// How many machines match, in the window or not.
+    pub matching: u32,
+    /// The machines of the rows, in their order. Each of them is known.
+    pub machines: Vec<u32>,
 }
 
 impl Replica {
@@ -62,6 +75,7 @@ impl Replica {
     pub fn apply(&mut self, update: &wire::Update) -> Result<(), OutOfSync> {
         if update.snapshot {
             self.machines.clear();
+            self.window = None;
             self.complete = false;
         }
         self.now = UnixMillis(update.now_unix_ms);
@@ -70,6 +84,9 @@ impl Replica {
         }
         for machine in &update.machines {
             self.apply_machine(machine)?;
+        }
+        if update.has_window {
+            self.apply_window(update)?;
         }
         if !update.more {
             self.complete = true;
@@ -80,6 +97,9 @@ impl Replica {
     fn apply_machine(&mut self, update: &wire::MachineUpdate) -> Result<(), OutOfSync> {
         if update.left {
             self.machines.remove(&update.machine);
+            if let Some(window) = &mut self.window {
+                window.machines.retain(|number| *number != update.machine);
+            }
             return Ok(());
         }
         if !self.machines.contains_key(&update.machine) {
@@ -99,6 +119,37 @@ impl Replica {
         match self.machines.get_mut(&update.machine) {
             Some(machine) => machine.apply(update),
             None => Ok(()),
+        }
+    }
+
+    fn apply_window(&mut self, update: &wire::Update) -> Result<(), OutOfSync> {
+        let is_known = |number: &u32| self.machines.contains_key(number);
+        if let Some(unknown) = update.window_machines.iter().find(|number| !is_known(number)) {
+            return Err(OutOfSync(format!(
+                "machine {unknown} of the window was never introduced"
+            )));
+        }
+        self.window = Some(Window {
+            first: update.window_first,
+            matching: update.matching,
+            machines: update.window_machines.clone(),
+        });
+        Ok(())
+    }
+
+    /// The rows in their order, where the subscription has a window and the aggregator knows of windows. A machine that
+    /// has just entered is among [`Replica::machines`] a moment before it is here.
+    #[must_use]
+    pub fn window(&self) -> Option<&Window> {
+        self.window.as_ref()
+    }
+
+    /// How many machines match: those of the subscription, or with a window all that it moves over.
+    #[must_use]
+    pub fn matching(&self) -> usize {
+        match &self.window {
+            Some(window) => window.matching as usize,
+            None => self.machines.len(),
         }
     }
 
@@ -279,6 +330,40 @@ mod tests {
             replica.apply(&update(next, false)).is_err(),
             "the same update twice does not follow"
         );
+    }
+
+    #[test]
+    fn a_window_orders_known_machines_and_a_snapshot_forgets_it() {
+        let mut replica = Replica::default();
+        let windowed = |machines: Vec<u32>| wire::Update {
+            window_machines: machines,
+            has_window: true,
+            window_first: 40,
+            matching: 90,
+            ..Default::default()
+        };
+        replica.apply(&update(introduction(), true)).unwrap();
+        assert_eq!((replica.window(), replica.matching()), (None, 1));
+        replica.apply(&windowed(vec![3])).unwrap();
+        let window = replica.window().unwrap();
+        assert_eq!(
+            (window.first, window.matching, &window.machines[..]),
+            (40, 90, &[3][..])
+        );
+        assert_eq!(replica.matching(), 90);
+        assert!(
+            replica.apply(&windowed(vec![3, 4])).is_err(),
+            "4 was never introduced"
+        );
+        let left = wire::MachineUpdate {
+            machine: 3,
+            left: true,
+            ..Default::default()
+        };
+        replica.apply(&update(left, false)).unwrap();
+        assert_eq!(replica.window().unwrap().machines, [0; 0]);
+        replica.apply(&update(introduction(), true)).unwrap();
+        assert_eq!(replica.window(), None);
     }
 
     #[test]

@@ -8,12 +8,13 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use prost::Message as _;
 use sysmon_api::{alert_key_to_wire, alert_to_wire, silence_to_wire, transition_to_wire, wire};
+use sysmon_core::UnixMillis;
 use sysmon_core::alert::{Alert, AlertKey, Phase, RuleId, Severity, Silence, Transition};
-use sysmon_core::{Health, MachineId, UnixMillis};
 use sysmon_store::{LoggedTransition, StoredRule};
 
 use super::health::Worst;
 use super::messages::stored_to_wire;
+use crate::fleet::Judgement;
 
 /// The most alerts that are kept; further ones are left out, and said so in the log.
 pub(super) const ALERTS_MAX: usize = 100_000;
@@ -329,7 +330,7 @@ impl Board {
     }
 
     /// How the machines fare whose health may have changed since this was last called.
-    pub(super) fn take_health(&mut self) -> Vec<(MachineId, Health)> {
+    pub(super) fn take_health(&mut self) -> Vec<Judgement> {
         self.worst.take()
     }
 
@@ -379,6 +380,7 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use sysmon_core::MachineId;
     use sysmon_core::alert::{Cause, Rule};
     use sysmon_store::Author;
 

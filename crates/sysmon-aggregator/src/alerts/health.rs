@@ -5,24 +5,28 @@
 //! none. So a machine does not look well only because somebody silenced what is critical, and yet comes after those that
 //! nobody looks after.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sysmon_core::alert::{Alert, Severity};
 use sysmon_core::{Health, MachineId};
 
-/// The worst of every machine's alerts, kept up alert by alert.
+use crate::fleet::{AlertMark, Judgement};
+
+/// The worst of every machine's alerts, and what filters can ask of them, kept up alert by alert.
 #[derive(Debug, Default)]
 pub(super) struct Worst {
     /// Only machines that have something that counts.
-    counts: HashMap<MachineId, Counts>,
-    /// Machines whose health may have changed since it was last asked for.
+    standings: HashMap<MachineId, Standing>,
+    /// Machines of which something may have changed since it was last asked for.
     touched: HashSet<MachineId>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
+#[derive(Clone, Debug, Default)]
+struct Standing {
     warning: u32,
     critical: u32,
+    /// How many alerts have each mark.
+    marks: BTreeMap<AlertMark, u32>,
 }
 
 impl Worst {
@@ -31,49 +35,68 @@ impl Worst {
         let Some(machine) = before.or(after).map(|alert| &alert.key.machine) else {
             return;
         };
-        let (before, after) = (before.and_then(weight), after.and_then(weight));
+        let of = |alert: Option<&Alert>| (alert.and_then(weight), alert.and_then(AlertMark::of));
+        let (before, after) = (of(before), of(after));
         if before == after {
             return;
         }
-        let counts = self.counts.entry(machine.clone()).or_default();
-        if let Some(before) = before {
-            *counts.of(before) -= 1;
+        let standing = self.standings.entry(machine.clone()).or_default();
+        if let Some(weight) = before.0 {
+            *standing.count_of(weight) -= 1;
         }
-        if let Some(after) = after {
-            *counts.of(after) += 1;
+        if let Some(weight) = after.0 {
+            *standing.count_of(weight) += 1;
         }
-        if counts.warning == 0 && counts.critical == 0 {
-            self.counts.remove(machine);
+        if let Some(mark) = before.1 {
+            standing.remove_mark(&mark);
+        }
+        if let Some(mark) = after.1 {
+            *standing.marks.entry(mark).or_default() += 1;
+        }
+        // What counts has a mark.
+        if standing.marks.is_empty() {
+            self.standings.remove(machine);
         }
         self.touched.insert(machine.clone());
     }
 
-    /// How the machines fare that may have changed since this was last called.
-    pub(super) fn take(&mut self) -> Vec<(MachineId, Health)> {
+    /// How the machines fare of which something may have changed since this was last called.
+    pub(super) fn take(&mut self) -> Vec<Judgement> {
         let touched = std::mem::take(&mut self.touched);
-        touched
-            .into_iter()
-            .map(|machine| {
-                let health = self.of(&machine);
-                (machine, health)
-            })
-            .collect()
+        touched.into_iter().map(|machine| self.of(machine)).collect()
     }
 
-    fn of(&self, machine: &MachineId) -> Health {
-        match self.counts.get(machine) {
-            None => Health::Healthy,
-            Some(counts) if counts.critical > 0 => Health::Critical,
-            Some(_) => Health::Warning,
+    fn of(&self, machine: MachineId) -> Judgement {
+        let standing = self.standings.get(&machine);
+        Judgement {
+            machine,
+            health: match standing {
+                Some(standing) if standing.critical > 0 => Health::Critical,
+                Some(standing) if standing.warning > 0 => Health::Warning,
+                _ => Health::Healthy,
+            },
+            alerts: standing
+                .into_iter()
+                .flat_map(|standing| standing.marks.keys().cloned())
+                .collect(),
         }
     }
 }
 
-impl Counts {
-    fn of(&mut self, severity: Severity) -> &mut u32 {
+impl Standing {
+    fn count_of(&mut self, severity: Severity) -> &mut u32 {
         match severity {
             Severity::Critical => &mut self.critical,
             Severity::Warning | Severity::Info => &mut self.warning,
+        }
+    }
+
+    fn remove_mark(&mut self, mark: &AlertMark) {
+        if let Some(count) = self.marks.get_mut(mark) {
+            *count -= 1;
+            if *count == 0 {
+                self.marks.remove(mark);
+            }
         }
     }
 }
@@ -104,7 +127,7 @@ mod tests {
             alert.silenced = is_muted.then_some(SilenceId(1));
             let mut worst = Worst::default();
             worst.replace(None, Some(&alert));
-            worst.of(&alert.key.machine)
+            worst.of(alert.key.machine.clone()).health
         };
         for (phase, severity, is_muted, expected) in [
             (Phase::Firing, Critical, false, Health::Critical),
@@ -132,14 +155,39 @@ mod tests {
         let warning = alert("disk", "a", Phase::Firing, Severity::Warning);
         worst.replace(None, Some(&critical));
         worst.replace(None, Some(&warning));
-        let machine = critical.key.machine.clone();
-        assert_eq!(worst.take(), [(machine.clone(), Health::Critical)]);
+        let told = |worst: &mut Worst| {
+            let judgements = worst.take().into_iter();
+            judgements
+                .map(|judgement| {
+                    (
+                        judgement.machine.to_string(),
+                        judgement.health,
+                        judgement.alerts.len(),
+                    )
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(&mut worst), [("a".into(), Health::Critical, 2)]);
         worst.replace(Some(&warning), Some(&warning));
-        assert_eq!(worst.take(), []);
-        worst.replace(Some(&critical), None);
-        assert_eq!(worst.take(), [(machine.clone(), Health::Warning)]);
-        worst.replace(Some(&warning), None);
-        assert_eq!(worst.take(), [(machine, Health::Healthy)]);
-        assert!(worst.counts.is_empty());
+        assert_eq!(told(&mut worst), []);
+        // What somebody knows of is told, although it changes how the machine fares only for a warning.
+        let mut known = critical.clone();
+        known.silenced = Some(SilenceId(1));
+        worst.replace(Some(&critical), Some(&known));
+        assert_eq!(told(&mut worst), [("a".into(), Health::Warning, 2)]);
+        // Another disk of the same rule is no other mark.
+        let mut second = warning.clone();
+        second.key.entity = "/srv".into();
+        worst.replace(None, Some(&second));
+        assert_eq!(told(&mut worst), [("a".into(), Health::Warning, 2)]);
+        worst.replace(Some(&second), None);
+        worst.replace(Some(&known), None);
+        assert_eq!(told(&mut worst), [("a".into(), Health::Warning, 1)]);
+        let pending = alert("disk", "a", Phase::Pending, Severity::Warning);
+        worst.replace(Some(&warning), Some(&pending));
+        assert_eq!(told(&mut worst), [("a".into(), Health::Healthy, 1)]);
+        worst.replace(Some(&pending), None);
+        assert_eq!(told(&mut worst), [("a".into(), Health::Healthy, 0)]);
+        assert!(worst.standings.is_empty());
     }
 }

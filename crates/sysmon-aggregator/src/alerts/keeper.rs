@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::board::{ALERTS_MAX, Board};
 use super::fetch::{Fetched, Fetching, fetch};
 use super::{Alerts, CHANNEL, Parts};
+use crate::fleet::Judgement;
 use crate::message::Message;
 
 /// Everything is loaded so often where a bus tells what is new, in case something was lost,
@@ -58,8 +59,8 @@ pub(crate) struct Keeper {
     missing: Parts,
     /// The last entry of the log of alerts that was loaded; none before the first time.
     logged: Option<i64>,
-    /// What the owner was told; machines that are well are left out. None before the first time.
-    told: Option<HashMap<MachineId, Health>>,
+    /// What the owner was told; machines without an alert are left out. None before the first time.
+    told: Option<HashMap<MachineId, Judgement>>,
     /// What the alert services said of themselves last, by sender.
     pulses: HashMap<String, (Instant, Vec<String>)>,
     is_failing: bool,
@@ -324,18 +325,20 @@ impl Keeper {
         }
         let is_first = self.told.is_none();
         let told = self.told.get_or_insert_default();
-        changed.retain(|(machine, health)| {
-            let before = match health {
-                Health::Healthy => told.remove(machine),
-                _ => told.insert(machine.clone(), *health),
+        changed.retain(|judgement: &Judgement| {
+            let is_well = judgement.health == Health::Healthy && judgement.alerts.is_empty();
+            let before = if is_well {
+                told.remove(&judgement.machine)
+            } else {
+                told.insert(judgement.machine.clone(), judgement.clone())
             };
-            before.unwrap_or(Health::Healthy) != *health
+            before.as_ref().map_or(!is_well, |before| before != judgement)
         });
         if (is_first || !changed.is_empty())
             && let Some(owner) = self.owner.upgrade()
         {
             // The owner is gone: so is this task, in a moment.
-            let _ = owner.send(Message::Judged { health: changed }).await;
+            let _ = owner.send(Message::Judged { judgements: changed }).await;
         }
     }
 }

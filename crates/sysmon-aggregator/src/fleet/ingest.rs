@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sysmon_api::{ApiError, Code, processes_from_wire, wire};
-use sysmon_core::{Epoch, Health, HostInfo, Liveness, ProcessTable, UnixMillis};
+use sysmon_core::{Epoch, HostInfo, Liveness, ProcessTable, UnixMillis};
 
 use super::machine::{Collector, Machine};
 use super::remote::Reported;
@@ -108,7 +108,7 @@ impl Fleet {
         }
         let mut machine = Machine::new(id.clone(), self.config.window_ms, now);
         let alerted = self.alerted.as_ref().and_then(|alerted| alerted.get(id));
-        machine.alerted = alerted.copied().unwrap_or(Health::Healthy);
+        machine.set_standing(alerted);
         self.totals.enter(machine.liveness, machine.health);
         self.machines.push(machine);
         self.by_id.insert(id.clone(), number);

@@ -10,6 +10,7 @@ use sysmon_core::{
 
 use super::Moment;
 use super::due::Due;
+use super::health::AlertMark;
 use super::numbering::{Entry, Numbering};
 use super::remote::Wish;
 use super::vitals::{Vital, Vitals};
@@ -34,6 +35,8 @@ pub(super) struct Machine {
     pub(super) health: Health,
     /// How it fares by its alerts, where those judge.
     pub(super) alerted: Health,
+    /// What of them fires or is about to.
+    pub(super) alerts: Arc<[AlertMark]>,
     /// When something was last heard of it, on the monotonic clock.
     pub(super) heard_ms: u64,
     /// The same on the clock of the day.
@@ -69,6 +72,10 @@ pub(super) struct Machine {
     /// When it is to be looked at again, on the monotonic clock.
     pub(super) due_ms: u64,
     vitals: Vitals,
+    /// Grows, with the fleet's, whenever something about the machine may have changed.
+    pub(super) version: u64,
+    /// How it was when filters that look at that were last asked.
+    pub(super) filtered_status: (Liveness, Health),
 }
 
 /// The stream of one running collector.
@@ -129,6 +136,7 @@ impl Machine {
             liveness: Liveness::Live,
             health: Health::Unknown,
             alerted: Health::Healthy,
+            alerts: Arc::default(),
             heard_ms: now.monotonic_ms,
             last_seen: now.unix,
             recent: Recent::new(window_ms),
@@ -147,11 +155,13 @@ impl Machine {
             generation: 0,
             due_ms: Due::NEVER,
             vitals: Vitals::default(),
+            version: 0,
+            filtered_status: (Liveness::Live, Health::Unknown),
         }
     }
 
-    /// Takes over what a collector says of its host and pace. Returns whether the host's name or labels changed, and
-    /// with them perhaps the filters it matches.
+    /// Takes over what a collector says of its host and pace. Returns whether anything of that changed, and with it
+    /// perhaps the filters it matches.
     pub(super) fn set_header(&mut self, host: Option<HostInfo>, interval_ms: Option<u32>) -> bool {
         let mut changed = false;
         if let Some(interval_ms) = interval_ms
@@ -160,11 +170,12 @@ impl Machine {
         {
             self.interval_ms = interval_ms;
             self.header_version += 1;
+            changed = true;
         }
         if let Some(host) = host.filter(|host| *host != self.host) {
-            changed = host.hostname != self.host.hostname || host.labels != self.host.labels;
             self.host = host;
             self.header_version += 1;
+            changed = true;
         }
         changed
     }

@@ -2,35 +2,66 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use sysmon_core::{CATALOGUE, Metric, MetricId, SeriesKey, TextFilter};
+use sysmon_core::filter::{self, AlertFacts, Filter, Subject};
+use sysmon_core::{CATALOGUE, Health, HostInfo, Liveness, Metric, MetricId, SeriesKey};
 
 use super::machine::Machine;
 
-/// Machines by id and text; both must match.
+/// Machines by id and filter; both must match.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selector {
     /// Empty for all.
     pub(super) ids: HashSet<String>,
-    pub(super) filter: TextFilter,
+    pub(super) filter: Filter,
 }
 
 impl Selector {
-    pub(super) fn matches(&self, machine: &Machine) -> bool {
+    /// Whether a machine matches at `now_ms`, on the monotonic clock.
+    pub(super) fn matches(&self, machine: &Machine, now_ms: u64) -> bool {
         if !self.ids.is_empty() && !self.ids.contains(machine.id.as_str()) {
             return false;
         }
-        if self.filter.is_empty() {
-            return true;
-        }
-        let labels: Vec<String> = machine
-            .host
-            .labels
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let own = [machine.id.as_str(), machine.host.hostname.as_str()];
-        self.filter
-            .matches(own.into_iter().chain(labels.iter().map(String::as_str)))
+        self.filter.is_empty() || self.filter.matches(&View { machine, now_ms })
+    }
+}
+
+/// A machine as filters see it.
+struct View<'a> {
+    machine: &'a Machine,
+    now_ms: u64,
+}
+
+impl Subject for View<'_> {
+    fn id(&self) -> &str {
+        self.machine.id.as_str()
+    }
+
+    fn host(&self) -> &HostInfo {
+        &self.machine.host
+    }
+
+    fn liveness(&self) -> Liveness {
+        self.machine.liveness
+    }
+
+    fn health(&self) -> Health {
+        self.machine.health
+    }
+
+    fn age_ms(&self) -> u64 {
+        self.now_ms.saturating_sub(self.machine.heard_ms)
+    }
+
+    fn interval_ms(&self) -> u32 {
+        self.machine.interval_ms
+    }
+
+    fn any_value(&self, metric: MetricId, entity: Option<&str>, test: &mut dyn FnMut(f64) -> bool) -> bool {
+        filter::any_value(&self.machine.recent, metric, entity, test)
+    }
+
+    fn any_alert(&self, test: &mut dyn FnMut(AlertFacts<'_>) -> bool) -> bool {
+        self.machine.alerts.iter().any(|alert| test(alert.facts()))
     }
 }
 

@@ -7,9 +7,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use sysmon_api::{ApiError, Code, wire};
-use sysmon_core::{Health, Liveness, ProcessTable, SeriesKey, TextFilter};
+use sysmon_core::filter::{Filter, Needs};
+use sysmon_core::{Health, Liveness, ProcessTable, SeriesKey};
 
 use super::selection::{MetricSet, Selector};
+use super::window::Window;
 use super::{ClientId, Fleet, Moment};
 use crate::config::Config;
 
@@ -39,6 +41,12 @@ pub(super) struct Subscription {
     /// The client's number for it.
     pub(super) number: u32,
     pub(super) wish: Wish,
+    /// Which rows of what matches; none for all of it.
+    pub(super) window: Option<Window>,
+    /// What was asked for, where there is a window: another request may move it.
+    asked: Option<wire::Subscribe>,
+    /// When a filter that looks at ages was last asked of all machines, on the monotonic clock.
+    pub(super) aged_ms: u64,
     /// How far the client has been told, by machine.
     pub(super) cursors: HashMap<u32, Cursor>,
     /// Machines that have changed, each once, in the order in which they did.
@@ -86,7 +94,6 @@ pub(super) struct Cursor {
 impl Wish {
     const IDS_MAX: usize = 10_000;
     const METRICS_MAX: usize = 1_024;
-    const FILTER_BYTES_MAX: usize = 1_024;
 
     /// Checks what a client asked for.
     ///
@@ -109,7 +116,6 @@ impl Wish {
             subscribe.history_metrics.len(),
             Self::METRICS_MAX,
         )?;
-        bound("bytes of filter", subscribe.filter.len(), Self::FILTER_BYTES_MAX)?;
         let history_ms = u64::from(subscribe.history_ms);
         if history_ms > Config::WINDOW_MS_MAX {
             return Err(ApiError::invalid(format!(
@@ -120,7 +126,7 @@ impl Wish {
         Ok(Self {
             selector: Selector {
                 ids: subscribe.machine_ids.iter().cloned().collect(),
-                filter: TextFilter::parse(&subscribe.filter),
+                filter: parse_filter(&subscribe.filter)?,
             },
             metrics: MetricSet::parse(&subscribe.metrics),
             history: MetricSet::parse(&subscribe.history_metrics),
@@ -140,15 +146,29 @@ impl Wish {
     }
 }
 
+/// Reads a filter.
+///
+/// # Errors
+/// [`Code::InvalidArgument`] with the bytes of the wrong word.
+fn parse_filter(text: &str) -> Result<Filter, ApiError> {
+    Filter::parse(text).map_err(|error| {
+        let span = &error.span;
+        ApiError::invalid(format!("filter, bytes {} to {}: {error}", span.start, span.end))
+    })
+}
+
 impl Subscription {
     /// The most updates that a client has not acknowledged.
     const UNDER_WAY_MAX: u64 = 2;
 
-    fn new(client: ClientId, number: u32, wish: Wish) -> Self {
+    fn new(client: ClientId, subscribe: &wire::Subscribe, wish: Wish, window: Option<Window>) -> Self {
         Self {
             client,
-            number,
+            number: subscribe.subscription,
             wish,
+            asked: window.is_some().then(|| subscribe.clone()),
+            window,
+            aged_ms: 0,
             cursors: HashMap::new(),
             queue: VecDeque::new(),
             parts: VecDeque::new(),
@@ -163,7 +183,7 @@ impl Subscription {
     }
 
     /// Notes that a machine has changed.
-    fn queue(&mut self, machine: u32) {
+    pub(super) fn queue(&mut self, machine: u32) {
         if let Some(cursor) = self.cursors.get_mut(&machine)
             && !cursor.is_queued
         {
@@ -172,14 +192,63 @@ impl Subscription {
         }
     }
 
-    fn may_send(&self) -> bool {
+    pub(super) fn may_send(&self) -> bool {
         self.sent - self.acknowledged < Self::UNDER_WAY_MAX
+    }
+
+    /// Whether the client still has to be told what it covers.
+    pub(super) fn is_behind(&self) -> bool {
+        self.in_snapshot || self.window.as_ref().is_some_and(|window| window.is_news)
+    }
+
+    /// When the filter looks at something that changes without anybody saying so, what that is.
+    fn needs(&self) -> Option<Needs> {
+        let needs = self.wish.selector.filter.needs();
+        (self.window.is_none() && needs != Needs::default()).then_some(needs)
+    }
+
+    /// Whether it has to be looked at anew as time passes.
+    fn is_timed(&self) -> bool {
+        self.window.is_some() || self.wish.selector.filter.needs().age
+    }
+
+    /// Whether a request is for the same, but for the rows.
+    fn is_moved_by(&self, subscribe: &wire::Subscribe) -> bool {
+        let (Some(asked), Some(window)) = (&self.asked, &subscribe.window) else {
+            return false;
+        };
+        let rows = asked
+            .window
+            .as_ref()
+            .map_or((0, 0), |asked| (asked.first, asked.rows));
+        let window = wire::Window {
+            first: rows.0,
+            rows: rows.1,
+            ..window.clone()
+        };
+        // Compared field by field in the message, so that one that comes later is not forgotten here.
+        let subscribe = wire::Subscribe {
+            window: Some(window),
+            ..subscribe.clone()
+        };
+        *asked == subscribe
+    }
+
+    /// Whether the client knows every machine of the window, so that it can be told their order.
+    fn is_window_complete(&self) -> bool {
+        let is_known = |number: &u32| {
+            let cursor = self.cursors.get(number);
+            cursor.is_some_and(|cursor| cursor.is_introduced)
+        };
+        let window = self.window.as_ref();
+        self.parts.is_empty() && window.is_none_or(|window| window.shown().iter().all(is_known))
     }
 
     fn has_work(&self, totals_version: u64) -> bool {
         self.in_snapshot
             || !self.queue.is_empty()
             || !self.parts.is_empty()
+            || self.window.as_ref().is_some_and(|window| window.is_news)
             || self.totals_version != totals_version
     }
 
@@ -201,6 +270,10 @@ impl Fleet {
     /// [`Code::InvalidArgument`] for what is out of bounds, [`Code::ResourceExhausted`] for the ninth subscription.
     pub fn subscribe(&mut self, client: ClientId, subscribe: &wire::Subscribe) -> Result<(), ApiError> {
         let wish = Wish::check(subscribe)?;
+        let window = subscribe.window.as_ref().map(Window::check).transpose()?;
+        if self.move_window(client, subscribe) {
+            return Ok(());
+        }
         // The old one goes first: the new one may take its place when there are eight.
         self.remove_subscription(client, subscribe.subscription);
         let Some(own) = self.clients.get_mut(&client) else {
@@ -212,22 +285,46 @@ impl Fleet {
                 "there are 8 subscriptions on this stream; end one first",
             ));
         }
-        let subscription = Subscription::new(client, subscribe.subscription, wish);
+        let subscription = Subscription::new(client, subscribe, wish, window);
         let index = self.free.pop().unwrap_or(self.subscriptions.len());
         if index == self.subscriptions.len() {
             self.subscriptions.push(None);
         }
-        self.subscriptions[index] = Some(subscription);
         own.subscriptions.push((subscribe.subscription, index));
-        for number in 0..self.machines.len() {
-            // Fits: machines are numbered in 32 bits.
-            self.refilter_one(u32::try_from(number).unwrap_or(u32::MAX), index);
-        }
+        self.filtering
+            .extend(subscription.needs().map(|needs| (index, needs)));
+        self.timed.extend(subscription.is_timed().then_some(index));
+        self.subscriptions[index] = Some(subscription);
+        self.review_one(index);
         if let Some(subscription) = &mut self.subscriptions[index] {
             subscription.snapshot_left = subscription.queue.len();
         }
         self.activate(index);
         Ok(())
+    }
+
+    /// Shows a client other rows of a window that it has, when it asks for nothing else. It goes on with the same
+    /// numbers, and keeps the machines that are in both.
+    fn move_window(&mut self, client: ClientId, subscribe: &wire::Subscribe) -> bool {
+        let Some(index) = self.index_of(client, subscribe.subscription) else {
+            return false;
+        };
+        let Some(subscription) = &mut self.subscriptions[index] else {
+            return false;
+        };
+        let is_moved = subscription.is_moved_by(subscribe);
+        if let (true, Some(window), Some(wanted)) = (is_moved, &mut subscription.window, &subscribe.window) {
+            window.move_to(wanted);
+            self.select_rows(index);
+        }
+        is_moved
+    }
+
+    fn index_of(&self, client: ClientId, number: u32) -> Option<usize> {
+        let own = self.clients.get(&client)?.subscriptions.iter();
+        own.clone()
+            .find(|(known, _)| *known == number)
+            .map(|(_, index)| *index)
     }
 
     /// Ends a subscription.
@@ -247,11 +344,7 @@ impl Fleet {
 
     /// Takes note that a client has received an update and all before it.
     pub fn received(&mut self, client: ClientId, received: wire::UpdateReceived) {
-        let index = self.clients.get(&client).and_then(|client| {
-            let mut own = client.subscriptions.iter();
-            own.find(|(number, _)| *number == received.subscription)
-        });
-        let Some(index) = index.map(|(_, index)| *index) else {
+        let Some(index) = self.index_of(client, received.subscription) else {
             return;
         };
         if let Some(subscription) = &mut self.subscriptions[index] {
@@ -273,6 +366,7 @@ impl Fleet {
         now: Moment,
         mut send: impl FnMut(ClientId, wire::Update) -> bool,
     ) -> Vec<ClientId> {
+        self.review(now);
         if self.totals_seen != self.totals.version() {
             self.totals_seen = self.totals.version();
             for index in 0..self.subscriptions.len() {
@@ -332,11 +426,22 @@ impl Fleet {
         let machines = self.next_parts(subscription);
         let is_snapshot = subscription.in_snapshot && subscription.sent == 0;
         let version = self.totals.version();
-        if machines.is_empty() && !subscription.in_snapshot && subscription.totals_version == version {
+        let is_complete = subscription.is_window_complete();
+        let window = subscription.window.as_mut().filter(|window| window.is_news);
+        let is_waiting = window.is_some() && !is_complete;
+        let mut update = wire::Update::default();
+        if let Some(window) = window.filter(|_| is_complete) {
+            window.tell(&mut update);
+        }
+        if machines.is_empty()
+            && !update.has_window
+            && !subscription.in_snapshot
+            && subscription.totals_version == version
+        {
             return None;
         }
-        let more =
-            subscription.in_snapshot && (subscription.snapshot_left > 0 || !subscription.parts.is_empty());
+        let more = subscription.in_snapshot
+            && (subscription.snapshot_left > 0 || !subscription.parts.is_empty() || is_waiting);
         subscription.in_snapshot = more;
         subscription.totals_version = version;
         subscription.sent += 1;
@@ -350,75 +455,8 @@ impl Fleet {
             now_unix_ms: now.unix.0,
             machines,
             totals: Some(self.totals.counts()),
-            ..wire::Update::default()
+            ..update
         })
-    }
-
-    /// Notes for everyone who watches a machine that it has changed.
-    pub(super) fn touch(&mut self, number: u32) {
-        for position in 0..self.machines[number as usize].watchers.len() {
-            let index = self.machines[number as usize].watchers[position];
-            if let Some(subscription) = &mut self.subscriptions[index] {
-                subscription.queue(number);
-                self.activate(index);
-            }
-        }
-    }
-
-    /// The same when only the time it was last seen has changed: worth an update only now and then.
-    pub(super) fn touch_seen(&mut self, number: u32) {
-        for position in 0..self.machines[number as usize].watchers.len() {
-            let index = self.machines[number as usize].watchers[position];
-            let Some(subscription) = &mut self.subscriptions[index] else {
-                continue;
-            };
-            let machine = &self.machines[number as usize];
-            let is_worth_it = subscription.cursors.get(&number).is_some_and(|cursor| {
-                cursor.is_seen_too_old(machine) || cursor.status != (machine.liveness, machine.health)
-            });
-            if is_worth_it {
-                subscription.queue(number);
-                self.activate(index);
-            }
-        }
-    }
-
-    /// Finds out anew which subscriptions cover a machine, after something that filters look at has changed.
-    pub(super) fn refilter(&mut self, number: u32) {
-        for index in 0..self.subscriptions.len() {
-            self.refilter_one(number, index);
-        }
-    }
-
-    fn refilter_one(&mut self, number: u32, index: usize) {
-        let Some(subscription) = &mut self.subscriptions[index] else {
-            return;
-        };
-        let machine = &mut self.machines[number as usize];
-        let matches = subscription.wish.selector.matches(machine);
-        let is_covered = subscription
-            .cursors
-            .get(&number)
-            .is_some_and(|cursor| !cursor.is_leaving);
-        if matches == is_covered {
-            return;
-        }
-        let wants_all = subscription.wish.detail == Detail::All;
-        let before = machine.watchers_of_all;
-        if matches {
-            machine.watchers.push(index);
-            machine.watchers_of_all += usize::from(wants_all);
-        } else {
-            machine.watchers.retain(|watcher| *watcher != index);
-            machine.watchers_of_all -= usize::from(wants_all);
-        }
-        let redirect = (before == 0) != (machine.watchers_of_all == 0);
-        subscription.cursors.entry(number).or_default().is_leaving = !matches;
-        subscription.queue(number);
-        self.activate(index);
-        if redirect {
-            self.redirect(number);
-        }
     }
 
     /// Lets go of a subscription; returns whether there was one.
@@ -435,6 +473,8 @@ impl Fleet {
         };
         self.free.push(index);
         self.active.retain(|active| *active != index);
+        self.timed.retain(|timed| *timed != index);
+        self.filtering.retain(|(filtering, _)| *filtering != index);
         for (number, cursor) in subscription.cursors {
             if cursor.is_leaving {
                 continue;
@@ -452,7 +492,7 @@ impl Fleet {
     }
 
     /// Puts a subscription on the list of those that may have something to send.
-    fn activate(&mut self, index: usize) {
+    pub(super) fn activate(&mut self, index: usize) {
         if let Some(subscription) = &mut self.subscriptions[index]
             && !subscription.is_active
         {

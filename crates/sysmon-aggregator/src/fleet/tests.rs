@@ -2,8 +2,10 @@
 
 mod bounds;
 mod collectors;
+mod filters;
 mod followed;
 mod subscriptions;
+mod windows;
 
 use std::sync::Arc;
 
@@ -168,6 +170,24 @@ impl Follower {
                 return all;
             }
             all.extend(taken);
+        }
+    }
+}
+
+/// Lets all followers receive and acknowledge until nothing comes any more: what one is sent is not lost while another
+/// reads.
+fn drain_all(lab: &mut Lab, followers: &mut [&mut Follower]) {
+    loop {
+        lab.wait(2);
+        for follower in followers.iter_mut() {
+            follower.acknowledge(lab);
+        }
+        let flushed = lab.flush();
+        if flushed.is_empty() {
+            return;
+        }
+        for follower in followers.iter_mut() {
+            follower.take(flushed.clone());
         }
     }
 }

@@ -426,7 +426,7 @@ fn requests_out_of_bounds_are_refused() {
             ..Default::default()
         },
         wire::Subscribe {
-            filter: "x".repeat(2_000),
+            filter: "x".repeat(5_000),
             ..Default::default()
         },
         wire::Subscribe {
