@@ -21,6 +21,7 @@ pub(super) mod prompt;
 /// Draws headings and rows.
 pub(super) fn fleet(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State) {
     headings(pen, table, state);
+    place(pen, table, state);
     let fleet = &state.fleet_table;
     if fleet.len() == 0 {
         empty(pen, table.rows, state);
@@ -95,6 +96,25 @@ fn headings(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State)
         } else {
             pen.text(region.x, y, region.width, &text, style);
         }
+    }
+}
+
+/// How far down the screen is, where the headings leave room for it.
+fn place(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State) {
+    let fleet = &state.fleet_table;
+    let (Some(cursor), Some(last)) = (fleet.cursor(), table.columns.last()) else {
+        return;
+    };
+    let text = format!(
+        "{}/{}",
+        words::count(cursor as u64 + 1),
+        words::count(fleet.len() as u64)
+    );
+    let heading = if last.column == FleetColumn::Status { 7 } else { last.width };
+    let free = table.heading.right().saturating_sub(last.x + heading + 2);
+    if fleet.len() > usize::from(table.rows.height) && usize::from(free) >= display_width(&text) {
+        let faint = pen.theme.faint();
+        pen.right(last.x + heading, table.heading.y, free + 1, &text, faint);
     }
 }
 

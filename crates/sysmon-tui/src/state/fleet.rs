@@ -487,7 +487,7 @@ impl FleetTable {
     }
 
     /// What is remembered of it.
-    #[expect(dead_code, reason = "whoever keeps preferences asks for it")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "whoever keeps preferences asks for it"))]
     pub(crate) fn layout(&self) -> FleetLayout {
         FleetLayout {
             columns: self.columns.words(),
@@ -505,7 +505,7 @@ impl FleetTable {
     }
 
     /// Takes what was remembered over.
-    #[expect(dead_code, reason = "whoever keeps preferences calls it")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "whoever keeps preferences calls it"))]
     pub(crate) fn restore(&mut self, layout: &FleetLayout) {
         self.columns.restore(&layout.columns);
         self.sort = self.columns.parse(&layout.sort).unwrap_or_default();

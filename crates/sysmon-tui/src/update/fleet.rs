@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ratatui::layout::{Position, Rect};
-use sysmon_api::wire;
+use sysmon_api::{CAPABILITY_WINDOWS, wire};
 use sysmon_core::{MachineId, UnixMillis};
 
 use super::{notify, open_machine};
@@ -431,7 +431,7 @@ fn said(outcome: &Outcome) -> String {
 /// A connection stands: what the aggregator can, and the first subscription.
 pub(super) fn connected(state: &mut State, capabilities: &[String]) -> Effect {
     let feed = &mut state.fleet_table.feed;
-    feed.has_windows = capabilities.iter().any(|word| word == "windows");
+    feed.has_windows = capabilities.iter().any(|word| word == CAPABILITY_WINDOWS);
     feed.sent = None;
     subscribe(state)
 }

@@ -25,6 +25,8 @@ use crate::words;
 
 /// The sparklines of the fleet show at least this much.
 const WINDOW_MS: u64 = SPARK_MS as u64;
+/// In less room than this, how bad something is stands as a mark before it, not as a word behind it.
+const BRIEF_BELOW: u16 = 24;
 
 /// Draws any cell but the mark and the name.
 pub(super) fn cell(
@@ -181,7 +183,8 @@ fn alerts(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine:
 /// In words what is wrong, the worst first.
 fn status(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine, state: &State) {
     let mut x = region.x;
-    for (index, (text, health)) in troubles(machine, state).iter().enumerate() {
+    let is_brief = region.width < BRIEF_BELOW;
+    for (index, (text, health)) in troubles(pen, machine, state, is_brief).iter().enumerate() {
         let room = (region.x + region.width).saturating_sub(x);
         let separator = if index == 0 { "" } else { pen.pick(" · ", ", ") };
         // A piece of which only the first letters fit says nothing.
@@ -193,8 +196,13 @@ fn status(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine:
     }
 }
 
-/// What is wrong with a machine, the worst first.
-pub(super) fn troubles(machine: &Machine, state: &State) -> Vec<(String, Health)> {
+/// What is wrong with a machine, the worst first; `is_brief` puts a mark in the place of how bad it is.
+pub(super) fn troubles(
+    pen: &Pen<'_>,
+    machine: &Machine,
+    state: &State,
+    is_brief: bool,
+) -> Vec<(String, Health)> {
     let mut pieces: Vec<(String, Health)> = Vec::new();
     if !machine.problem.is_empty() {
         pieces.push((machine.problem.clone(), Health::Critical));
@@ -206,13 +214,13 @@ pub(super) fn troubles(machine: &Machine, state: &State) -> Vec<(String, Health)
         Liveness::Live => pieces.extend(over_threshold(machine)),
     }
     if state.alerts.is_ready() && state.alerts.board.counts_of(&machine.id) != Default::default() {
-        pieces.extend(firing(machine, state));
+        pieces.extend(firing(pen, machine, state, is_brief));
     }
     pieces
 }
 
 /// What fires on the machine, the worst first: `CPU busy critical 4m`; what somebody knows of with their name.
-fn firing(machine: &Machine, state: &State) -> Vec<(String, Health)> {
+fn firing(pen: &Pen<'_>, machine: &Machine, state: &State, is_brief: bool) -> Vec<(String, Health)> {
     let board = &state.alerts.board;
     let mut alerts: Vec<_> = board
         .alerts_of(&machine.id)
@@ -223,7 +231,12 @@ fn firing(machine: &Machine, state: &State) -> Vec<(String, Health)> {
     let words = |(standing, alert): (Standing, &Alert)| {
         let title = board.title(&alert.key.rule);
         let age = words::alerts::age(state, alert.since);
-        let text = format!("{title} {} {age}", alert.severity.word());
+        let text = if is_brief {
+            let mark = pen.theme.glyphs.alert_mark(standing, alert.severity);
+            format!("{mark} {title} {age}")
+        } else {
+            format!("{title} {} {age}", alert.severity.word())
+        };
         match (standing, alert.severity) {
             (Standing::Acknowledged, _) => {
                 let by = alert.acknowledged.as_ref().map_or("", |known| &known.by);

@@ -237,7 +237,7 @@ fn name(pen: &mut Pen<'_>, area: Rect, machine: &Machine, state: &State) {
         }
     }
     pieces.push((format!("  {}", format_age(state.age_ms(machine))), quiet));
-    for (words, health) in troubles(machine, state) {
+    for (words, health) in troubles(pen, machine, state, false) {
         pieces.push(("  ".into(), quiet));
         pieces.push((words, pen.theme.value(health)));
     }
