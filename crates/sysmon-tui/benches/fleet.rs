@@ -23,7 +23,10 @@ const METRICS: [MetricId; 6] = [
 
 fn values(number: u32, second: u32) -> Vec<(u32, i64)> {
     let value = |index: u32| {
-        let noise = number.wrapping_mul(7_919).wrapping_add(second.wrapping_mul(index * 131)) % 1_000;
+        let noise = number
+            .wrapping_mul(7_919)
+            .wrapping_add(second.wrapping_mul(index * 131))
+            % 1_000;
         let decimals = METRICS[index as usize - 1].definition().decimals;
         to_scaled(f64::from(noise) / 10.0, decimals).unwrap_or(0)
     };
@@ -61,7 +64,9 @@ fn machine(number: u32) -> wire::MachineUpdate {
         last_seen_unix_ms: NOW,
         announced: (1u32..)
             .zip(METRICS)
-            .map(|(index, metric)| series_to_wire(index, &SeriesKey::plain(metric), metric.definition().decimals))
+            .map(|(index, metric)| {
+                series_to_wire(index, &SeriesKey::plain(metric), metric.definition().decimals)
+            })
             .collect(),
         ticks: ticks.collect(),
         sequence: 120,

@@ -1,5 +1,11 @@
 //! The rows of the table.
 
+macro_rules! keys {
+    ($([$($key:expr),+]),+) => { &[$(&[$($key),+]),+] };
+}
+
+mod fleet;
+
 use super::{Command, CommandDefinition, Context};
 use crate::key::{Key, KeyCode};
 
@@ -9,10 +15,6 @@ const fn plain(code: KeyCode) -> Key {
 
 const fn char(character: char) -> Key {
     Key::char(character)
-}
-
-macro_rules! keys {
-    ($([$($key:expr),+]),+) => { &[$(&[$($key),+]),+] };
 }
 
 const fn row(
@@ -31,176 +33,37 @@ const fn row(
     }
 }
 
-/// All commands, in the order of the help.
-pub const COMMANDS: &[CommandDefinition] = &[
-    row(
-        Command::Open,
-        Context::Fleet,
-        keys!([plain(KeyCode::Enter)], [char('l')], [plain(KeyCode::Right)]),
-        "open",
-        "open the selected machine, unfold a group",
-    ),
-    row(
-        Command::Group,
-        Context::Fleet,
-        keys!([char('b')]),
-        "group",
-        "group by a label, then by the next, then not",
-    ),
-    row(
-        Command::HeatMap,
-        Context::Fleet,
-        keys!([char('v')]),
-        "heat map",
-        "heat map: one cell per machine",
-    ),
-    row(
-        Command::Mark,
-        Context::Fleet,
-        keys!([char(' ')]),
-        "",
-        "mark the machine or the group, or take the mark back",
-    ),
-    row(
-        Command::MarkAll,
-        Context::Fleet,
-        keys!([char('*')]),
-        "",
-        "mark all machines that match the filter; again for none",
-    ),
-    row(
-        Command::Silence,
-        Context::Fleet,
-        keys!([char('S')]),
-        "",
-        "silence the marked machines, or the selected one",
-    ),
-    row(
-        Command::Interval,
-        Context::Fleet,
-        keys!([char('i')]),
-        "",
-        "how often the marked machines measure, or the selected one",
-    ),
-    row(
-        Command::Columns,
-        Context::Fleet,
-        keys!([char('C')]),
-        "",
-        "choose the columns and their order",
-    ),
-    row(
-        Command::Fold,
-        Context::Fleet,
-        keys!([char('h')], [plain(KeyCode::Left)]),
-        "",
-        "fold the group",
-    ),
-    row(
-        Command::Threshold,
-        Context::Fleet,
-        keys!([char('e')]),
-        "threshold",
-        "edit a threshold: a second key names the column",
-    ),
-    row(
-        Command::Open,
-        Context::HeatMap,
-        keys!([plain(KeyCode::Enter)]),
-        "open",
-        "open the machine under the cursor",
-    ),
-    row(
-        Command::HeatMap,
-        Context::HeatMap,
-        keys!([char('v')]),
-        "table",
-        "back to the table",
-    ),
-    row(
-        Command::Left,
-        Context::HeatMap,
-        keys!([char('h')], [plain(KeyCode::Left)]),
-        "",
-        "one machine to the left",
-    ),
-    row(
-        Command::Right,
-        Context::HeatMap,
-        keys!([char('l')], [plain(KeyCode::Right)]),
-        "",
-        "one machine to the right",
-    ),
-    row(
-        Command::Group,
-        Context::HeatMap,
-        keys!([char('b')]),
-        "group",
-        "group by a label, then by the next, then not",
-    ),
-    row(
-        Command::Mark,
-        Context::HeatMap,
-        keys!([char(' ')]),
-        "mark",
-        "mark the machine, or take the mark back",
-    ),
-    row(
-        Command::MarkAll,
-        Context::HeatMap,
-        keys!([char('*')]),
-        "",
-        "mark all machines that match the filter; again for none",
-    ),
-    row(
-        Command::Silence,
-        Context::HeatMap,
-        keys!([char('S')]),
-        "",
-        "silence the marked machines, or the selected one",
-    ),
-    row(
-        Command::Interval,
-        Context::HeatMap,
-        keys!([char('i')]),
-        "",
-        "how often the marked machines measure, or the selected one",
-    ),
-    row(
-        Command::Toggle,
-        Context::Columns,
-        keys!([char(' ')], [plain(KeyCode::Enter)]),
-        "show",
-        "show the column, or hide it",
-    ),
-    row(
-        Command::ShiftLeft,
-        Context::Columns,
-        keys!([char('K')], [char('h')], [plain(KeyCode::Left)]),
-        "earlier",
-        "one place to the left",
-    ),
-    row(
-        Command::ShiftRight,
-        Context::Columns,
-        keys!([char('J')], [char('l')], [plain(KeyCode::Right)]),
-        "later",
-        "one place to the right",
-    ),
-    row(
-        Command::Reset,
-        Context::Columns,
-        keys!([char('R')]),
-        "usual",
-        "back to the usual columns",
-    ),
-    row(
-        Command::Columns,
-        Context::Columns,
-        keys!([char('C')]),
-        "",
-        "close the list",
-    ),
+/// The parts of the table; the order within a context is that of the help.
+const PARTS: [&[CommandDefinition]; 2] = [fleet::ROWS, ROWS];
+
+/// All commands, those of a context in the order of the help.
+pub const COMMANDS: &[CommandDefinition] = &joined::<{ count(&PARTS) }>(&PARTS);
+
+const fn count(parts: &[&[CommandDefinition]]) -> usize {
+    let (mut part, mut count) = (0, 0);
+    while part < parts.len() {
+        count += parts[part].len();
+        part += 1;
+    }
+    count
+}
+
+/// One table of its parts.
+const fn joined<const COUNT: usize>(parts: &[&[CommandDefinition]]) -> [CommandDefinition; COUNT] {
+    let mut all = [parts[0][0]; COUNT];
+    let (mut part, mut row, mut index) = (0, 0, 0);
+    while index < COUNT {
+        if row == parts[part].len() {
+            (part, row) = (part + 1, 0);
+        } else {
+            all[index] = parts[part][row];
+            (row, index) = (row + 1, index + 1);
+        }
+    }
+    all
+}
+
+const ROWS: &[CommandDefinition] = &[
     row(
         Command::Back,
         Context::Machine,

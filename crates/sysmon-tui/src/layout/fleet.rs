@@ -56,8 +56,13 @@ fn columns(area: Rect, state: &State) -> Vec<ColumnRegion<FleetColumn>> {
     let room = area.width.saturating_sub(1);
     let taken = |shares: &[Share]| -> u16 {
         shares.iter().fold(0, |sum: u16, share| {
-            let behind = if share.column == FleetColumn::Worst { 1 } else { gap };
-            sum.saturating_add(share.width + share.spark).saturating_add(behind)
+            let behind = if share.column == FleetColumn::Worst {
+                1
+            } else {
+                gap
+            };
+            sum.saturating_add(share.width + share.spark)
+                .saturating_add(behind)
         })
     };
     while taken(&shares) > room.saturating_add(gap) && shares.len() > 2 {
@@ -65,75 +70,104 @@ fn columns(area: Rect, state: &State) -> Vec<ColumnRegion<FleetColumn>> {
         shares.pop();
     }
     let left = room.saturating_sub(taken(&shares).saturating_sub(gap));
-    let (shares, status) = share_out(shares, left, gap, name, has_status);
-    place(area, &shares, gap, status)
+    let mut room = Room {
+        shares,
+        left,
+        gap,
+        name,
+        status: has_status.then_some(0),
+    };
+    room.share_out();
+    place(area, &room.shares, gap, room.status.unwrap_or(0))
 }
 
-/// Gives what is left to names, lines of the past and words about what is wrong, the most telling first.
-fn share_out(
-    mut shares: Vec<Share>,
-    mut left: u16,
+/// Room that is shared out.
+struct Room {
+    shares: Vec<Share>,
+    left: u16,
     gap: u16,
+    /// Cells of the longest name.
     name: u16,
-    has_status: bool,
-) -> (Vec<Share>, u16) {
-    let grow_name = |shares: &mut [Share], left: &mut u16, most: u16| {
-        if let Some(share) = shares.iter_mut().find(|share| share.column == FleetColumn::Name) {
-            let more = name.min(most).saturating_sub(share.width).min(*left);
+    /// What is wrong in words, if that is wanted at all.
+    status: Option<u16>,
+}
+
+impl Room {
+    fn grow_name(&mut self, most: u16) {
+        let share = self
+            .shares
+            .iter_mut()
+            .find(|share| share.column == FleetColumn::Name);
+        if let Some(share) = share {
+            let more = self.name.min(most).saturating_sub(share.width).min(self.left);
             share.width += more;
-            *left -= more;
+            self.left -= more;
         }
-    };
-    grow_name(&mut shares, &mut left, 16);
-    let grow_spark = |share: &mut Share, left: &mut u16, most: u16| {
-        let gap = if share.spark == 0 { SPARK_GAP } else { 0 };
-        let more = most.saturating_sub(share.spark.saturating_sub(SPARK_GAP)).min(left.saturating_sub(gap));
-        if share.spark > 0 || more >= SPARK_MIN {
-            share.spark += more + gap;
-            *left -= more + gap;
-        }
-    };
-    let is_first = |share: &&mut Share| share.column == FleetColumn::CPU;
-    if let Some(share) = shares.iter_mut().find(is_first) {
-        grow_spark(share, &mut left, 8);
     }
-    let mut status = 0;
-    let mut grow_status = |left: &mut u16, most: u16| {
-        let behind = if status == 0 { gap } else { 0 };
-        let more = most.saturating_sub(status).min(left.saturating_sub(behind));
-        if has_status && (status > 0 || more >= STATUS_MIN) {
-            status += more;
-            *left -= more + behind;
-        }
-    };
-    // The number of alerts is told by their words as well.
-    let alerts = shares.iter().position(|share| share.column == FleetColumn::Alerts);
-    if let Some(at) = alerts.filter(|_| has_status && left < STATUS_MIN + gap && left + 3 + gap >= STATUS_MIN + gap) {
-        let share = shares.remove(at);
-        left += share.width + gap;
-    }
-    grow_status(&mut left, 16);
-    for share in shares.iter_mut().filter(|share| share.column == FleetColumn::MEMORY) {
-        grow_spark(share, &mut left, 8);
-    }
-    grow_status(&mut left, STATUS_GOOD);
-    grow_name(&mut shares, &mut left, 40);
-    for share in shares.iter_mut().filter(|share| share.column.has_spark() && share.spark == 0) {
-        // Shorter than the first ones: these are glances.
-        grow_spark(share, &mut left, SPARK_MIN);
-    }
-    for most in [12, SPARK_MAX] {
-        for column in [FleetColumn::CPU, FleetColumn::MEMORY] {
-            for share in shares.iter_mut().filter(|share| share.column == column && share.spark > 0) {
-                grow_spark(share, &mut left, most);
+
+    /// Lines of the past up to this length, for the columns that are meant.
+    fn grow_sparks(&mut self, most: u16, is_meant: impl Fn(&Share) -> bool) {
+        for share in &mut self.shares {
+            if !share.column.has_spark() || !is_meant(share) {
+                continue;
+            }
+            let gap = if share.spark == 0 { SPARK_GAP } else { 0 };
+            let missing = most.saturating_sub(share.spark.saturating_sub(SPARK_GAP));
+            let more = missing.min(self.left.saturating_sub(gap));
+            if share.spark > 0 || more >= SPARK_MIN {
+                share.spark += more + gap;
+                self.left -= more + gap;
             }
         }
     }
-    grow_status(&mut left, u16::MAX);
-    if status == 0 {
-        grow_name(&mut shares, &mut left, u16::MAX);
+
+    fn grow_status(&mut self, most: u16) {
+        let Some(status) = &mut self.status else { return };
+        let behind = if *status == 0 { self.gap } else { 0 };
+        let more = most.saturating_sub(*status).min(self.left.saturating_sub(behind));
+        if *status > 0 || more >= STATUS_MIN {
+            *status += more;
+            self.left -= more + behind;
+        }
     }
-    (shares, status)
+
+    /// The number of alerts is told by their words as well: where only one of both has room, the words stay.
+    fn words_for_numbers(&mut self) {
+        let needed = STATUS_MIN + self.gap;
+        let at = self
+            .shares
+            .iter()
+            .position(|share| share.column == FleetColumn::Alerts);
+        if let Some(at) = at.filter(|_| self.status.is_some() && self.left < needed) {
+            let freed = self.shares[at].width + self.gap;
+            if self.left + freed >= needed {
+                self.shares.remove(at);
+                self.left += freed;
+            }
+        }
+    }
+
+    /// Gives what is left to names, lines of the past and words about what is wrong, the most telling first.
+    fn share_out(&mut self) {
+        self.grow_name(16);
+        self.grow_sparks(8, |share| share.column == FleetColumn::CPU);
+        self.words_for_numbers();
+        self.grow_status(16);
+        self.grow_sparks(8, |share| share.column == FleetColumn::MEMORY);
+        self.grow_status(STATUS_GOOD);
+        self.grow_name(40);
+        // Shorter than the first ones: these are glances.
+        self.grow_sparks(SPARK_MIN, |share| share.spark == 0);
+        for most in [12, SPARK_MAX] {
+            for column in [FleetColumn::CPU, FleetColumn::MEMORY] {
+                self.grow_sparks(most, |share| share.column == column && share.spark > 0);
+            }
+        }
+        self.grow_status(u16::MAX);
+        if self.status.unwrap_or(0) == 0 {
+            self.grow_name(u16::MAX);
+        }
+    }
 }
 
 fn place(area: Rect, shares: &[Share], gap: u16, status: u16) -> Vec<ColumnRegion<FleetColumn>> {
@@ -148,7 +182,11 @@ fn place(area: Rect, shares: &[Share], gap: u16, status: u16) -> Vec<ColumnRegio
                 width,
             });
         }
-        let behind = if share.column == FleetColumn::Worst { 1 } else { gap };
+        let behind = if share.column == FleetColumn::Worst {
+            1
+        } else {
+            gap
+        };
         x = x.saturating_add(share.width + share.spark + behind);
     }
     if status > 0 && x < area.right() {

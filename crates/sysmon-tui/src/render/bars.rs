@@ -319,16 +319,9 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
 /// Cells of the last hint.
 const HELP_WIDTH: u16 = 8;
 
-fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
-    let contexts = state.contexts();
+/// What is in force: marks, groups, filter; returns the column behind it.
+fn in_force(pen: &mut Pen<'_>, row: Rect, state: &State, filter: &str) -> u16 {
     let (key, word) = (pen.theme.accent(), pen.theme.quiet());
-    let filter = match state.view {
-        _ if state.editor.is_some() || state.silencing.is_some() || state.overlay.is_some() => "",
-        View::Fleet => state.fleet_table.filter_text(),
-        View::Machine(_) => state.process_table.filter_text(),
-        View::Alerts => state.alerts.list.filter_text(),
-        View::Rules => state.alerts.rules.filter_text(),
-    };
     let mut x = row.x;
     if state.view == View::Fleet && state.overlay.is_none() {
         x = super::fleet::footing(pen, row, state);
@@ -348,6 +341,20 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
         ];
         x = pen.pieces(x, row.y, row.right().saturating_sub(x), &pieces);
     }
+    x
+}
+
+fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
+    let contexts = state.contexts();
+    let (key, word) = (pen.theme.accent(), pen.theme.quiet());
+    let filter = match state.view {
+        _ if state.editor.is_some() || state.silencing.is_some() || state.overlay.is_some() => "",
+        View::Fleet => state.fleet_table.filter_text(),
+        View::Machine(_) => state.process_table.filter_text(),
+        View::Alerts => state.alerts.list.filter_text(),
+        View::Rules => state.alerts.rules.filter_text(),
+    };
+    let mut x = in_force(pen, row, state, filter);
     let is_list = state.overlay.is_some();
     let is_here = |command: Command| match command {
         Command::Filter | Command::Sort => is_list,

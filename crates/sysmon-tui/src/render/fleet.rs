@@ -45,7 +45,13 @@ pub(super) fn fleet(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state:
                 pen.set_stale(false);
                 let faint = pen.theme.faint();
                 let dots = pen.pick("…", "...");
-                pen.text(table.rows.x + 3, y, table.rows.width.saturating_sub(4), dots, faint);
+                pen.text(
+                    table.rows.x + 3,
+                    y,
+                    table.rows.width.saturating_sub(4),
+                    dots,
+                    faint,
+                );
             }
         }
         if fleet.cursor() == Some(index) {
@@ -90,7 +96,11 @@ fn headings(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State)
             // A long heading may reach into the gap before it, and an arrow into the one behind.
             let width = region.width + u16::from(is_sort);
             let needed = u16::try_from(display_width(&text)).unwrap_or(u16::MAX);
-            let x = if needed > width { region.x.saturating_sub(1) } else { region.x };
+            let x = if needed > width {
+                region.x.saturating_sub(1)
+            } else {
+                region.x
+            };
             let width = if needed > width { width + 1 } else { width };
             pen.right(x, y, width, &text, style);
         } else {
@@ -110,7 +120,11 @@ fn place(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State) {
         words::count(cursor as u64 + 1),
         words::count(fleet.len() as u64)
     );
-    let heading = if last.column == FleetColumn::Status { 7 } else { last.width };
+    let heading = if last.column == FleetColumn::Status {
+        7
+    } else {
+        last.width
+    };
     let free = table.heading.right().saturating_sub(last.x + heading + 2);
     if fleet.len() > usize::from(table.rows.height) && usize::from(free) >= display_width(&text) {
         let faint = pen.theme.faint();
@@ -199,7 +213,12 @@ pub(super) fn footing(pen: &mut Pen<'_>, row: Rect, state: &State) -> u16 {
     let mut x = row.x;
     if !table.marks.is_empty() || table.marks.is_asking {
         let count = words::count(table.marks.len() as u64);
-        let pieces = [(count.as_str(), accent), (" marked  ", word), ("Esc ", accent), ("none   ", word)];
+        let pieces = [
+            (count.as_str(), accent),
+            (" marked  ", word),
+            ("Esc ", accent),
+            ("none   ", word),
+        ];
         x = pen.pieces(x, row.y, row.width, &pieces);
     }
     if let Some(label) = table.grouping.label() {
@@ -209,7 +228,10 @@ pub(super) fn footing(pen: &mut Pen<'_>, row: Rect, state: &State) -> u16 {
     // A column that is not on screen, or a map without headings.
     let is_hidden = table.is_heat_map || !table.columns.on(state.width).contains(&table.sort);
     if is_hidden {
-        let order = title(table.sort, state).to_lowercase();
+        let order = match table.sort {
+            FleetColumn::Worst => "worst".to_owned(),
+            sort => title(sort, state).to_lowercase(),
+        };
         let pieces = [("sort ", word), (order.as_str(), pen.theme.text()), ("   ", word)];
         x = pen.pieces(x, row.y, row.right().saturating_sub(x), &pieces);
     }
@@ -228,7 +250,11 @@ fn empty(pen: &mut Pen<'_>, area: Rect, state: &State) {
     if !state.fleet_table.filter.is_empty() && total > 0 {
         let machines = if total == 1 { "machine" } else { "machines" };
         let first = format!("none of {} {machines} matches the filter", words::count(total));
-        let hint = if state.prompt.is_some() { "Esc takes it back" } else { "Esc shows all" };
+        let hint = if state.prompt.is_some() {
+            "Esc takes it back"
+        } else {
+            "Esc shows all"
+        };
         lines_in_the_middle(pen, area, &[&first, "", hint]);
     } else if state.link == Link::Connecting || (state.is_live() && !state.fleet.is_complete()) {
         note(pen, area, pen.pick("connecting…", "connecting..."));
@@ -248,7 +274,11 @@ fn empty(pen: &mut Pen<'_>, area: Rect, state: &State) {
         let head = format!("{head} \\");
         let short = [lines[2], &head, address];
         let is_narrow = display_width(&command) > usize::from(area.width);
-        let lines = if is_narrow || area.height < 6 { &short[..] } else { &lines[..] };
+        let lines = if is_narrow || area.height < 6 {
+            &short[..]
+        } else {
+            &lines[..]
+        };
         lines_in_the_middle(pen, area, lines);
     } else {
         note(pen, area, "no connection: nothing is known yet");
@@ -260,7 +290,9 @@ fn start_command(source: &str) -> String {
     if source.contains("://") {
         return format!("sysmon collector --aggregator {source}");
     }
-    let has_port = source.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let has_port = source
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     if has_port && !source.contains(' ') {
         return format!("sysmon collector --aggregator http://{source}");
     }

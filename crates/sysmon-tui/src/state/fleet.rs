@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use sysmon_api::{Machine, Replica, wire};
+use sysmon_api::{Machine, Replica};
 use sysmon_core::{MetricId, UnixMillis, display_width};
 
 use super::alerts::board::Board;
 use super::{Movement, moved, scrolled};
 
 pub(crate) mod columns;
+mod feed;
 pub(crate) mod filter;
 pub(crate) mod groups;
 pub(crate) mod heat;
@@ -21,11 +22,12 @@ pub(crate) use groups::Row;
 pub(crate) use order::{badness, natural};
 
 use columns::Columns;
+use feed::Feed;
 use filter::FleetFilter;
 use groups::Grouping;
 use marks::Marks;
 use order::Places;
-use window::{Rows, SMALL_FLEET, Wanted, Window, order_word, rows_around};
+use window::Window;
 
 /// Our own clock and the aggregator's.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,22 +36,8 @@ pub(crate) struct Clocks {
     pub(crate) aggregator: UnixMillis,
 }
 
-/// What has been asked for, and what has come of it.
-#[derive(Debug, Default)]
-pub(crate) struct Feed {
-    /// Whether the aggregator can send some rows of an order.
-    pub(crate) has_windows: bool,
-    /// What was asked for last; `None` before, and when the connection is gone.
-    pub(crate) sent: Option<Wanted>,
-    pub(crate) sent_at: UnixMillis,
-    /// What is wanted now and differs, since when.
-    pub(crate) pending: Option<(Wanted, UnixMillis)>,
-    /// The rows that have come; `None` when all machines come.
-    window: Option<Window>,
-}
-
 /// Order, filter, columns, marks and cursor of the fleet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct FleetTable {
     pub(crate) sort: FleetColumn,
     pub(crate) inverted: bool,
@@ -247,24 +235,6 @@ impl FleetTable {
         }
     }
 
-    /// Takes note of what an update of the fleet brings, after the fleet has taken it.
-    pub(crate) fn take(&mut self, update: &wire::Update) {
-        let has_asked = self.feed.sent.as_ref().is_some_and(|sent| sent.rows.is_some());
-        self.has_news = true;
-        self.has_other_machines |= update.snapshot
-            || update
-                .machines
-                .iter()
-                .any(|machine| machine.left || machine.header.is_some());
-        if update.snapshot {
-            self.feed.window = has_asked.then(Window::default);
-        }
-        if update.has_window && has_asked {
-            // A fleet that was here as a whole may have outgrown the window.
-            self.feed.window.get_or_insert_default().take(update);
-        }
-    }
-
     /// Brings the rows up to date with the fleet: new and gone machines at once, the order when it is due. Without a
     /// selection the first row is selected, so that Enter always means something.
     pub(crate) fn refresh(&mut self, fleet: &Replica, board: &Board, clocks: Clocks, window_rows: usize) {
@@ -290,18 +260,6 @@ impl FleetTable {
             self.follow_on_map(fleet);
         } else {
             self.follow(fleet, window_rows);
-        }
-    }
-
-    /// A window that holds the whole fleet is ordered here: that costs no round trip.
-    fn settle_window(&mut self, fleet: &Replica) {
-        let is_unfiltered = self.feed.sent.as_ref().is_some_and(|sent| sent.filter.is_empty());
-        let holds_all = self.feed.window.as_ref().is_some_and(|window| {
-            fleet.is_complete() && is_unfiltered && window.machines.len() == window.matching
-        });
-        if holds_all && fleet_size(fleet) == fleet.machines().len() as u64 {
-            self.feed.window = None;
-            self.has_other_machines = true;
         }
     }
 
@@ -380,7 +338,9 @@ impl FleetTable {
     fn find_selection(&self, fleet: &Replica) -> Option<usize> {
         let is_it = |row: Option<Row>| match row {
             Some(Row::Machine(number)) => self.selected.as_ref().is_some_and(|selected| {
-                fleet.machine(number).is_some_and(|machine| machine.id == *selected)
+                fleet
+                    .machine(number)
+                    .is_some_and(|machine| machine.id == *selected)
             }),
             Some(Row::Group(index)) => {
                 let group = self.grouping.groups().get(index);
@@ -391,9 +351,9 @@ impl FleetTable {
         if let Some(cursor) = self.cursor.filter(|cursor| is_it(self.row(*cursor))) {
             return Some(cursor);
         }
-        let (first, count) = self
-            .remote()
-            .map_or((0, self.rows.len()), |window| (window.first, window.machines.len()));
+        let (first, count) = self.remote().map_or((0, self.rows.len()), |window| {
+            (window.first, window.machines.len())
+        });
         (first..first + count).find(|index| is_it(self.row(*index)))
     }
 
@@ -418,76 +378,20 @@ impl FleetTable {
             machine.is_some_and(|machine| self.selected.as_ref() == Some(&machine.id))
         };
         let machines = self.machines();
-        let before = self.heat_place.filter(|place| machines.get(*place).is_some_and(is_it));
+        let before = self
+            .heat_place
+            .filter(|place| machines.get(*place).is_some_and(is_it));
         self.heat_place = before.or_else(|| machines.iter().position(is_it));
         if self.heat_place.is_none() {
             self.select_place(fleet, 0);
         }
     }
 
-    /// What is to be asked for, for a screen of so many rows and columns.
-    pub(crate) fn wanted(&self, fleet: &Replica, rows: usize, screen_width: u16) -> Wanted {
-        let total = fleet_size(fleet);
-        let is_large = total > SMALL_FLEET;
-        let needs_all = self.is_heat_map || self.grouping.label().is_some();
-        let order = order_word(self.sort).filter(|_| !needs_all);
-        let sent = self.feed.sent.as_ref();
-        let holds_all = sent.is_some_and(|sent| sent.rows.is_some() && sent.filter.is_empty())
-            && self.feed.window.is_none()
-            && fleet.is_complete();
-        let is_windowed = self.feed.has_windows && order.is_some() && (is_large || total == 0 || holds_all);
-        let mut metrics: Vec<MetricId> = FleetColumn::SORTS
-            .iter()
-            .filter_map(|(column, ..)| column.metric())
-            .collect();
-        let mut past = Vec::new();
-        if self.is_heat_map && is_large {
-            // Ten thousand machines on one screen: one number each.
-            metrics = vec![MetricId::CpuBusy];
-        } else {
-            for column in self.columns.on(screen_width) {
-                metrics.extend(column.metric());
-                past.extend(column.metric().filter(|_| column.has_spark()));
-            }
-        }
-        metrics.push(self.measure());
-        metrics.extend(self.filter.metrics());
-        metrics.sort_unstable();
-        metrics.dedup();
-        if is_large && !is_windowed {
-            past.clear();
-        }
-        let rows = order.filter(|_| is_windowed).map(|order| {
-            let before = sent.and_then(|sent| sent.rows.as_ref());
-            if holds_all && let Some(before) = before {
-                return before.clone();
-            }
-            let before = before.map(|rows| (rows.first, rows.count));
-            let (first, count) = rows_around(before, self.offset, rows.max(1), self.len());
-            Rows {
-                order: order.to_owned(),
-                reversed: self.inverted,
-                first,
-                count,
-            }
-        });
-        let filters_there = rows.is_some() && !holds_all;
-        Wanted {
-            filter: if filters_there {
-                self.filter.text().to_owned()
-            } else {
-                String::new()
-            },
-            rows,
-            metrics,
-            past,
-            // All of a large fleet every second would be more than a slow link takes.
-            period_ms: if is_large && !is_windowed { 2_000 } else { 1_000 },
-        }
-    }
-
     /// What is remembered of it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "whoever keeps preferences asks for it"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "whoever keeps preferences asks for it")
+    )]
     pub(crate) fn layout(&self) -> FleetLayout {
         FleetLayout {
             columns: self.columns.words(),
@@ -497,7 +401,11 @@ impl FleetTable {
                 self.columns.word(self.sort)
             },
             inverted: self.inverted,
-            group: self.grouping.label().map(|label| label.as_ref().to_owned()).unwrap_or_default(),
+            group: self
+                .grouping
+                .label()
+                .map(|label| label.as_ref().to_owned())
+                .unwrap_or_default(),
             heat_map: self.is_heat_map,
             history: self.filter.history().to_vec(),
             saved: self.filter.saved().to_vec(),

@@ -29,19 +29,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             effects
         }
         LinkEvent::Failed { reason, permanent } => {
-            let reason = sysmon_core::sanitize(&reason).into_owned();
-            let since = match &state.link {
-                Link::Down { since, .. } => *since,
-                Link::Connecting | Link::Live => state.now,
-            };
-            past::disconnected(state);
-            alerts::disconnected(state);
-            fleet::disconnected(state);
-            state.link = Link::Down {
-                since,
-                reason,
-                permanent,
-            };
+            failed(state, &reason, permanent);
             Vec::new()
         }
         LinkEvent::Refused {
@@ -86,6 +74,23 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         }
         LinkEvent::Update(update) => take(state, &update),
     }
+}
+
+/// The connection is gone, or there never was one.
+fn failed(state: &mut State, reason: &str, permanent: bool) {
+    let reason = sysmon_core::sanitize(reason).into_owned();
+    let since = match &state.link {
+        Link::Down { since, .. } => *since,
+        Link::Connecting | Link::Live => state.now,
+    };
+    past::disconnected(state);
+    alerts::disconnected(state);
+    fleet::disconnected(state);
+    state.link = Link::Down {
+        since,
+        reason,
+        permanent,
+    };
 }
 
 /// The machine on screen, asked for anew.

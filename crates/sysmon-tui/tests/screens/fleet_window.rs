@@ -25,7 +25,8 @@ fn asked(world: &World) -> Vec<wire::Subscribe> {
 
 fn machine(number: u32) -> Made {
     let id: &'static str = Box::leak(format!("node-{number:05}").into_boxed_str());
-    Made::new(number, id, [40.0, 41.0], 41.0, 44.0)
+    // Numbers of machines begin with 1, those of rows with 0.
+    Made::new(number + 1, id, [40.0, 41.0], 41.0, 44.0)
 }
 
 /// An aggregator that keeps the fleet in the order of its numbers, and answers a window.
@@ -49,7 +50,7 @@ fn answer(subscribe: &wire::Subscribe, number: u64, snapshot: bool, matching: u3
         }),
         has_window: true,
         window_first: window.first,
-        window_machines: numbers,
+        window_machines: numbers.iter().map(|number| number + 1).collect(),
         matching,
         ..Default::default()
     }
@@ -67,7 +68,10 @@ fn only_what_is_on_screen_and_a_screen_around_it_is_asked_for() {
     let world = connected();
     let first = asked(&world).remove(0);
     let window = first.window.unwrap();
-    assert_eq!((window.order.as_str(), window.reversed, window.first), ("worst", false, 0));
+    assert_eq!(
+        (window.order.as_str(), window.reversed, window.first),
+        ("worst", false, 0)
+    );
     assert!((42..=100).contains(&window.rows), "{window:?}");
     let world = large();
     assert_eq!(asked(&world), [], "what has come is what is wanted");
@@ -87,8 +91,10 @@ fn scrolling_asks_for_other_rows_and_keeps_what_is_here() {
     let screen = world.screen();
     assert!(screen.contains("node-09999"), "{screen}");
     world.key(KeyCode::Enter);
-    let opened = world.effects.iter().any(|effect| matches!(effect,
-        Effect::Send(wire::command::Body::Subscribe(subscribe)) if subscribe.machine_ids == ["node-09999"]));
+    let opened = world.effects.iter().any(|effect| {
+        matches!(effect,
+        Effect::Send(wire::command::Body::Subscribe(subscribe)) if subscribe.machine_ids == ["node-09999"])
+    });
     assert!(opened, "{:?}", world.effects);
 }
 
@@ -104,7 +110,10 @@ fn small_steps_ask_seldom_and_never_faster_than_a_round_trip() {
             questions += 1;
             world.update(answer(&subscribe, 2 + step as u64, false, TOTAL));
         }
-        assert!(world.screen().contains("node-"), "rows are there before they are reached");
+        assert!(
+            world.screen().contains("node-"),
+            "rows are there before they are reached"
+        );
     }
     // A window is two screens ahead.
     assert!((5..60).contains(&questions), "{questions}");
@@ -114,7 +123,12 @@ fn small_steps_ask_seldom_and_never_faster_than_a_round_trip() {
 fn the_selection_stays_when_the_order_changes_under_it() {
     let mut world = large();
     world.keys("jjj");
-    let row = |world: &World| world.screen().lines().position(|line| line.contains("node-00003"));
+    let row = |world: &World| {
+        world
+            .screen()
+            .lines()
+            .position(|line| line.contains("node-00003"))
+    };
     let before = row(&world);
     let mut update = wire::Update {
         subscription: 1,
@@ -122,12 +136,12 @@ fn the_selection_stays_when_the_order_changes_under_it() {
         now_unix_ms: NOW,
         has_window: true,
         matching: TOTAL,
-        window_machines: (0..60).collect(),
+        window_machines: (1..=60).collect(),
         ..Default::default()
     };
     // Another machine is the worst now: everything moves down by one.
     update.window_machines.remove(40);
-    update.window_machines.insert(0, 40);
+    update.window_machines.insert(0, 41);
     world.update(update);
     assert_eq!(row(&world), before, "{}", world.screen());
 }
@@ -154,7 +168,10 @@ fn sorting_and_filtering_are_the_aggregators_and_a_filter_waits_for_the_typing_t
     world.at(NOW + 3_000).keys("0 and (");
     world.at(NOW + 4_000);
     let last = asked(&world);
-    assert!(last.iter().all(|subscribe| !subscribe.filter.contains('(')), "{last:?}");
+    assert!(
+        last.iter().all(|subscribe| !subscribe.filter.contains('(')),
+        "{last:?}"
+    );
 }
 
 #[test]
@@ -164,7 +181,11 @@ fn the_heat_map_and_groups_ask_for_all_machines_and_little_of_each() {
     let all = asked(&world).remove(0);
     assert!(all.window.is_none() && all.history_metrics.is_empty() && all.history_ms == 0);
     assert_eq!(all.metrics, ["cpu.busy_percent"]);
-    assert!(world.screen().contains("all machines are on their way"), "{}", world.screen());
+    assert!(
+        world.screen().contains("all machines are on their way"),
+        "{}",
+        world.screen()
+    );
     world.at(NOW + 2_000).keys("v");
     assert!(asked(&world).remove(0).window.is_some());
     world.at(NOW + 3_000).keys("b");
@@ -196,8 +217,10 @@ fn everything_that_matches_is_marked_though_only_some_of_it_is_here() {
         });
     }
     assert!(world.screen().contains("10,000 marked"), "{}", world.screen());
-    let is_over = world.effects.iter().any(|effect| matches!(effect,
-        Effect::Send(wire::command::Body::Unsubscribe(unsubscribe)) if unsubscribe.subscription == 7));
+    let is_over = world.effects.iter().any(|effect| {
+        matches!(effect,
+        Effect::Send(wire::command::Body::Unsubscribe(unsubscribe)) if unsubscribe.subscription == 7)
+    });
     assert!(is_over, "{:?}", world.effects);
     world.at(NOW + 2_000).keys("*");
     assert!(!world.screen().contains("marked"));

@@ -299,7 +299,13 @@ pub(crate) fn crowd(count: u32) -> Vec<Made> {
             let role = roles[number as usize % roles.len()];
             let id: &'static str = Box::leak(format!("{role}-{number:04}").into_boxed_str());
             let cpu = f64::from(number * 7919 % 900) / 10.0;
-            let made = Made::new(number, id, [cpu, cpu], f64::from(number % 83), f64::from(number % 71));
+            let made = Made::new(
+                number,
+                id,
+                [cpu, cpu],
+                f64::from(number % 83),
+                f64::from(number % 71),
+            );
             match number {
                 1..=3 => made.health(Health::Critical),
                 4..=9 => made.health(Health::Warning),

@@ -28,7 +28,10 @@ pub(super) fn totals(pen: &Pen<'_>, group: &Group, state: &State) -> Vec<(String
     if group.bad > 0 {
         let mark = pen.theme.glyphs.mark(group.worst.0, group.worst.1);
         let style = pen.theme.mark(group.worst.0, group.worst.1);
-        pieces.push((format!("  {mark}{} not well", words::count(group.bad as u64)), style));
+        pieces.push((
+            format!("  {mark}{} not well", words::count(group.bad as u64)),
+            style,
+        ));
     }
     let metric = state.fleet_table.measure();
     if let (Some(mean), Some(maximum)) = (group.mean, group.maximum) {

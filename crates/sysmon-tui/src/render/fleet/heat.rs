@@ -13,7 +13,7 @@ use crate::glyphs::Glyphs;
 use crate::layout::HeatRegions;
 use crate::state::State;
 use crate::state::fleet::columns::metric_heading;
-use crate::state::fleet::heat::{HeatLine, position};
+use crate::state::fleet::heat::HeatLine;
 use crate::state::fleet::order::{badness, share_of_full};
 use crate::theme::Theme;
 
@@ -25,7 +25,10 @@ const SHADES_ASCII: [char; 5] = ['.', ':', '-', '=', '%'];
 pub(in crate::render) fn heat_map(pen: &mut Pen<'_>, regions: &HeatRegions, state: &State) {
     let table = &state.fleet_table;
     if table.is_windowed() {
-        let words = pen.pick("all machines are on their way…", "all machines are on their way...");
+        let words = pen.pick(
+            "all machines are on their way…",
+            "all machines are on their way...",
+        );
         note(pen, regions.map, words);
         return;
     }
@@ -33,37 +36,74 @@ pub(in crate::render) fn heat_map(pen: &mut Pen<'_>, regions: &HeatRegions, stat
         empty(pen, regions.map, state);
         return;
     }
-    let measure = Measure::of(state);
-    let visible = regions.lines.iter().enumerate().skip(table.heat_offset);
-    for (y, (_, line)) in (regions.map.y..regions.map.bottom()).zip(visible) {
+    let look = Look {
+        state,
+        measure: Measure::of(state),
+    };
+    let visible = regions.lines.iter().skip(table.heat_offset);
+    for (y, line) in (regions.map.y..regions.map.bottom()).zip(visible) {
         match *line {
-            HeatLine::Heading(group) => {
-                if let Some(group) = table.grouping.groups().get(group) {
-                    let title = pen.theme.title();
-                    let width = regions.map.width;
-                    let x = pen.text(regions.map.x, y, width, groups::name(group), title);
-                    let totals = groups::totals(pen, group, state);
-                    let pieces: Vec<(&str, Style)> =
-                        totals.iter().map(|(text, style)| (text.as_str(), *style)).collect();
-                    pen.pieces(x, y, regions.map.right().saturating_sub(x), &pieces);
-                }
-            }
+            HeatLine::Heading(group) => heading(pen, regions, y, group, state),
             HeatLine::Cells { first, count, lower } => {
-                let machines = table.machines();
-                let machine = |place: usize| machines.get(place).and_then(|number| state.fleet.machine(*number));
-                let columns = (regions.map.x..regions.map.right()).step_by(regions.grid.cell_width.into());
-                for (x, column) in columns.zip(0..count) {
-                    let upper = machine(first + column);
-                    let below = (column < lower).then(|| machine(first + count + column)).flatten();
-                    if let Some(upper) = upper {
-                        cell(pen, regions, (x, y), (upper, below), &measure, state);
-                    }
-                }
+                cells(pen, regions, y, (first, count, lower), &look);
             }
         }
     }
-    cursor(pen, regions, state);
-    legend(pen, regions.legend, &measure);
+    let machines = table.machines();
+    let under_cursor = table.heat_place().and_then(|place| machines.get(place));
+    if let Some(machine) = under_cursor.and_then(|number| state.fleet.machine(*number)) {
+        name(pen, regions.name, machine, state);
+    }
+    legend(pen, regions.legend, &look.measure);
+}
+
+/// What cells are drawn from.
+struct Look<'a> {
+    state: &'a State,
+    measure: Measure,
+}
+
+fn heading(pen: &mut Pen<'_>, regions: &HeatRegions, y: u16, group: usize, state: &State) {
+    let Some(group) = state.fleet_table.grouping.groups().get(group) else {
+        return;
+    };
+    let title = pen.theme.title();
+    let width = regions.map.width;
+    let x = pen.text(regions.map.x, y, width, groups::name(group), title);
+    let totals = groups::totals(pen, group, state);
+    let pieces: Vec<(&str, Style)> = totals
+        .iter()
+        .map(|(text, style)| (text.as_str(), *style))
+        .collect();
+    pen.pieces(x, y, regions.map.right().saturating_sub(x), &pieces);
+}
+
+/// A line of cells: how many machines from which place on, and how many in lower halves.
+fn cells(
+    pen: &mut Pen<'_>,
+    regions: &HeatRegions,
+    y: u16,
+    (first, count, lower): (usize, usize, usize),
+    look: &Look<'_>,
+) {
+    let table = &look.state.fleet_table;
+    let machine = |place: usize| {
+        let number = table.machines().get(place)?;
+        look.state.fleet.machine(*number)
+    };
+    let columns = (regions.map.x..regions.map.right()).step_by(regions.grid.cell_width.into());
+    for (x, column) in columns.zip(0..count) {
+        let (above, below) = (first + column, first + count + column);
+        let under = (column < lower).then(|| machine(below)).flatten();
+        let at = match table.heat_place() {
+            Some(place) if place == above => At::Upper,
+            Some(place) if place == below && column < lower => At::Lower,
+            _ => At::Neither,
+        };
+        if let Some(upper) = machine(above) {
+            cell(pen, regions, (x, y), (upper, under), at, look);
+        }
+    }
 }
 
 /// The number that shades tell, and how large it can be.
@@ -102,58 +142,82 @@ impl Measure {
     }
 }
 
+/// Which of the machines of a cell the cursor is on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Neither,
+    Upper,
+    Lower,
+}
+
 fn cell(
     pen: &mut Pen<'_>,
     regions: &HeatRegions,
     (x, y): (u16, u16),
     (upper, lower): (&Machine, Option<&Machine>),
-    measure: &Measure,
-    state: &State,
+    at: At,
+    look: &Look<'_>,
 ) {
-    let stale = !state.is_live();
+    let stale = !look.state.is_live();
+    let accent = pen.theme.accent();
     if regions.grid.is_halved {
-        let above = colour(pen.theme, upper, measure, stale);
+        let of = |machine: &Machine, is_cursor: bool| match accent.fg {
+            Some(accent) if is_cursor => accent,
+            _ => colour(pen.theme, machine, &look.measure, stale),
+        };
+        let above = of(upper, at == At::Upper);
         let style = match lower {
-            Some(lower) => Style::new().fg(above).bg(colour(pen.theme, lower, measure, stale)),
+            Some(lower) => Style::new().fg(above).bg(of(lower, at == At::Lower)),
             None => pen.theme.text().fg(above),
         };
         pen.put(x, y, '▀', style);
         return;
     }
     pen.set_stale(stale);
-    let is_marked = state.fleet_table.marks.contains(&upper.id);
     let mark = pen.theme.glyphs.mark(upper.liveness, upper.health);
-    let is_bad = badness(upper) > 0;
+    let mark = mark.chars().next().unwrap_or(' ');
+    let state = pen.theme.mark(upper.liveness, upper.health);
     // Shades need a colour that can be made darker; where there is none, characters tell how much.
-    let shaded = pen.theme.mark(upper.liveness, upper.health);
-    let is_smooth = matches!(shaded.fg, Some(Color::Rgb(..)));
-    let mut style = if is_smooth {
-        shaded.fg(colour(pen.theme, upper, measure, false))
-    } else {
-        shaded
+    let is_smooth = matches!(state.fg, Some(Color::Rgb(..))) && pen.theme.glyphs != Glyphs::Ascii;
+    let shade = shade(pen.theme.glyphs, look.measure.share(upper));
+    let (character, fill, style) = match (at, is_smooth, badness(upper) > 0) {
+        (At::Neither, true, is_bad) => {
+            let colour = colour(pen.theme, upper, &look.measure, false);
+            // What is not well is told by its mark too, dark on its colour.
+            if is_bad {
+                (mark, ' ', Style::new().fg(Color::Black).bg(colour))
+            } else {
+                ('█', '█', state.fg(colour))
+            }
+        }
+        (At::Neither, false, true) => (mark, ' ', state),
+        (At::Neither, false, false) => (shade, shade, state),
+        _ => (
+            mark,
+            ' ',
+            accent.add_modifier(Modifier::REVERSED | Modifier::BOLD),
+        ),
     };
-    let character = if is_bad {
-        mark.chars().next().unwrap_or(' ')
-    } else if is_smooth && pen.theme.glyphs != Glyphs::Ascii {
-        '■'
+    let is_marked = look.state.fleet_table.marks.contains(&upper.id);
+    let style = if is_marked {
+        style.add_modifier(Modifier::UNDERLINED)
     } else {
-        shade(pen.theme.glyphs, measure.share(upper))
+        style
     };
-    if is_marked {
-        style = style.add_modifier(Modifier::UNDERLINED);
-    }
     pen.put(x, y, character, style);
     if regions.grid.cell_width >= 3 {
-        // Wide cells are filled, as far as a character of the same shape stands beside itself.
-        let is_filled = !is_bad && !is_smooth;
-        pen.put(x + 1, y, if is_filled { character } else { ' ' }, style);
+        pen.put(x + 1, y, fill, style);
     }
     pen.set_stale(false);
 }
 
 /// A shade as a character; nothing is known where it is the lightest.
 fn shade(glyphs: Glyphs, share: Option<f64>) -> char {
-    let shades = if glyphs == Glyphs::Ascii { SHADES_ASCII } else { SHADES };
+    let shades = if glyphs == Glyphs::Ascii {
+        SHADES_ASCII
+    } else {
+        SHADES
+    };
     let steps = shades.len() - 1;
     let step = share.map_or(0, |share| (share * steps as f64).round() as usize);
     shades[step.min(steps)]
@@ -186,42 +250,14 @@ fn colour(theme: &Theme, machine: &Machine, measure: &Measure, is_stale: bool) -
     Color::Rgb(mix(red), mix(green), mix(blue))
 }
 
-/// Marks the machine under the cursor and names it.
-fn cursor(pen: &mut Pen<'_>, regions: &HeatRegions, state: &State) {
-    let table = &state.fleet_table;
-    let place = table.heat_place();
-    let Some((place, machine)) = place.and_then(|place| {
-        let number = table.machines().get(place)?;
-        Some((place, state.fleet.machine(*number)?))
-    }) else {
-        return;
-    };
-    if let Some((line, column, is_lower)) = position(&regions.lines, place)
-        && let Some(row) = line.checked_sub(table.heat_offset)
-        && row < usize::from(regions.map.height)
-    {
-        let cell = regions.grid.cell_width;
-        let x = regions.map.x + u16::try_from(column).unwrap_or(u16::MAX).saturating_mul(cell);
-        let y = regions.map.y + u16::try_from(row).unwrap_or(u16::MAX);
-        if regions.grid.is_halved {
-            let accent = pen.theme.accent().add_modifier(Modifier::BOLD | Modifier::REVERSED);
-            pen.put(x, y, if is_lower { '▄' } else { '▀' }, accent);
-        } else {
-            let area = Rect::new(x, y, cell.clamp(1, 2), 1);
-            let style = Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD);
-            pen.overlay(area, style);
-        }
-    }
-    name(pen, regions.name, machine, state);
-}
-
 /// Name and numbers of a machine in a line.
 fn name(pen: &mut Pen<'_>, area: Rect, machine: &Machine, state: &State) {
     let (quiet, text) = (pen.theme.quiet(), pen.theme.text());
     let mark = pen.theme.glyphs.mark(machine.liveness, machine.health);
     let mark_style = pen.theme.mark(machine.liveness, machine.health);
     let title = pen.theme.title();
-    let mut pieces: Vec<(String, Style)> = vec![(format!("{mark} "), mark_style), (machine.id.to_string(), title)];
+    let mut pieces: Vec<(String, Style)> =
+        vec![(format!("{mark} "), mark_style), (machine.id.to_string(), title)];
     let measure = state.fleet_table.measure();
     let mut metrics = vec![measure];
     metrics.extend(
@@ -244,7 +280,10 @@ fn name(pen: &mut Pen<'_>, area: Rect, machine: &Machine, state: &State) {
     for (label, value) in &machine.host.labels {
         pieces.push((format!("  {label}={value}"), quiet));
     }
-    let pieces: Vec<(&str, Style)> = pieces.iter().map(|(text, style)| (text.as_str(), *style)).collect();
+    let pieces: Vec<(&str, Style)> = pieces
+        .iter()
+        .map(|(text, style)| (text.as_str(), *style))
+        .collect();
     pen.pieces(area.x + 1, area.y, area.width.saturating_sub(2), &pieces);
 }
 
@@ -273,6 +312,9 @@ fn legend(pen: &mut Pen<'_>, area: Rect, measure: &Measure) {
         None => String::new(),
     };
     pieces.push((format!("shade {heading}{top}"), quiet));
-    let pieces: Vec<(&str, Style)> = pieces.iter().map(|(text, style)| (text.as_str(), *style)).collect();
+    let pieces: Vec<(&str, Style)> = pieces
+        .iter()
+        .map(|(text, style)| (text.as_str(), *style))
+        .collect();
     pen.pieces(area.x + 1, area.y, area.width.saturating_sub(2), &pieces);
 }

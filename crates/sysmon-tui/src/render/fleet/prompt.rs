@@ -89,7 +89,10 @@ fn message(pen: &mut Pen<'_>, footer: Rect, state: &State) {
         pen.text(x, y, room, &problem.to_string(), critical);
         return;
     }
-    let count = format!("{} match   ", words::count(state.fleet_table.match_count() as u64));
+    let count = format!(
+        "{} match   ",
+        words::count(state.fleet_table.match_count() as u64)
+    );
     let pieces = [
         (count.as_str(), pen.theme.text()),
         ("Enter", accent),
@@ -121,7 +124,8 @@ fn candidates(pen: &mut Pen<'_>, line: Rect, x: u16, state: &State, prompt: &Pro
     let help_width = all.iter().map(|candidate| display_width(&candidate.help)).max();
     let help_width = u16::try_from(help_width.unwrap_or(0)).unwrap_or(u16::MAX).min(56);
     let width = (name_width + help_width + 4).min(line.width.saturating_sub(2));
-    let word = display_width(&prompt.field.before_cursor()[..completion.start_in(prompt.field.before_cursor())]);
+    let word =
+        display_width(&prompt.field.before_cursor()[..completion.start_in(prompt.field.before_cursor())]);
     let left = x.saturating_add(u16::try_from(word).unwrap_or(u16::MAX));
     let left = left.min(line.right().saturating_sub(width + 1)).max(line.x);
     let area = Rect {
@@ -137,7 +141,13 @@ fn candidates(pen: &mut Pen<'_>, line: Rect, x: u16, state: &State, prompt: &Pro
     let skip = (chosen + 1).saturating_sub(height.into());
     for (y, (index, candidate)) in (area.y..area.bottom()).zip(all.iter().enumerate().skip(skip)) {
         let help = pen.theme.on_bar(pen.theme.quiet());
-        pen.text(area.x + 1, y, name_width.min(width.saturating_sub(2)), &candidate.name, bar);
+        pen.text(
+            area.x + 1,
+            y,
+            name_width.min(width.saturating_sub(2)),
+            &candidate.name,
+            bar,
+        );
         let help_room = width.saturating_sub(name_width + 4);
         pen.text(area.x + name_width + 3, y, help_room, &candidate.help, help);
         if completion.chosen == Some(index) {

@@ -41,15 +41,39 @@ pub(crate) enum Fact {
 impl Fact {
     /// All of them with their words, headings, widths and what they are.
     pub(crate) const ALL: [(Self, &'static str, &'static str, u16, &'static str); 9] = [
-        (Self::Hostname, "hostname", "HOST", 16, "Name as the machine calls itself"),
+        (
+            Self::Hostname,
+            "hostname",
+            "HOST",
+            16,
+            "Name as the machine calls itself",
+        ),
         (Self::Labels, "labels", "LABELS", 24, "All labels"),
         (Self::Os, "os", "OS", 18, "Operating system"),
         (Self::Kernel, "kernel", "KERNEL", 16, "Kernel release"),
-        (Self::Architecture, "architecture", "ARCH", 8, "Processor architecture"),
-        (Self::Processor, "processor", "PROCESSOR", 20, "Model of the processor"),
+        (
+            Self::Architecture,
+            "architecture",
+            "ARCH",
+            8,
+            "Processor architecture",
+        ),
+        (
+            Self::Processor,
+            "processor",
+            "PROCESSOR",
+            20,
+            "Model of the processor",
+        ),
         (Self::Cores, "cores", "CORES", 5, "Logical processors"),
         (Self::Interval, "interval", "EVERY", 5, "Time between two samples"),
-        (Self::Collector, "collector", "VERSION", 8, "Version of the collector"),
+        (
+            Self::Collector,
+            "collector",
+            "VERSION",
+            8,
+            "Version of the collector",
+        ),
     ];
 
     /// Its word, heading, width and meaning.
@@ -273,6 +297,13 @@ impl Columns {
         self.shown.clone()
     }
 
+    /// Makes what a screen of this width shows the beginning of what is chosen next.
+    pub(crate) fn prepare(&mut self, screen_width: u16) {
+        if self.is_default {
+            self.shown = self.on(screen_width);
+        }
+    }
+
     /// Whether nobody has changed them.
     pub(crate) fn is_default(&self) -> bool {
         self.is_default
@@ -316,15 +347,10 @@ impl Columns {
         let Some(at) = self.shown.iter().position(|known| *known == column) else {
             return false;
         };
-        let to = if is_right {
-            at + 1
-        } else {
-            at.saturating_sub(1)
-        };
+        let to = if is_right { at + 1 } else { at.saturating_sub(1) };
         let is_movable = |column: FleetColumn| !column.is_fixed();
-        let is_allowed = to != at
-            && is_movable(column)
-            && self.shown.get(to).is_some_and(|other| is_movable(*other));
+        let is_allowed =
+            to != at && is_movable(column) && self.shown.get(to).is_some_and(|other| is_movable(*other));
         if is_allowed {
             self.shown.swap(at, to);
             self.is_default = false;

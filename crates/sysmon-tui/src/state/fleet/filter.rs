@@ -48,7 +48,7 @@ impl Completion {
 }
 
 /// The filter of the fleet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct FleetFilter {
     text: String,
     parsed: Filter,
@@ -159,7 +159,9 @@ impl FleetFilter {
             return Ok(());
         }
         if self.saved.len() >= SAVED_MAX {
-            return Err("too many filters are saved: save one with an empty text under its name to remove it");
+            return Err(
+                "too many filters are saved: save one with an empty text under its name to remove it",
+            );
         }
         self.saved.push((name.to_owned(), text.trim().to_owned()));
         self.saved.sort();

@@ -39,7 +39,7 @@ pub(crate) enum Row {
 }
 
 /// How machines are grouped.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Grouping {
     /// Name of the label; `None` for one long list.
     label: Option<Arc<str>>,
@@ -202,7 +202,10 @@ fn summary(name: &str, first: usize, machines: &[(u32, &Machine)], metric: Metri
         worst: worst.map_or((Liveness::Live, Health::Unknown), |(_, machine)| {
             (machine.liveness, machine.health)
         }),
-        bad: machines.iter().filter(|(_, machine)| badness(machine) > 0).count(),
+        bad: machines
+            .iter()
+            .filter(|(_, machine)| badness(machine) > 0)
+            .count(),
         mean: (!values.is_empty()).then(|| sum / values.len() as f64),
         maximum: values.into_iter().max_by(f64::total_cmp),
         is_collapsed: false,

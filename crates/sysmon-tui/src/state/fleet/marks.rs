@@ -11,7 +11,7 @@ pub(crate) const FIRST_BULK: u64 = 1 << 44;
 pub(crate) const NAMES_SUBSCRIPTION: u32 = 7;
 
 /// Marked machines, and what is being done with them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Marks {
     ids: BTreeSet<Arc<str>>,
     /// Whether the aggregator has been asked which machines match, so that all are marked.
@@ -71,7 +71,7 @@ impl Marks {
 }
 
 /// The same command for many machines, some at a time: the aggregator's answer to one lets the next go.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Bulk {
     waiting: VecDeque<Arc<str>>,
     under_way: BTreeMap<u64, Arc<str>>,
@@ -115,7 +115,9 @@ impl Bulk {
     pub(crate) fn next(&mut self) -> Vec<(u64, wire::command::Body)> {
         let mut commands = Vec::new();
         while self.under_way.len() < Self::UNDER_WAY_MAX {
-            let Some(machine) = self.waiting.pop_front() else { break };
+            let Some(machine) = self.waiting.pop_front() else {
+                break;
+            };
             let request_id = FIRST_BULK + self.next;
             self.next += 1;
             let body = wire::command::Body::SetInterval(wire::SetInterval {

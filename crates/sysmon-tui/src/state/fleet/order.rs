@@ -24,7 +24,7 @@ struct Place {
 }
 
 /// Where the machines of a fleet stand, kept from one ordering to the next.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     places: HashMap<u32, Place>,
     /// Places by name, so that ties need no comparison of texts.

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use sysmon_api::series_to_wire;
+use sysmon_api::{series_to_wire, wire};
 use sysmon_core::{SeriesKey, to_scaled};
 
 use super::*;

@@ -106,7 +106,11 @@ pub(crate) fn rows_around(
         let end = first.saturating_add(kept);
         let has_below = end >= total || offset + screen + half <= end;
         // Another height of the screen asks anew only when what there is does not do.
-        if has_above && has_below && kept >= screen.saturating_mul(2).min(total).max(1) && kept <= count.saturating_mul(2) {
+        if has_above
+            && has_below
+            && kept >= screen.saturating_mul(2).min(total).max(1)
+            && kept <= count.saturating_mul(2)
+        {
             return (first, kept);
         }
     }
