@@ -293,11 +293,11 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
         ),
         (PromptKind::Interval(machines), _) => {
             let what = match machines.as_slice() {
-                [machine] => machine.as_ref().to_owned(),
-                machines => format!("{} machines", machines.len()),
+                [machine] => format!("{machine} measures"),
+                machines => format!("{} machines measure", machines.len()),
             };
             (
-                format!("{what} measure every: "),
+                format!("{what} every: "),
                 "   1s, 30s, 5m; default for their own  Esc leaves".to_owned(),
             )
         }

@@ -87,6 +87,13 @@ impl FleetTable {
         }
     }
 
+    /// Filters by what has been typed so far.
+    pub(crate) fn type_filter(&mut self, text: &str) {
+        if self.filter.set_typed(text) {
+            self.stale_order = true;
+        }
+    }
+
     /// Sorts by a column from now on, its natural first row on top.
     pub(crate) fn sort_by(&mut self, column: FleetColumn) {
         self.sort = column;

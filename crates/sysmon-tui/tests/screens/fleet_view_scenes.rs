@@ -167,7 +167,8 @@ fn marked_machines_are_told_apart_and_acted_upon_together() {
     }));
     let screen = world.screen();
     assert!(
-        screen.contains("1 machine measure") && screen.contains("1 machine refused: web-017: no stream"),
+        screen.contains("1 machine measures every")
+            && screen.contains("1 machine refused: web-017: no stream"),
         "{screen}"
     );
 }
@@ -224,6 +225,21 @@ fn a_wrong_word_is_underlined_and_the_last_filter_that_can_be_read_stays() {
         !screen.contains("db-002") && screen.contains("/role = web and"),
         "{screen}"
     );
+}
+
+#[test]
+fn the_beginning_of_a_field_is_not_looked_for_as_a_word() {
+    let mut world = fleet((80, 24));
+    for typed in "/cpu ".chars() {
+        world.keys(&typed.to_string());
+        assert!(world.screen().contains("7 match"), "{}", world.screen());
+    }
+    world.keys("> 90");
+    assert!(world.screen().contains("1 match"), "{}", world.screen());
+    // What is kept is looked for, whatever it could have become.
+    let mut world = fleet((80, 24));
+    world.keys("/mem").key(KeyCode::Enter);
+    assert!(world.screen().contains("none of 7"), "{}", world.screen());
 }
 
 #[test]

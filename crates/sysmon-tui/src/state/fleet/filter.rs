@@ -1,7 +1,9 @@
 //! The filter of the fleet: what is applied, what is being typed, what was typed before, and what could come next.
 
 use sysmon_api::{Machine, Replica};
-use sysmon_core::filter::{AlertFacts, Filter, FilterError, Subject, Vocabulary, any_value, complete};
+use sysmon_core::filter::{
+    AlertFacts, CandidateKind, Filter, FilterError, Subject, Vocabulary, any_value, complete,
+};
 use sysmon_core::{Health, HostInfo, Liveness, MetricId, UnixMillis};
 
 use crate::state::alerts::board::Board;
@@ -33,6 +35,8 @@ pub(crate) struct Completion {
     pub(crate) candidates: Vec<Candidate>,
     /// The one that Tab has put in.
     pub(crate) chosen: Option<usize>,
+    /// The word at the cursor may become a field: as a word it would match nothing that is meant.
+    may_be_field: bool,
 }
 
 impl Completion {
@@ -99,6 +103,15 @@ impl FleetFilter {
                 false
             }
         }
+    }
+
+    /// The same while it is typed: a word that may yet become the name of a field is not looked for as a word.
+    pub(crate) fn set_typed(&mut self, text: &str) -> bool {
+        if !self.completion.may_be_field {
+            return self.set(text);
+        }
+        self.problem = Filter::parse(text).err();
+        false
     }
 
     /// Forgets what was wrong with what is not typed any more.
@@ -200,6 +213,7 @@ impl FleetFilter {
         let cursor = field.before_cursor().len();
         let found = complete(field.text(), cursor, &self.vocabulary);
         let typed = field.before_cursor().trim_start();
+        let may_be_field = may_be_field(field, &found);
         let saved = self
             .saved
             .iter()
@@ -221,6 +235,7 @@ impl FleetFilter {
                 span: found.span,
                 candidates: candidates.collect(),
                 chosen: None,
+                may_be_field,
             };
         } else {
             // A saved filter takes the place of the whole line.
@@ -228,6 +243,7 @@ impl FleetFilter {
                 span: 0..field.text().len(),
                 candidates: saved,
                 chosen: None,
+                may_be_field,
             };
         }
     }
@@ -250,6 +266,24 @@ impl FleetFilter {
         completion.span = completion.span.start..completion.span.start + candidate.len();
         completion.chosen = Some(next);
     }
+}
+
+/// Whether the line ends with a word with which the name of a field begins.
+fn may_be_field(field: &TextField, found: &sysmon_core::filter::Completion) -> bool {
+    let text = field.text();
+    let word = text.trim_end();
+    let word = &word[word.rfind([' ', '(', ')', '\t']).map_or(0, |at| at + 1)..];
+    let is_at_end = field.before_cursor().len() == text.len();
+    let begins = |candidate: &sysmon_core::filter::Candidate| match candidate.kind {
+        CandidateKind::Field | CandidateKind::Label | CandidateKind::Metric => candidate
+            .text
+            .get(..word.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(word)),
+        // Behind a name and a blank an operator is offered.
+        CandidateKind::Operator => text.ends_with(' '),
+        _ => false,
+    };
+    is_at_end && !word.is_empty() && found.candidates.iter().any(begins)
 }
 
 /// A machine as the filter sees it.

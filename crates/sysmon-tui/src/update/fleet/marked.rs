@@ -220,12 +220,13 @@ fn said(outcome: &Outcome) -> String {
         let noun = if count == 1 { "machine" } else { "machines" };
         format!("{count} {noun}")
     };
+    let verb = if outcome.done == 1 { "measures" } else { "measure" };
     let interval = if outcome.interval_ms == 0 {
         "at their own interval".to_owned()
     } else {
         format!("every {}", duration_text(outcome.interval_ms.into()))
     };
-    let done = format!("{} measure {interval}", machines(outcome.done));
+    let done = format!("{} {verb} {interval}", machines(outcome.done));
     match &outcome.problem {
         None => done,
         Some(problem) if outcome.done == 0 => format!("{} refused: {problem}", machines(outcome.refused)),

@@ -40,7 +40,7 @@ pub(in crate::update) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
         (KeyCode::Tab, _) | (KeyCode::BackTab, _) => {
             filter.complete(&mut prompt.field, key.code == KeyCode::Tab);
             let text = prompt.field.text().to_owned();
-            state.fleet_table.set_filter(&text);
+            state.fleet_table.type_filter(&text);
         }
         (KeyCode::Up, _) | (KeyCode::Down, _) => {
             if let Some(text) = filter.recall(prompt.field.text(), key.code == KeyCode::Up) {
@@ -62,11 +62,15 @@ pub(in crate::update) fn changed(state: &mut State) {
     if let Some(prompt) = &state.prompt {
         let text = prompt.field.text().to_owned();
         state.fleet_table.filter.look_up(&prompt.field);
-        state.fleet_table.set_filter(&text);
+        state.fleet_table.type_filter(&text);
     }
 }
 
 fn keep(state: &mut State) {
+    if let Some(prompt) = &state.prompt {
+        let text = prompt.field.text().to_owned();
+        state.fleet_table.set_filter(&text);
+    }
     // What is wrong stays on screen until it is mended or left.
     if state.fleet_table.filter.problem().is_some() {
         return;
