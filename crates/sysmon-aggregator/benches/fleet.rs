@@ -34,26 +34,33 @@ struct Bench {
     streams: Vec<StreamId>,
     noise: Noise,
     second: u64,
+    /// How many series a machine has.
+    series: u32,
     levels: Vec<i64>,
 }
 
 impl Bench {
     fn new() -> Self {
+        Self::of(MACHINES, SERIES)
+    }
+
+    fn of(machines: u32, series: u32) -> Self {
         let mut bench = Self {
             fleet: Fleet::new(Config::default(), Arc::new(Counters::default())),
             streams: Vec::new(),
             noise: Noise(0x9e37_79b9_7f4a_7c15),
             second: 0,
-            levels: vec![500; (MACHINES * SERIES) as usize],
+            series,
+            levels: vec![500; (machines * series) as usize],
         };
         let now = bench.now();
-        for number in 0..MACHINES {
+        for number in 0..machines {
             let stream = bench
                 .fleet
                 .open_stream(hello(number), now)
                 .expect("below the limit")
                 .stream;
-            let announced = (0..SERIES).map(|series| (series, key(series), 1)).collect();
+            let announced = (0..series).map(|series| (series, key(series), 1)).collect();
             let batch = Batch {
                 announced,
                 ..Batch::default()
@@ -77,9 +84,10 @@ impl Bench {
         let now = self.now();
         let mut batches = Vec::with_capacity(self.streams.len());
         for (machine, stream) in self.streams.iter().enumerate() {
-            let levels = &mut self.levels[machine * SERIES as usize..][..SERIES as usize];
+            let count = self.series as usize;
+            let levels = &mut self.levels[machine * count..][..count];
             let mut values = Vec::with_capacity(levels.len());
-            for (series, level) in (0..SERIES).zip(levels) {
+            for (series, level) in (0..self.series).zip(levels) {
                 let value = match series % 3 {
                     0 => *level + i64::from(self.noise.next(50) == 0),
                     1 => *level + self.noise.next(41) - 20,
@@ -225,6 +233,71 @@ fn rates(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What is delivered in a second after which all of 10,000 machines have changed: everything that a table needs, or what
+/// fifty rows of it need.
+fn windows(criterion: &mut Criterion) {
+    const LARGE: u32 = 10_000;
+    const ROWS: u32 = 50;
+    let window = |order: &str, filter: &str, first| wire::Subscribe {
+        filter: filter.into(),
+        window: Some(wire::Window {
+            order: order.into(),
+            reversed: false,
+            first,
+            rows: ROWS,
+        }),
+        ..table()
+    };
+    let filter = "cpu >= 0 and (host ~ example or label.role = db) and alert = none";
+    let filtered = wire::Subscribe {
+        filter: filter.into(),
+        ..table()
+    };
+    let mut group = criterion.benchmark_group("delivery_of_a_second_of_10000_machines");
+    group.sample_size(20);
+    let cell = std::cell::RefCell::new(Bench::of(LARGE, 12));
+    for (name, subscribe) in [
+        ("all_rows", Some(table())),
+        ("all_rows_filtered", Some(filtered)),
+        ("window_of_the_worst", Some(window("worst", "", 0))),
+        ("window_by_a_metric", Some(window("cpu.busy_percent", "", 5_000))),
+        (
+            "window_by_a_metric_of_entities",
+            Some(window("cpu.core_busy_percent", "", 0)),
+        ),
+        ("window_filtered", Some(window("worst", filter, 0))),
+        ("nobody", None),
+    ] {
+        let client = subscribe.map(|subscribe| cell.borrow_mut().subscribe(&subscribe));
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || {
+                    let bench = &mut cell.borrow_mut();
+                    let (now, batches) = bench.next();
+                    bench.ingest(now, batches);
+                },
+                |()| cell.borrow_mut().deliver(),
+                BatchSize::PerIteration,
+            );
+        });
+        if let Some(client) = client {
+            cell.borrow_mut().fleet.close_client(client);
+        }
+    }
+    let mut first = 0;
+    let bench = &mut cell.borrow_mut();
+    let client = bench.subscribe(&window("worst", "", first));
+    group.bench_function("scrolling_by_ten_rows", |bencher| {
+        bencher.iter(|| {
+            first = (first + 10) % LARGE;
+            let moved = bench.fleet.subscribe(client, &window("worst", "", first));
+            moved.expect("a valid subscription");
+            bench.deliver()
+        });
+    });
+    group.finish();
+}
+
 fn checks(criterion: &mut Criterion) {
     let principal = Principal {
         name: "bench".into(),
@@ -294,6 +367,6 @@ fn resident_bytes() -> Option<u64> {
 criterion_group! {
     name = fleet;
     config = Criterion::default().measurement_time(Duration::from_secs(4)).warm_up_time(Duration::from_secs(1));
-    targets = memory, rates, checks
+    targets = memory, rates, windows, checks
 }
 criterion_main!(fleet);

@@ -20,6 +20,7 @@ mod lexer;
 mod parser;
 mod plain;
 mod subject;
+mod table;
 mod text;
 mod value;
 
@@ -32,9 +33,9 @@ use std::str::FromStr;
 pub use complete::{Candidate, CandidateKind, Completion, Vocabulary, complete};
 pub use error::FilterError;
 pub use expression::Operator;
-pub use field::{FIELDS, FieldDefinition, FieldKind, NumberField, TextField};
 pub use plain::TextFilter;
 pub use subject::{AlertFacts, Subject, any_value};
+pub use table::{FIELDS, FieldDefinition, FieldKind, NumberField, TextField};
 
 use crate::catalogue::MetricId;
 use expression::Node;

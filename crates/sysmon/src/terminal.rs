@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use eyre::Report;
+use sysmon_core::Filter;
 use sysmon_tui::once::{TextStyle, gather, terminal_width, to_json, to_text};
 use sysmon_tui::{Connect, Options, TuiError};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,7 @@ const WIDTH_DEFAULT: usize = 100;
 /// # Errors
 /// What is wrong with the configuration, or what failed.
 pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
+    let filter = filter(command_line.filter.as_deref().unwrap_or_default())?;
     let paths = Paths::of_user();
     let loaded = load(&paths, command_line.config.as_ref(), command_line.flags());
     let (settings, source) = loaded.with(|settings| Source::choose(settings, &paths, command_line.once))?;
@@ -41,9 +43,13 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
     }?;
     let outcome = runtime.block_on(async {
         if command_line.once {
-            once(source, command_line.format).await
+            once(source, command_line.format, &filter).await
         } else {
-            watch(source, &settings, &paths).await
+            let options = Options {
+                filter: command_line.filter.clone(),
+                ..options(&settings, &paths)
+            };
+            watch(source, options).await
         }
     });
     // Whatever still blocks a thread, such as a probe that hangs, does not hold up the end.
@@ -118,12 +124,21 @@ impl Connect for Remote {
     }
 }
 
-async fn watch(source: Source, settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
+/// Reads the filter of the command line; what is wrong with it is said with a mark under the wrong word.
+fn filter(text: &str) -> Result<Filter, Failure> {
+    Filter::parse(text).map_err(|error| {
+        let [shown, marks] = error.marked(text);
+        Failure::usage(eyre::eyre!("--filter: {error}\n\n  {shown}\n  {marks}\n"))
+    })
+}
+
+async fn watch(source: Source, options: Options) -> Result<ExitCode, Failure> {
     let mut signals = Signals::of_terminal().map_err(Failure::runtime)?;
     let shutdown = CancellationToken::new();
     let options = Options {
         is_local: source.roles.is_some(),
-        ..options(settings, paths, source.name)
+        source_name: source.name,
+        ..options
     };
     let outcome = {
         let client = sysmon_tui::run(options, source.connect, shutdown.clone());
@@ -146,7 +161,7 @@ async fn watch(source: Source, settings: &Settings, paths: &Paths) -> Result<Exi
     }
 }
 
-fn options(settings: &Settings, paths: &Paths, source_name: String) -> Options {
+fn options(settings: &Settings, paths: &Paths) -> Options {
     Options {
         theme: settings.get(&table::TUI_THEME).unwrap_or_default(),
         theme_dirs: paths
@@ -156,7 +171,7 @@ fn options(settings: &Settings, paths: &Paths, source_name: String) -> Options {
             .collect(),
         ascii: settings.get(&table::TUI_ASCII).unwrap_or(false),
         no_color: no_color(),
-        source_name,
+        source_name: String::new(),
         is_local: false,
         filter: None,
         notify: settings.get(&table::TUI_NOTIFY).unwrap_or_default(),
@@ -168,7 +183,7 @@ fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-async fn once(mut source: Source, format: OnceFormat) -> Result<ExitCode, Failure> {
+async fn once(mut source: Source, format: OnceFormat, filter: &Filter) -> Result<ExitCode, Failure> {
     let failed = |report: Report| Failure {
         code: ONCE_FAILURE,
         report,
@@ -176,7 +191,7 @@ async fn once(mut source: Source, format: OnceFormat) -> Result<ExitCode, Failur
     let mut signals = Signals::of_terminal().map_err(|error| failed(error.into()))?;
     let is_own_machine = source.roles.is_some();
     let fleet = tokio::select! {
-        fleet = gather(&mut *source.connect, is_own_machine) => fleet.map_err(|error| failed(error.into())),
+        fleet = gather(&mut *source.connect, is_own_machine, filter) => fleet.map_err(|error| failed(error.into())),
         signal = signals.next() => Err(failed(eyre::eyre!("stopped by {signal}"))),
     };
     Source::stop(source.roles, &mut signals).await;

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::expression::{AlertWord, Operator, is_bare_word};
-use super::field::{FIELDS, Field, FieldKind, Found, LABEL, find};
+use super::field::{Field, Found, LABEL, find};
 use super::lexer::{Kind, Token, lex};
 use super::parser::{HEALTHS, STATES};
+use super::table::{FIELDS, FieldKind};
 use super::value;
 use crate::catalogue::{CATALOGUE, MetricId};
 use crate::machine::Recent;
@@ -364,7 +365,7 @@ fn offer_operators(found: &mut Offers, field: &Field) {
 }
 
 fn offer_values(found: &mut Offers, field: &Option<Field>, vocabulary: &Vocabulary) {
-    use super::field::TextField;
+    use super::table::TextField;
     let Some(field) = field else {
         return;
     };

@@ -1,8 +1,9 @@
 //! Whether a machine matches. Allocates nothing.
 
 use super::expression::{AlertWord, Node, Operand, Operator, Test};
-use super::field::{Field, NumberField, TextField};
+use super::field::Field;
 use super::subject::{AlertFacts, Subject};
+use super::table::{NumberField, TextField};
 use super::text::{contains, equals, occurs_in_label};
 use crate::alert::Severity;
 

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::error::{FilterError, closest, listed};
 use super::expression::{AlertWord, Node, Operand, Operator, Test};
-use super::field::{FIELDS, Field, Found, find};
+use super::field::{Field, Found, find};
 use super::lexer::{Kind, Token, lex};
+use super::table::FIELDS;
 use super::text::fold;
 use super::value;
 use crate::alert::RuleId;
@@ -402,6 +403,14 @@ fn operand(field: &Field, operator: Operator, token: &Token<'_>) -> Result<Opera
         }
         Field::Number(_) | Field::Metric { .. } => value::parse(&token.text, field.unit())
             .map(Operand::Number)
-            .ok_or_else(|| wrong(None)),
+            .ok_or_else(|| {
+                let error = wrong(None);
+                // Whoever compares it with a word means a label that is called so.
+                let is_label =
+                    matches!(operator, Operator::Equal | Operator::NotEqual) && text.parse::<f64>().is_err();
+                let label =
+                    matches!(field, Field::Metric { entity: None, .. } | Field::Number(_)) && is_label;
+                error.suggest(label.then(|| format!("label.{field}")))
+            }),
     }
 }

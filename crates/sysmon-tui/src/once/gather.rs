@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use sysmon_api::{ApiError, CAPABILITY_ALERTS, Code, Inbound, Machine, Replica, check_peer, hello, wire};
-use sysmon_core::{Liveness, MetricId, SeriesKey};
+use sysmon_api::{
+    ApiError, CAPABILITY_ALERTS, CAPABILITY_FILTER, Code, Inbound, Machine, Replica, check_peer, hello, wire,
+};
+use sysmon_core::{Filter, Liveness, MetricId, SeriesKey};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -56,18 +58,25 @@ pub enum OnceError {
 /// With `is_own_machine` the connection leads to a fleet of one that may be just starting: then all processes are
 /// asked for, and the wait includes the machine's first report.
 ///
+/// Of a fleet somewhere else only the machines that match the filter are asked for. The own machine is looked at when it
+/// has reported everything: a filter cannot be asked about what was not measured yet.
+///
 /// # Errors
 /// [`OnceError`] when there is no connection or no snapshot.
-pub async fn gather(connect: &mut dyn Connect, is_own_machine: bool) -> Result<Snapshot, OnceError> {
+pub async fn gather(
+    connect: &mut dyn Connect,
+    is_own_machine: bool,
+    filter: &Filter,
+) -> Result<Snapshot, OnceError> {
     let (outgoing, receiver) = mpsc::channel(COMMAND_QUEUE);
     let greeted = timeout(CONNECT_TIMEOUT, async {
         let client = connect.connect().await?;
         send(&outgoing, 1, wire::command::Body::Hello(hello(now()))).await?;
         let mut responses = client.manage(receiver).await?;
-        let tells_alerts = greet(&mut responses).await?;
-        Ok((responses, tells_alerts))
+        let peer = greet(&mut responses).await?;
+        Ok((responses, peer))
     });
-    let (mut responses, tells_alerts) = greeted
+    let (mut responses, peer) = greeted
         .await
         .unwrap_or_else(|_| {
             Err(ApiError::unavailable(
@@ -75,17 +84,49 @@ pub async fn gather(connect: &mut dyn Connect, is_own_machine: bool) -> Result<S
             ))
         })
         .map_err(OnceError::Connect)?;
-    follow(&outgoing, &mut responses, is_own_machine, tells_alerts)
+    let knows = |capability: &str| peer.capabilities.iter().any(|word| word == capability);
+    if !filter.is_empty() && !knows(CAPABILITY_FILTER) {
+        return Err(OnceError::Snapshot(ApiError::new(
+            Code::FailedPrecondition,
+            format!(
+                "the aggregator is of version {} and does not know filters; upgrade it, or leave --filter out",
+                sysmon_core::sanitize(&peer.software_version)
+            ),
+        )));
+    }
+    let wanted = Wanted {
+        is_own_machine,
+        tells_alerts: knows(CAPABILITY_ALERTS),
+        filter: if is_own_machine {
+            String::new()
+        } else {
+            filter.to_string()
+        },
+    };
+    let snapshot = follow(&outgoing, &mut responses, &wanted)
         .await
-        .map_err(OnceError::Snapshot)
+        .map_err(OnceError::Snapshot)?;
+    Ok(match (filter.is_empty(), is_own_machine) {
+        (true, _) => snapshot,
+        (false, true) => snapshot.filtered(filter),
+        (false, false) => snapshot.showing_what_came(),
+    })
 }
 
-/// Waits for the server's hello; returns whether it tells of alerts.
-async fn greet(responses: &mut Inbound<wire::Response>) -> Result<bool, ApiError> {
+/// What is asked of an aggregator.
+struct Wanted {
+    is_own_machine: bool,
+    tells_alerts: bool,
+    /// What the aggregator leaves out before it sends.
+    filter: String,
+}
+
+/// Waits for the server's hello.
+async fn greet(responses: &mut Inbound<wire::Response>) -> Result<wire::PeerHello, ApiError> {
     match responses.next().await?.and_then(|response| response.body) {
         Some(wire::response::Body::Hello(peer)) => {
             check_peer(Some(&peer))?;
-            Ok(peer.capabilities.iter().any(|word| word == CAPABILITY_ALERTS))
+            Ok(peer)
         }
         Some(wire::response::Body::Failure(failure)) => {
             Err(ApiError::new(Code::FailedPrecondition, failure.message))
@@ -99,9 +140,13 @@ async fn greet(responses: &mut Inbound<wire::Response>) -> Result<bool, ApiError
 async fn follow(
     outgoing: &mpsc::Sender<wire::Command>,
     responses: &mut Inbound<wire::Response>,
-    is_own_machine: bool,
-    tells_alerts: bool,
+    wanted: &Wanted,
 ) -> Result<Snapshot, ApiError> {
+    let Wanted {
+        is_own_machine,
+        tells_alerts,
+        ..
+    } = *wanted;
     let mut fleet = Replica::default();
     let mut alerts = if tells_alerts {
         Told::Waiting(Board::default())
@@ -109,7 +154,7 @@ async fn follow(
         Told::Never
     };
     let mut request_id = WATCH_REQUEST + 1;
-    send(outgoing, request_id, subscribe(is_own_machine)).await?;
+    send(outgoing, request_id, subscribe(wanted)).await?;
     if tells_alerts {
         let watch = wire::command::Body::WatchAlerts(wire::WatchAlerts {});
         send(outgoing, WATCH_REQUEST, watch).await?;
@@ -138,7 +183,7 @@ async fn follow(
                 };
                 if fleet.apply(&update).is_err() {
                     request_id += 1;
-                    send(outgoing, request_id, subscribe(is_own_machine)).await?;
+                    send(outgoing, request_id, subscribe(wanted)).await?;
                 } else {
                     send(outgoing, 0, wire::command::Body::UpdateReceived(received)).await?;
                 }
@@ -161,7 +206,11 @@ async fn follow(
         Told::All(board) => Some(board),
         Told::Waiting(_) | Told::Never => None,
     };
-    Ok(Snapshot { fleet, board })
+    Ok(Snapshot {
+        fleet,
+        board,
+        shown: None,
+    })
 }
 
 /// How much of the board has come.
@@ -190,8 +239,8 @@ impl Told {
     }
 }
 
-fn subscribe(is_own_machine: bool) -> wire::command::Body {
-    let processes = if is_own_machine {
+fn subscribe(wanted: &Wanted) -> wire::command::Body {
+    let processes = if wanted.is_own_machine {
         wire::ProcessDetail::All
     } else {
         wire::ProcessDetail::Top
@@ -199,6 +248,7 @@ fn subscribe(is_own_machine: bool) -> wire::command::Body {
     wire::command::Body::Subscribe(wire::Subscribe {
         subscription: SUBSCRIPTION,
         processes: processes.into(),
+        filter: wanted.filter.clone(),
         ..wire::Subscribe::default()
     })
 }

@@ -1,9 +1,13 @@
 //! What one look at an aggregator shows.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use sysmon_api::{Machine, Replica};
+use sysmon_api::{Machine, Replica, Seen};
+use sysmon_core::Filter;
 use sysmon_core::alert::{Alert, Severity};
+use sysmon_core::filter::AlertFacts;
 
 use crate::state::alerts::board::{Board, Standing};
 
@@ -13,18 +17,59 @@ pub struct Snapshot {
     pub(super) fleet: Replica,
     /// `None` when the aggregator keeps no rules, or does not tell of alerts in time.
     pub(super) board: Option<Board>,
+    /// The machines that a filter leaves, by id; `None` without a filter.
+    pub(super) shown: Option<BTreeSet<Arc<str>>>,
 }
 
 impl Snapshot {
     /// A snapshot of which nobody says what is wrong.
     #[must_use]
     pub fn of_fleet(fleet: Replica) -> Self {
-        Self { fleet, board: None }
+        Self {
+            fleet,
+            ..Self::default()
+        }
+    }
+
+    /// What a filter leaves of it: machines that match, and their alerts.
+    pub(super) fn filtered(mut self, filter: &Filter) -> Self {
+        let now = self.fleet.now();
+        let board = self.board.as_ref();
+        let matches = |machine: &Machine| {
+            filter.matches(&Seen {
+                machine,
+                now,
+                any_alert: |test: &mut dyn FnMut(AlertFacts<'_>) -> bool| {
+                    let mut alerts = board.into_iter().flat_map(|board| board.alerts_of(&machine.id));
+                    alerts.any(|alert| test(AlertFacts::of(alert)))
+                },
+            })
+        };
+        let machines = self.fleet.machines().map(|(_, machine)| machine);
+        let shown = machines
+            .filter(|machine| matches(machine))
+            .map(|machine| Arc::clone(&machine.id))
+            .collect();
+        self.shown = Some(shown);
+        self
+    }
+
+    /// What the aggregator has filtered: the machines that it sent, and their alerts.
+    pub(super) fn showing_what_came(mut self) -> Self {
+        let machines = self.fleet.machines();
+        self.shown = Some(machines.map(|(_, machine)| Arc::clone(&machine.id)).collect());
+        self
     }
 
     /// The machines by number.
-    pub fn machines(&self) -> impl ExactSizeIterator<Item = (u32, &Machine)> {
-        self.fleet.machines()
+    pub fn machines(&self) -> impl Iterator<Item = (u32, &Machine)> {
+        self.fleet
+            .machines()
+            .filter(|(_, machine)| self.shows(&machine.id))
+    }
+
+    fn shows(&self, machine: &str) -> bool {
+        self.shown.as_ref().is_none_or(|shown| shown.contains(machine))
     }
 
     /// Whether a critical alert fires that no silence and no machine that is down mutes: the exit code 1 of `--once`.
@@ -43,6 +88,7 @@ impl Snapshot {
         let alerts = self.board.iter().flat_map(Board::alerts);
         let mut alerts: Vec<&Alert> = alerts
             .filter(|alert| Standing::of(alert) != Standing::Resolved)
+            .filter(|alert| self.shows(alert.key.machine.as_str()))
             .collect();
         alerts.sort_by_key(|alert| {
             (

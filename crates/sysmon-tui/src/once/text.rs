@@ -47,6 +47,7 @@ pub fn terminal_width() -> Option<usize> {
 pub fn to_text(snapshot: &Snapshot, style: TextStyle) -> String {
     let mut machines: Vec<&Machine> = snapshot.machines().map(|(_, machine)| machine).collect();
     let mut text = match machines.as_slice() {
+        [] if snapshot.shown.is_some() => "no machine matches the filter\n".into(),
         [] => {
             "no machine has reported yet; start `sysmon collector` where there is something to watch\n".into()
         }

@@ -14,7 +14,7 @@ use crate::settings::table;
 #[command(
     name = "sysmon-tui",
     version,
-    after_help = "Examples: sysmon-tui\n          sysmon-tui --connect http://127.0.0.1:50051\n          sysmon-tui --once --format json\n\nExit codes: 0 done, 1 failed, 64 wrong usage or configuration; with --once: 1 critical alerts are firing, 2 failed."
+    after_help = "Examples: sysmon-tui\n          sysmon-tui --connect http://127.0.0.1:50051\n          sysmon-tui --once --format json\n          sysmon-tui --once --filter 'health >= warning and role = db'\n\nExit codes: 0 done, 1 failed, 64 wrong usage or configuration; with --once: 1 critical alerts are firing, 2 failed."
 )]
 pub struct TerminalCommandLine {
     /// Configuration file to read instead of the usual ones
@@ -28,6 +28,9 @@ pub struct TerminalCommandLine {
     /// How --once prints
     #[arg(long, value_enum, default_value = "text", requires = "once")]
     pub format: OnceFormat,
+    /// Only machines that match, such as "cpu > 50 and role = db" (docs/filter.md)
+    #[arg(long, value_name = "EXPRESSION")]
+    pub filter: Option<String>,
     #[arg(long, value_name = "DURATION", conflicts_with = "connect", help = table::TUI_INTERVAL.flag_help())]
     interval: Option<String>,
     #[arg(long, value_name = "NAME", help = table::TUI_THEME.flag_help())]

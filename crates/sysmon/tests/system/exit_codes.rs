@@ -37,6 +37,38 @@ async fn wrong_usage_is_64_and_help_and_version_are_success() {
 }
 
 #[tokio::test]
+async fn a_wrong_filter_is_64_with_a_mark_under_the_wrong_word() {
+    let home = Home::new();
+    for arguments in [
+        &["--once", "--filter", "web and cpuu > 50"][..],
+        &["--filter", "web and cpuu > 50"],
+    ] {
+        let finished = finish(&mut home.sysmon_tui(arguments)).await;
+        assert_eq!(
+            (finished.code, finished.stdout.as_str()),
+            (Some(64), ""),
+            "{finished:?}"
+        );
+        let marked = "\n  web and cpuu > 50\n          ^^^^\n";
+        assert!(finished.stderr.contains(marked), "{}", finished.stderr);
+        assert!(
+            finished.stderr.contains("did you mean `cpu`?"),
+            "{}",
+            finished.stderr
+        );
+    }
+    let nobody = finish(&mut home.sysmon_tui(&["--once", "--filter", "cores > 100k"])).await;
+    assert_eq!(
+        (nobody.code, nobody.stdout.as_str()),
+        (Some(0), "no machine matches the filter\n"),
+        "{nobody:?}"
+    );
+    let this = finish(&mut home.sysmon_tui(&["--once", "--filter", "cpu >= 0 and cores > 0"])).await;
+    assert_eq!(this.code, Some(0), "{this:?}");
+    assert!(this.stdout.starts_with("1 machine"), "{}", this.stdout);
+}
+
+#[tokio::test]
 async fn health_tells_a_server_that_serves_from_one_that_is_not_there() {
     let home = Home::new();
     let (aggregator, port) = home.start_aggregator(&[]).await;

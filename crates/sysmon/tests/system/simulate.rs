@@ -58,6 +58,26 @@ async fn two_hundred_machines_report_and_end_at_once_when_told_to() {
         live(machines) == 200 && machines.iter().all(is_complete)
     })
     .await;
+    let id = machines[7]["machine_id"].as_str().unwrap();
+    let filter = format!("cpu >= 0 and id = {id} or nowhere");
+    let arguments = [
+        "--once",
+        "--format",
+        "json",
+        "--connect",
+        &url,
+        "--filter",
+        &filter,
+    ];
+    let filtered = finish(&mut home.sysmon_tui(&arguments)).await;
+    let printed: Value = serde_json::from_str(&filtered.stdout).unwrap();
+    let ids: Vec<_> = printed["machines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|machine| &machine["machine_id"])
+        .collect();
+    assert_eq!(ids, [id]);
     let ids: BTreeSet<&str> = machines
         .iter()
         .filter_map(|machine| machine["machine_id"].as_str())

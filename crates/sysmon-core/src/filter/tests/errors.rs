@@ -25,6 +25,8 @@ fn the_wrong_word_is_marked_and_the_right_one_is_suggested() {
         ),
         ("health = critcal", "critcal", "did you mean `critical`?"),
         ("cpu > lots", "lots", "expected a number such as 50% or 90%"),
+        ("cpu > 5G", "5G", "50% or 90%"),
+        ("system = prod", "prod", "did you mean `label.system`?"),
         ("age > 5x", "5x", "expected a number such as 5m, 2h or 3d"),
         ("host > 5", ">", "expected =, !=, ~ or !~"),
         ("cpu ~ 5", "~", "expected >, >=, <, <=, = or !="),

@@ -58,7 +58,12 @@ async fn follow_with(
     }
     let (outgoing, mut commands) = mpsc::channel(16);
     let mut inbound = Inbound::from_receiver(receiver);
-    let fleet = follow(&outgoing, &mut inbound, is_own_machine, tells_alerts).await;
+    let wanted = Wanted {
+        is_own_machine,
+        tells_alerts,
+        filter: "role = web".into(),
+    };
+    let fleet = follow(&outgoing, &mut inbound, &wanted).await;
     drop((outgoing, sender));
     let mut sent = Vec::new();
     while let Some(command) = commands.recv().await {
@@ -112,7 +117,7 @@ async fn a_lost_machine_is_not_waited_for() {
     )];
     let started = Instant::now();
     let (fleet, _) = follow_all(responses, false).await;
-    assert_eq!(fleet.unwrap().machines().len(), 1);
+    assert_eq!(fleet.unwrap().machines().count(), 1);
     assert!(started.elapsed() < SETTLE_TIMEOUT);
 }
 
@@ -141,7 +146,7 @@ async fn a_machine_that_never_gives_rates_is_shown_with_what_there_is_after_thre
 #[tokio::test(start_paused = true)]
 async fn an_empty_fleet_is_an_answer_but_an_error_for_the_own_machine() {
     let (fleet, _) = follow_all(vec![response(1, true, vec![])], false).await;
-    assert_eq!(fleet.unwrap().machines().len(), 0);
+    assert_eq!(fleet.unwrap().machines().count(), 0);
     let started = Instant::now();
     let (fleet, sent) = follow_all(vec![response(1, true, vec![])], true).await;
     assert!(fleet.unwrap_err().message.contains("did not report"));
@@ -159,7 +164,12 @@ async fn a_silent_server_and_a_closed_one_are_errors_that_say_so() {
     let (outbound, receiver) = mpsc::channel(1);
     drop(outbound);
     let (outgoing, _commands) = mpsc::channel(4);
-    let closed = follow(&outgoing, &mut Inbound::from_receiver(receiver), false, false).await;
+    let wanted = Wanted {
+        is_own_machine: false,
+        tells_alerts: false,
+        filter: String::new(),
+    };
+    let closed = follow(&outgoing, &mut Inbound::from_receiver(receiver), &wanted).await;
     assert!(closed.unwrap_err().message.contains("closed the connection"));
 }
 
@@ -259,7 +269,27 @@ async fn alerts_are_waited_for_where_they_are_told_and_a_fleet_is_shown_without_
         body: Some(wire::response::Body::Failure(wire::Failure::default())),
     };
     let (refused, _) = follow_with(vec![refused, live()], false, true).await;
-    assert_eq!(refused.unwrap().machines().len(), 1);
+    assert_eq!(refused.unwrap().machines().count(), 1);
     let (_, sent) = follow_with(vec![live()], false, false).await;
     assert!(!sent.iter().any(asks));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_aggregator_leaves_out_what_does_not_match_and_the_own_machine_is_judged_when_it_has_reported() {
+    let busy = response(
+        1,
+        true,
+        vec![machine(1, &[(BUSY, 900), (LOAD, 40)], wire::Liveness::Live)],
+    );
+    let (fleet, sent) = follow_all(vec![busy], false).await;
+    let Some(wire::command::Body::Subscribe(subscribe)) = sent.first() else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(subscribe.filter, "role = web");
+    let fleet = fleet.unwrap();
+    for (filter, count) in [("cpu > 50", 1), ("load1 > 1", 0), ("alert = none", 1), ("web", 1)] {
+        let snapshot = Snapshot::of_fleet(fleet.fleet.clone());
+        let filtered = snapshot.filtered(&Filter::parse(filter).unwrap());
+        assert_eq!(filtered.machines().count(), count, "{filter}");
+    }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use async_trait::async_trait;
 use serde_json::json;
 use sysmon_api::{ApiError, Client};
-use sysmon_core::{UnixMillis, format_age, sanitize};
+use sysmon_core::{Filter, UnixMillis, format_age, sanitize};
 use sysmon_tui::Connect;
 use sysmon_tui::once::gather;
 
@@ -71,7 +71,9 @@ impl Connect for Standing {
 
 async fn of_aggregator(client: &Client) -> Result<Vec<Row>, Failure> {
     let mut standing = Standing(client.clone());
-    let fleet = gather(&mut standing, false).await.map_err(Failure::runtime)?;
+    let fleet = gather(&mut standing, false, &Filter::default())
+        .await
+        .map_err(Failure::runtime)?;
     let row = |machine: &sysmon_api::Machine| Row {
         machine_id: machine.id.to_string(),
         hostname: machine.host.hostname.clone(),
