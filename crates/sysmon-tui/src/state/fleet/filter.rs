@@ -261,21 +261,24 @@ impl FleetFilter {
             (Some(at), true) => (at + 1) % count,
             (Some(at), false) => (at + count - 1) % count,
         };
-        let candidate = completion.candidates[next].text.clone();
+        let candidate = &completion.candidates[next];
+        // A saved filter is whole.
+        completion.may_be_field &= candidate.name == candidate.text;
+        let candidate = candidate.text.clone();
         field.replace(completion.span.clone(), &candidate);
         completion.span = completion.span.start..completion.span.start + candidate.len();
         completion.chosen = Some(next);
     }
 }
 
-/// Whether the line ends with a word with which the name of a field begins.
+/// Whether the line ends with a word with which the name of a field, or `and`, begins.
 fn may_be_field(field: &TextField, found: &sysmon_core::filter::Completion) -> bool {
     let text = field.text();
     let word = text.trim_end();
     let word = &word[word.rfind([' ', '(', ')', '\t']).map_or(0, |at| at + 1)..];
     let is_at_end = field.before_cursor().len() == text.len();
     let begins = |candidate: &sysmon_core::filter::Candidate| match candidate.kind {
-        CandidateKind::Field | CandidateKind::Label | CandidateKind::Metric => candidate
+        CandidateKind::Field | CandidateKind::Label | CandidateKind::Metric | CandidateKind::Word => candidate
             .text
             .get(..word.len())
             .is_some_and(|begin| begin.eq_ignore_ascii_case(word)),

@@ -91,6 +91,8 @@ fn delay_ms(sent: Option<&Wanted>, wanted: &Wanted, is_typing: bool) -> u64 {
     match sent {
         Some(sent) if wanted.is_scroll_of(sent) => 0,
         Some(sent) if sent.filter != wanted.filter && is_typing => TYPING_MS,
+        // All machines instead of some rows is the person's wish; other columns may be another size of the screen.
+        Some(sent) if sent.rows.is_some() != wanted.rows.is_some() => 0,
         Some(sent) if sent.metrics != wanted.metrics || sent.past != wanted.past => RESIZING_MS,
         _ => 0,
     }
