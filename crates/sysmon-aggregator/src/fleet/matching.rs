@@ -1,7 +1,9 @@
 //! Who is told of which machine: those whose filter it matches, or whose window it is in.
 
+use sysmon_api::wire;
+
 use super::subscription::Detail;
-use super::{Fleet, Moment};
+use super::{ClientId, Fleet, Moment};
 
 /// A filter that looks at ages is asked anew so often: they change although nothing is heard.
 const AGING_MS: u64 = 1_000;
@@ -48,9 +50,7 @@ impl Fleet {
 
     /// Asks the filters that look at values, and where that has changed those that look at how the machine fares.
     fn refilter_changed(&mut self, number: u32) {
-        if self.filtering.is_empty() {
-            return;
-        }
+        // Noted although nobody may ask for it yet: whoever comes is to hear of the next change.
         let machine = &mut self.machines[number as usize];
         let status = (machine.liveness, machine.health);
         let is_status_new = std::mem::replace(&mut machine.filtered_status, status) != status;
@@ -169,6 +169,23 @@ impl Fleet {
         };
         window.review(&self.machines, &subscription.wish.selector, self.version, now_ms);
         self.select_rows(index);
+    }
+
+    /// Shows a client other rows of a window that it has, when it asks for nothing else. It goes on with the same
+    /// numbers, and keeps the machines that are in both.
+    pub(super) fn move_window(&mut self, client: ClientId, subscribe: &wire::Subscribe) -> bool {
+        let Some(index) = self.index_of(client, subscribe.subscription) else {
+            return false;
+        };
+        let Some(subscription) = &mut self.subscriptions[index] else {
+            return false;
+        };
+        let is_moved = subscription.is_moved_by(subscribe);
+        if let (true, Some(window), Some(wanted)) = (is_moved, &mut subscription.window, &subscribe.window) {
+            window.move_to(wanted);
+            self.select_rows(index);
+        }
+        is_moved
     }
 
     /// Selects the rows of a window and covers them.

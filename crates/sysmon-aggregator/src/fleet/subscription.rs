@@ -213,7 +213,7 @@ impl Subscription {
     }
 
     /// Whether a request is for the same, but for the rows.
-    fn is_moved_by(&self, subscribe: &wire::Subscribe) -> bool {
+    pub(super) fn is_moved_by(&self, subscribe: &wire::Subscribe) -> bool {
         let (Some(asked), Some(window)) = (&self.asked, &subscribe.window) else {
             return false;
         };
@@ -303,24 +303,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Shows a client other rows of a window that it has, when it asks for nothing else. It goes on with the same
-    /// numbers, and keeps the machines that are in both.
-    fn move_window(&mut self, client: ClientId, subscribe: &wire::Subscribe) -> bool {
-        let Some(index) = self.index_of(client, subscribe.subscription) else {
-            return false;
-        };
-        let Some(subscription) = &mut self.subscriptions[index] else {
-            return false;
-        };
-        let is_moved = subscription.is_moved_by(subscribe);
-        if let (true, Some(window), Some(wanted)) = (is_moved, &mut subscription.window, &subscribe.window) {
-            window.move_to(wanted);
-            self.select_rows(index);
-        }
-        is_moved
-    }
-
-    fn index_of(&self, client: ClientId, number: u32) -> Option<usize> {
+    /// The index of a client's subscription.
+    pub(super) fn index_of(&self, client: ClientId, number: u32) -> Option<usize> {
         let own = self.clients.get(&client)?.subscriptions.iter();
         own.clone()
             .find(|(known, _)| *known == number)

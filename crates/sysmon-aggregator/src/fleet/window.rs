@@ -51,6 +51,8 @@ pub(super) struct Window {
     reviewed: Option<(u64, u64)>,
     /// When places were settled last.
     settled_ms: Option<u64>,
+    /// Whether a machine keeps a place that it will lose with time alone.
+    is_easing: bool,
     /// How many machines match.
     matching: usize,
     /// The rows that were selected last, and with them the number of the first one and how many matched.
@@ -119,6 +121,7 @@ impl Window {
             seats: Vec::new(),
             reviewed: None,
             settled_ms: None,
+            is_easing: false,
             matching: 0,
             shown: Vec::new(),
             told: (0, 0),
@@ -139,7 +142,8 @@ impl Window {
         };
         let is_unsettled =
             self.order == Order::Worst && self.settled_ms.is_some_and(|settled_ms| settled_ms < reviewed_ms);
-        (reviewed_version != version || is_aging || is_unsettled).then_some(reviewed_ms + REVIEW_MS)
+        (reviewed_version != version || is_aging || is_unsettled || self.is_easing)
+            .then_some(reviewed_ms + REVIEW_MS)
     }
 
     /// Judges anew the machines that have changed.
@@ -151,6 +155,7 @@ impl Window {
         let is_aging = selector.filter.needs().age;
         self.seats.resize(machines.len(), Seat::default());
         self.matching = 0;
+        self.is_easing = false;
         for (machine, seat) in machines.iter().zip(&mut self.seats) {
             let before = seat.matches;
             if is_aging || seat.version != machine.version {
@@ -167,6 +172,7 @@ impl Window {
                 seat.settle(self.order, self.reversed, machine, is_new, now_ms);
                 seat.settled_version = machine.version;
             }
+            self.is_easing |= seat.eased_since_ms.is_some();
         }
         if is_settling {
             self.settled_ms = Some(now_ms);

@@ -177,16 +177,10 @@ async fn follow(
         };
         match body {
             Some(wire::response::Body::Update(update)) => {
-                let received = wire::UpdateReceived {
-                    subscription: update.subscription,
-                    number: update.number,
-                };
-                if fleet.apply(&update).is_err() {
-                    request_id += 1;
-                    send(outgoing, request_id, subscribe(wanted)).await?;
-                } else {
-                    send(outgoing, 0, wire::command::Body::UpdateReceived(received)).await?;
-                }
+                let reply = take(&mut fleet, &update, wanted);
+                let is_anew = matches!(reply, wire::command::Body::Subscribe(_));
+                request_id += u64::from(is_anew);
+                send(outgoing, if is_anew { request_id } else { 0 }, reply).await?;
             }
             Some(wire::response::Body::Alerts(board)) => alerts.apply(&board),
             // The fleet is worth showing without what is wrong on it.
@@ -211,6 +205,17 @@ async fn follow(
         board,
         shown: None,
     })
+}
+
+/// Takes an update over; returns what is to be said to it: that it has come, or that everything is wanted anew.
+fn take(fleet: &mut Replica, update: &wire::Update, wanted: &Wanted) -> wire::command::Body {
+    match fleet.apply(update) {
+        Ok(()) => wire::command::Body::UpdateReceived(wire::UpdateReceived {
+            subscription: update.subscription,
+            number: update.number,
+        }),
+        Err(_) => subscribe(wanted),
+    }
 }
 
 /// How much of the board has come.

@@ -68,6 +68,30 @@ fn silence_makes_machines_enter_although_nothing_is_heard() {
     assert_eq!(known(&mut lab, [&mut old, &mut stale]), ["", ""]);
 }
 
+#[test]
+fn a_status_is_heard_of_whatever_it_was_before_anybody_asked() {
+    let mut lab = Lab::new(Config::default());
+    let stream = lab.join("a");
+    for _ in 0..5 {
+        lab.tick(stream, &[(1, 990)]);
+        lab.wait(1_000);
+    }
+    // It was unknown at first, is critical now, and will be unknown again.
+    let mut unknown = follow(&mut lab, "health = unknown");
+    assert_eq!(known(&mut lab, [&mut unknown]), [""]);
+    for _ in 0..70 {
+        lab.wait(1_000);
+        lab.fleet.heartbeat(stream, lab.now);
+    }
+    assert_eq!(
+        known(&mut lab, [&mut unknown]),
+        [""],
+        "what was last known of it stays"
+    );
+    lab.tick(stream, &[(2, 1)]);
+    assert_eq!(known(&mut lab, [&mut unknown]), ["a"]);
+}
+
 fn judgement(machine: &str, alerts: &[Alert], health: Health) -> Judgement {
     Judgement {
         machine: MachineId::parse(machine).unwrap(),

@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::fleet::Judgement;
 use crate::fleet::names::natural;
 use sysmon_api::Code;
-use sysmon_core::Liveness;
+use sysmon_core::{Health, Liveness};
 
 fn windowed(order: &str, first: u32, rows: u32) -> wire::Subscribe {
     wire::Subscribe {
@@ -209,6 +210,39 @@ fn what_becomes_worse_moves_up_soon_and_what_becomes_better_stays_for_a_while() 
     let firsts = run(&mut lab, &mut follower, [300, 100, 100], 90);
     let moves = firsts.windows(2).filter(|pair| pair[0] != pair[1]).count();
     assert_eq!((moves, firsts[89].as_str()), (1, "m-0"));
+}
+
+#[test]
+fn a_place_that_is_kept_for_a_while_is_lost_although_nothing_is_heard() {
+    let (mut lab, streams) = fleet(&[100, 100]);
+    for _ in 0..90 {
+        lab.tick(streams[0], &[(1, 100)]);
+        lab.tick(streams[1], &[(1, 990)]);
+        lab.wait(1_000);
+    }
+    let mut follower = Follower::new(&mut lab, windowed("worst", 0, 10));
+    follower.drain(&mut lab);
+    assert_eq!(rows(&follower), ["m-1", "m-0"]);
+    let calm = |machine: &str| Judgement {
+        machine: MachineId::parse(machine).unwrap(),
+        health: if machine == "m-0" {
+            Health::Warning
+        } else {
+            Health::Healthy
+        },
+        alerts: Arc::default(),
+    };
+    lab.fleet.judge_by_alerts(vec![calm("m-0"), calm("m-1")], lab.now);
+    let mut waited_ms = 0;
+    while rows(&follower)[0] == "m-1" {
+        let due_ms = lab.fleet.next_due_ms().unwrap();
+        let pause_ms = due_ms.saturating_sub(lab.now.monotonic_ms).max(1);
+        lab.wait(pause_ms);
+        waited_ms += pause_ms;
+        follower.drain(&mut lab);
+    }
+    // Ten seconds, from one settling to another.
+    assert!((10_000..=16_000).contains(&waited_ms), "{waited_ms}");
 }
 
 #[test]
