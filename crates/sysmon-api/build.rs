@@ -7,7 +7,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     println!("cargo::rerun-if-changed={}", root.display());
     let names = [
-        "types", "history", "alerts", "config", "ingest", "control", "metrics", "mirror",
+        "types",
+        "history",
+        "alerts",
+        "config",
+        "ingest",
+        "control",
+        "metrics",
+        "mirror",
+        "recording",
     ];
     let files: Vec<PathBuf> = names
         .iter()

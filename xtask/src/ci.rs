@@ -153,7 +153,7 @@ fn perform(step: &Step, tools: &Tools) -> Report {
         }
         Work::Stack => {
             println!("\n== {}", step.name);
-            let failure = stack::run().err().map(|error| format!("{error:#}"));
+            let failure = stack::run_in_ci().err().map(|error| format!("{error:#}"));
             (failure, Totals::default())
         }
         Work::Cargo { arguments, runner } => {

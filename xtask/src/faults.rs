@@ -13,6 +13,7 @@ mod random;
 mod services;
 mod stored;
 mod verdict;
+mod watch;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use eyre::{Result, WrapErr, bail};
 
 use self::plan::{Plan, Shape};
+use self::watch::Watch;
 use self::world::World;
 
 /// How long the fleet reports before the first fault.
@@ -37,6 +39,10 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) machines: usize,
     pub(crate) database: Database,
+    /// Not many short faults but two long ones: the database is stopped for `seconds`, then Redis; and a console looks.
+    pub(crate) outages: bool,
+    /// Faults follow each other almost twice as fast.
+    pub(crate) dense: bool,
     pub(crate) release: bool,
     /// Leave the folder for whoever wants to look.
     pub(crate) keep: bool,
@@ -77,12 +83,18 @@ impl Options {
                 "--seed" => options.seed = number()?,
                 "--machines" => options.machines = usize::try_from(number()?)?.clamp(1, 1_000),
                 "--sqlite" => options.database = Database::Sqlite,
+                "--outages" => options.outages = true,
+                "--dense" => options.dense = true,
                 "--release" => options.release = true,
                 "--keep" => options.keep = true,
                 _ => bail!(
-                    "{name} is unknown; there are --seconds, --seed, --machines, --sqlite, --release and --keep"
+                    "{name} is unknown; there are --seconds, --seed, --machines, --sqlite, --outages, --dense, --release \
+                     and --keep"
                 ),
             }
+        }
+        if options.outages && options.database == Database::Sqlite {
+            bail!("--outages stops PostgreSQL and Redis, so it does not go with --sqlite");
         }
         Ok(options)
     }
@@ -95,6 +107,8 @@ impl Default for Options {
             seed: 1,
             machines: 50,
             database: Database::Postgres,
+            outages: false,
+            dense: false,
             release: false,
             keep: false,
         }
@@ -115,38 +129,53 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
 /// When something cannot be started, or ended by itself.
 pub(crate) fn run_with(options: &Options) -> Result<bool> {
     let mut world = World::begin(options)?;
+    let plan = plan(options, &world);
     println!(
         "{} machines at 10 Hz in {} processes, {} aggregator(s), seed {}: faults for {} s",
         options.machines,
         world.simulators(),
         world.aggregators(),
         options.seed,
-        options.seconds
+        plan.length.as_secs()
     );
-    let plan = Plan::of(
-        options.seed,
-        Shape {
-            length: Duration::from_secs(options.seconds),
-            warm_up: WARM_UP,
-            simulators: world.simulators(),
-            aggregators: world.aggregators(),
-            has_servers: options.database == Database::Postgres,
-        },
-    );
+    let watch = options.outages.then(|| world.watch(options.machines));
     let started = Instant::now();
     for step in &plan.steps {
         world.look_after_until(started + step.at)?;
         println!("[{:7.2} s] {}", started.elapsed().as_secs_f64(), step.action);
         world.carry_out(step.action)?;
     }
-    world.look_after_until(started + Duration::from_secs(options.seconds))?;
+    world.look_after_until(started + plan.length)?;
     println!(
         "[{:7.2} s] no more faults; waiting for everything to arrive",
         started.elapsed().as_secs_f64()
     );
-    let is_accounted_for = world.settle(STANDSTILL_LIMIT, plan.kills())?;
-    world.end(options.keep || !is_accounted_for)?;
-    Ok(is_accounted_for)
+    let seen = watch.map(Watch::end).transpose()?;
+    let mut is_good = world.settle(STANDSTILL_LIMIT, plan.kills())?;
+    if let Some(seen) = seen {
+        println!("{seen}");
+        is_good &= seen.is_good();
+    }
+    world.end(options.keep || !is_good)?;
+    Ok(is_good)
+}
+
+fn plan(options: &Options, world: &World) -> Plan {
+    let length = Duration::from_secs(options.seconds);
+    if options.outages {
+        return Plan::outages(WARM_UP, length);
+    }
+    Plan::of(
+        options.seed,
+        Shape {
+            length,
+            warm_up: WARM_UP,
+            simulators: world.simulators(),
+            aggregators: world.aggregators(),
+            has_servers: options.database == Database::Postgres,
+            is_dense: options.dense,
+        },
+    )
 }
 
 /// Waits while others work.
@@ -164,7 +193,13 @@ mod tests {
         let options = Options::parse(&["--seconds", "30", "--seed", "7", "--sqlite"]).unwrap();
         assert_eq!((options.seconds, options.seed, options.machines), (30, 7, 50));
         assert_eq!(options.database, Database::Sqlite);
-        for wrong in [&["--seconds"][..], &["--seconds", "x"], &["--fast"]] {
+        assert!(Options::parse(&["--outages"]).unwrap().outages);
+        for wrong in [
+            &["--seconds"][..],
+            &["--seconds", "x"],
+            &["--fast"],
+            &["--outages", "--sqlite"],
+        ] {
             assert!(Options::parse(wrong).is_err(), "{wrong:?}");
         }
     }

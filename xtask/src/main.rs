@@ -26,7 +26,8 @@ Usage: cargo xtask COMMAND
             and a TimescaleDB
   stack     the smoke test of docker-compose.yml; needs a Docker engine with Compose
   faults    kills everything at random moments under load, then shows that nothing is missing or there twice
-            [--seconds 120] [--seed 1] [--machines 50] [--sqlite] [--release] [--keep]
+            [--seconds 120] [--seed 1] [--machines 50] [--sqlite] [--dense] [--release] [--keep]; with --outages it
+            stops the database and then Redis, each for the seconds given, while a console looks at every machine
   measure   processor time, memory and terminal bytes beside peers, in one run
             [--windows 3] [--seconds 60] [--processes 150]
 

@@ -3,30 +3,72 @@
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use eyre::{Result, WrapErr, bail, ensure, eyre};
 
-use crate::process::{run as run_streaming, succeeds};
+use crate::process::{cargo, run as run_streaming, succeeds};
 
-/// Set to 1, CI runs this too.
+/// Set to 0, CI leaves this out even where it could run.
 const VARIABLE: &str = "SYSMON_CI_STACK";
+/// What the image is made of in the end.
+const FINAL_IMAGE: &str = "debian:bookworm-slim";
+/// The image that is built here; all others are somebody else's.
+const OWN_IMAGE: &str = "sysmon:local";
 /// How long the services may take from their start until the console shows what it should.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Whether CI is to run it.
+/// Whether CI runs it: wherever there is an engine with Compose that has the base images or gets them.
 ///
 /// # Errors
 /// Why not.
 pub(crate) fn wanted() -> Result<(), String> {
-    if std::env::var_os(VARIABLE).is_none_or(|value| value != "1") {
-        return Err(format!(
-            "it builds an image for minutes; {VARIABLE}=1 or `cargo xtask stack` runs it"
-        ));
+    if std::env::var_os(VARIABLE).is_some_and(|value| value == "0") {
+        return Err(format!("{VARIABLE} is 0; `cargo xtask stack` runs it"));
     }
-    compose().map(drop)
+    compose()?;
+    let read = |name: &str| {
+        fs::read_to_string(workspace().join(name)).map_err(|error| format!("{name} cannot be read: {error}"))
+    };
+    let images = base_images(&read("Dockerfile")?, &read("docker-compose.yml")?);
+    images.iter().try_for_each(|image| obtain(image))
+}
+
+/// The images of others that a Dockerfile and a Compose file begin with, each once.
+fn base_images(dockerfile: &str, compose: &str) -> Vec<String> {
+    let stages = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM "));
+    let services = compose
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("image: "));
+    let mut images: Vec<String> = stages
+        .chain(services)
+        .filter_map(|rest| rest.split_whitespace().next())
+        // Other stages have no tag.
+        .filter(|image| *image != OWN_IMAGE && image.contains(':') && !image.starts_with('$'))
+        .map(str::to_owned)
+        .collect();
+    images.sort();
+    images.dedup();
+    images
+}
+
+/// Makes sure that the engine has an image.
+fn obtain(image: &str) -> Result<(), String> {
+    if succeeds(Command::new("docker").args(["image", "inspect", image])) {
+        return Ok(());
+    }
+    println!("pulling {image}");
+    let mut pull = Command::new("docker");
+    output(pull.args(["pull", "--quiet", image]))
+        .map(drop)
+        .map_err(|error| {
+            let error = error.to_string();
+            let why = error.lines().last().unwrap_or_default();
+            format!("the engine does not have {image} and cannot pull it ({why})")
+        })
 }
 
 /// The command `stack`: builds the image (quickly, unless SYSMON_BUILD_PROFILE says otherwise), starts everything under a
@@ -35,7 +77,27 @@ pub(crate) fn wanted() -> Result<(), String> {
 /// # Errors
 /// What did not come up as it should.
 pub(crate) fn run() -> Result<bool> {
-    let stack = Stack::new()?;
+    run_with(false)
+}
+
+/// The same for CI: with the programs that it has built before, where they run in the image. To build them once more takes
+/// longer than everything else.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_in_ci() -> Result<bool> {
+    let folder = workspace().join("deploy/programs");
+    let is_ready = stage(&folder)?;
+    if !is_ready {
+        println!("the programs of this machine do not run in the image, so they are built there");
+    }
+    let outcome = run_with(is_ready);
+    fs::remove_dir_all(&folder).wrap_err("failed to remove the programs for the image")?;
+    outcome
+}
+
+fn run_with(is_ready: bool) -> Result<bool> {
+    let stack = Stack::new(is_ready)?;
     let outcome = stack.check();
     if outcome.is_err() {
         let _ = run_streaming(stack.compose().args(["logs", "--tail", "30"]), None);
@@ -51,10 +113,51 @@ pub(crate) fn run() -> Result<bool> {
     Ok(true)
 }
 
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Puts our programs where the Dockerfile takes them from; says whether they run on what the image is made of.
+fn stage(folder: &Path) -> Result<bool> {
+    let built = cargo()
+        .args(["build", "--quiet", "--package", "sysmon"])
+        .args(["--bin", "sysmon", "--bin", "sysmon-tui"])
+        .status()?;
+    ensure!(built.success(), "the build failed: {built}");
+    let own = std::env::current_exe().wrap_err("failed to find our own program")?;
+    let target = own
+        .ancestors()
+        .nth(2)
+        .unwrap_or(Path::new("target"))
+        .join("debug");
+    fs::create_dir_all(folder)?;
+    for name in ["sysmon", "sysmon-tui"] {
+        let program = folder.join(name);
+        fs::copy(target.join(name), &program).wrap_err_with(|| format!("failed to copy {name}"))?;
+        // Only a smaller image: what is not stripped runs as well.
+        succeeds(Command::new("strip").arg(&program));
+    }
+    let program = fs::canonicalize(folder.join("sysmon"))?;
+    let mount = format!("{}:/sysmon:ro", program.display());
+    let mut try_out = Command::new("docker");
+    try_out.args([
+        "run",
+        "--rm",
+        "--volume",
+        &mount,
+        FINAL_IMAGE,
+        "/sysmon",
+        "--version",
+    ]);
+    Ok(succeeds(&mut try_out))
+}
+
 struct Stack {
     program: &'static [&'static str],
     project: String,
     port: u16,
+    /// The programs are in deploy/programs.
+    is_ready: bool,
 }
 
 /// How Compose is started here.
@@ -70,13 +173,14 @@ fn compose() -> Result<&'static [&'static str], String> {
 }
 
 impl Stack {
-    fn new() -> Result<Self> {
+    fn new(is_ready: bool) -> Result<Self> {
         // Free a moment ago; nobody takes it that soon.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         Ok(Self {
             program: compose().map_err(|why| eyre!(why))?,
             project: format!("sysmon-smoke-{}", std::process::id()),
             port,
+            is_ready,
         })
     }
 
@@ -89,6 +193,9 @@ impl Stack {
             .env("DOCKER_BUILDKIT", "1")
             .env("COMPOSE_DOCKER_CLI_BUILD", "1")
             .stdin(Stdio::null());
+        if self.is_ready {
+            command.env("SYSMON_BUILD_PROGRAMS", "ready");
+        }
         if std::env::var_os("SYSMON_BUILD_PROFILE").is_none() {
             command.env("SYSMON_BUILD_PROFILE", "dev");
         }
@@ -99,7 +206,7 @@ impl Stack {
         let (status, _) = run_streaming(self.compose().args(["up", "--build", "--detach"]), None)?;
         ensure!(status.success(), "the stack does not come up: {status}");
         let started = Instant::now();
-        for service in ["database", "redis", "aggregator", "collector"] {
+        for service in ["database", "redis", "aggregator", "alerts", "collector"] {
             self.wait_for(started, &format!("{service} is healthy"), || {
                 let id = self.output(&["ps", "-q", service])?;
                 let mut inspect = Command::new("docker");
@@ -192,4 +299,26 @@ fn output(command: &mut Command) -> Result<String> {
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}: {}", output.status, errors.trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stack_is_made_of_four_images_of_others() {
+        let images = base_images(
+            include_str!("../../Dockerfile"),
+            include_str!("../../docker-compose.yml"),
+        );
+        assert_eq!(
+            images,
+            [
+                "debian:bookworm-slim",
+                "redis:7-bookworm",
+                "rust:1.95-bookworm",
+                "timescale/timescaledb:2.23.1-pg17"
+            ]
+        );
+    }
 }

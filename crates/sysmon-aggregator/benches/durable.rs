@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
 use sysmon_aggregator::{Aggregator, Clock, Config, Stores};
 use sysmon_api::{Backend, Inbound, Outbound, Principal, Role, series_to_wire, tick_to_wire, wire};
-use sysmon_core::{HistoryQuery, MachineHistory, MetricId, SeriesKey, UnixMillis};
+use sysmon_core::{HistoryQuery, MachineHistory, MachineId, MetricId, SeriesKey, UnixMillis};
 use sysmon_store::{
-    DeadLetter, DeadLetterFilter, History, HistoryOptions, IngestBatch, MachineRecord, Maintenance, Outcome,
-    StoreError, StoreInfo, open_history,
+    DeadLetter, DeadLetterFilter, History, HistoryOptions, IngestBatch, MachineProcesses, MachineRecord,
+    Maintenance, Outcome, StoreError, StoreInfo, open_history,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
@@ -34,6 +34,19 @@ impl History for Nothing {
     }
 
     async fn query(&self, _: &HistoryQuery) -> Result<Vec<MachineHistory>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn put_process_snapshots(&self, snapshots: &[MachineProcesses]) -> Result<u64, StoreError> {
+        Ok(snapshots.len() as u64)
+    }
+
+    async fn process_snapshots_at(
+        &self,
+        machines: &[MachineId],
+        at: UnixMillis,
+    ) -> Result<Vec<MachineProcesses>, StoreError> {
+        let _ = (machines, at);
         Ok(Vec::new())
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sysmon_api::{
-    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_FILTER, CAPABILITY_HISTORY, CAPABILITY_WINDOWS, Inbound,
-    Outbound, Principal, hello_with, wire,
+    ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_FILTER, CAPABILITY_HISTORY,
+    CAPABILITY_PAST, CAPABILITY_WINDOWS, Inbound, Outbound, Principal, hello_with, wire,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -72,7 +72,18 @@ impl Aggregator {
         let (alerts, keeping) = alerts::start(&stores, clock, owner.downgrade(), over.clone()).unzip();
         let (durable, writing) = stores
             .history
-            .map(|history| Durable::new(&config, clock, history, &status, &counters, shutdown.clone()))
+            .map(|history| {
+                let board = alerts.as_ref().map(|alerts| alerts.watch());
+                Durable::new(
+                    &config,
+                    clock,
+                    history,
+                    &status,
+                    &counters,
+                    board,
+                    shutdown.clone(),
+                )
+            })
             .unzip();
         let fleet = Fleet::new(config, Arc::clone(&counters));
         let is_shared = sharing.is_some();
@@ -82,6 +93,9 @@ impl Aggregator {
             clock,
             inbox,
             sharing,
+            durable
+                .as_ref()
+                .map(|durable: &Durable| durable.snapshots.clone()),
             shutdown.clone(),
         );
         let aggregator = Self {
@@ -125,8 +139,10 @@ impl Aggregator {
     pub(crate) fn hello(&self) -> wire::PeerHello {
         let history = self.durable.as_ref().map(|_| CAPABILITY_HISTORY);
         let alerts = self.alerts.as_ref().map(|_| CAPABILITY_ALERTS);
-        let always = [CAPABILITY_FILTER, CAPABILITY_WINDOWS];
-        let capabilities: Vec<_> = history.into_iter().chain(alerts).chain(always).collect();
+        let past = self.archive.as_ref().map(|_| CAPABILITY_PAST);
+        let kept = history.into_iter().chain(past).chain(alerts);
+        let always = [CAPABILITY_BURST, CAPABILITY_FILTER, CAPABILITY_WINDOWS];
+        let capabilities: Vec<_> = always.into_iter().chain(kept).collect();
         hello_with(self.clock.now().unix, &capabilities)
     }
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 use sysmon_api::{ApiError, Code, wire};
-use sysmon_store::{ErrorKind, EventBus, RuleStore, StoreError};
+use sysmon_store::{ErrorKind, EventBus, LoggedTransition, RuleStore, StoreError, TransitionQuery};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -155,6 +155,14 @@ impl Alerts {
     /// What there is, for a session to read whenever it changes.
     pub(crate) fn watch(&self) -> watch::Receiver<Board> {
         self.board.subscribe()
+    }
+
+    /// Steps out of the log, for whoever works out how machines fared.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub(crate) async fn steps(&self, query: &TransitionQuery) -> Result<Vec<LoggedTransition>, ApiError> {
+        self.ask(self.store.transitions(query)).await
     }
 
     /// Waits until a rule may be played on the past, for as long as the permit is held.

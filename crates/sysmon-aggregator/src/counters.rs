@@ -62,6 +62,10 @@ counters! {
     failed_maintenance "Pieces of maintenance that failed.";
     queries "Questions about the past.";
     refused_queries "Questions about the past that were refused because too many were running.";
+    snapshots "Snapshots of processes that were stored.";
+    dropped_snapshots "Snapshots of processes that were dropped, because the store was down or too slow.";
+    passed_offers "Times that no snapshots of processes were taken, because the last ones were still being stored.";
+    pasts "Subscriptions to the past that were begun.";
     remote_ticks "Ticks of machines that are connected to other aggregators.";
     unshared_events "Things that other aggregators were not told in time, because the queue to them was full.";
     remote_gaps "Times that something another aggregator said was missing, and the machine was loaded anew.";

@@ -9,6 +9,7 @@
 //! - live batches to the writer, [`Config::commit_queue`]: what comes then is not taken, see above;
 //! - backlog to the writer, as many as are granted at most: it is never full;
 //! - either, when very large batches wait: as with a full queue;
+//! - snapshots of processes to what stores them, one offer of all machines: what comes then is dropped and counted;
 //! - the writer to a session, the latest word per epoch: it replaces the one before.
 
 mod board;
@@ -17,6 +18,7 @@ mod credits;
 mod dictionary;
 mod maintenance;
 mod queue;
+mod snapshots;
 mod status;
 mod stream;
 mod writer;
@@ -28,12 +30,15 @@ use std::time::Duration;
 use sysmon_api::wire;
 use sysmon_core::UnixMillis;
 use sysmon_store::{History, StoreError};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::Board;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::counters::Counters;
+use crate::fleet::Listed;
 use crate::fleet::keys::Keys;
 use credits::Credits;
 use queue::{Gate, Intake};
@@ -47,6 +52,8 @@ pub(crate) use stream::Stream;
 pub(crate) struct Durable {
     shared: Arc<Shared>,
     intake: Intake,
+    /// Takes the processes of all machines now and then.
+    pub(crate) snapshots: mpsc::Sender<Vec<Listed>>,
 }
 
 /// What sessions and the writer have in common.
@@ -68,6 +75,7 @@ struct Shared {
 pub(crate) struct Work {
     writer: Writer,
     maintenance: maintenance::Maintainer,
+    snapshots: snapshots::Snapshotter,
 }
 
 impl Durable {
@@ -78,6 +86,7 @@ impl Durable {
         history: Arc<dyn History>,
         status: &StatusBoard,
         counters: &Arc<Counters>,
+        board: Option<watch::Receiver<Board>>,
         shutdown: CancellationToken,
     ) -> (Self, Work) {
         let component = status.component(wire::StorageRole::History, history.info());
@@ -96,8 +105,20 @@ impl Durable {
         );
         let maintenance =
             maintenance::Maintainer::new(Arc::clone(&history), Arc::clone(&shared), intake.gate());
+        let (snapshotter, snapshots) =
+            snapshots::Snapshotter::new(Arc::clone(&history), Arc::clone(&shared), intake.gate(), board);
         let writer = Writer::new(history, Arc::clone(&shared), outlet, component, limits, shutdown);
-        (Self { shared, intake }, Work { writer, maintenance })
+        let durable = Self {
+            shared,
+            intake,
+            snapshots,
+        };
+        let work = Work {
+            writer,
+            maintenance,
+            snapshots: snapshotter,
+        };
+        (durable, work)
     }
 
     /// Whether the store takes nothing at present.
@@ -112,6 +133,7 @@ impl Work {
         let mut tasks = JoinSet::new();
         tasks.spawn(self.writer.run());
         tasks.spawn(self.maintenance.run());
+        tasks.spawn(self.snapshots.run());
         tasks
     }
 }

@@ -1,6 +1,7 @@
 //! The fleet's state, and everything that can happen to it: collectors that report, clients that subscribe, time that
 //! passes. No runtime, no clock, no I/O: every moment is an argument, everything that goes out is returned.
 
+mod burst;
 mod clients;
 mod delivery;
 mod due;
@@ -8,12 +9,14 @@ mod health;
 mod history;
 mod ingest;
 pub(crate) mod keys;
+mod listing;
 mod machine;
 mod matching;
 mod names;
 mod numbering;
 mod parts;
 mod remote;
+mod replay;
 mod report;
 mod selection;
 mod state;
@@ -48,6 +51,7 @@ pub(crate) use state::metric_to_wire;
 
 pub use health::{AlertMark, Judgement};
 pub use ingest::Opened;
+pub(crate) use listing::Listed;
 pub(crate) use remote::{RemoteHead, RemoteTick, Taken};
 pub use remote::{RemoteStream, Reported};
 pub(crate) use report::VALUES_MAX;
@@ -103,6 +107,8 @@ pub struct Fleet {
     sharing: Option<u64>,
     /// Machines of other aggregators of which something else may be wanted.
     wished: Vec<u32>,
+    /// Machines of which somebody has a burst.
+    bursting: Vec<u32>,
     /// How machines fare by their alerts, those without one left out; none when their own numbers judge.
     alerted: Option<HashMap<MachineId, Standing>>,
     /// Grows with everything that may change what a filter or an order says of a machine.
@@ -139,6 +145,7 @@ impl Fleet {
             redirected: Vec::new(),
             sharing: None,
             wished: Vec::new(),
+            bursting: Vec::new(),
             alerted: None,
             version: 0,
             latest_ms: 0,
@@ -163,6 +170,7 @@ impl Fleet {
             if machine.lapse_wishes(now) {
                 self.redirect(number);
             }
+            self.lapse_leases(number, now);
             let judged = self.judge(number, now);
             self.schedule(number);
             if expired || judged {

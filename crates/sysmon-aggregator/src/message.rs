@@ -25,9 +25,9 @@ pub(crate) enum Message {
     CloseStream { stream: StreamId },
     /// History knows these machines.
     Recall { records: Vec<MachineRecord> },
-    /// By their alerts these machines fare so; those that were never named are well. From the first of these on, alerts
-    /// alone judge.
-    Judged { judgements: Vec<Judgement> },
+    /// By their alerts these machines fare so; those that were never named since alerts began to judge are well. None when
+    /// nobody evaluates alerts: the machines' own numbers judge, until the next of these.
+    Judged { judgements: Option<Vec<Judgement>> },
     /// A client comes; responses go into `responses`, which has room for [`RESPONSES`].
     OpenClient {
         responses: mpsc::Sender<wire::Response>,
@@ -59,6 +59,7 @@ pub(crate) enum Command {
     Subscribe(wire::Subscribe),
     Unsubscribe(wire::Unsubscribe),
     SetInterval(wire::SetInterval),
+    LeaseBurst(wire::BurstLease),
 }
 
 /// What a collector's session gets when its stream is open.

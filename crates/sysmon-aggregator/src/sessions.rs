@@ -6,6 +6,7 @@ mod dry_run;
 mod history;
 mod manage;
 mod metrics;
+mod past;
 mod push;
 
 use std::time::Duration;

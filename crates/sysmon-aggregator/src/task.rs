@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::counters::Counters;
-use crate::fleet::{ClientId, Fleet, Moment, StreamId};
+use crate::fleet::{ClientId, Fleet, Listed, Moment, StreamId};
 use crate::message::{Command, Message, StreamTicket};
 use crate::mirror::{Event, Sharing};
 use sharing::Shared;
@@ -22,6 +22,8 @@ use sharing::Shared;
 const BURST: usize = 256;
 /// Sessions that ended without saying so are looked for this often.
 const REAP_MS: u64 = 1_000;
+/// The processes of all machines are offered to history this often.
+const LIST_MS: u64 = 10_000;
 /// The figures are logged this often.
 const LOG_MS: u64 = 60_000;
 
@@ -38,6 +40,9 @@ pub(crate) struct Owner {
     clients: HashMap<ClientId, mpsc::Sender<wire::Response>>,
     /// None when this is the only aggregator.
     shared: Option<Shared>,
+    /// None where no history is kept.
+    snapshots: Option<mpsc::Sender<Vec<Listed>>>,
+    listed_ms: u64,
     reaped_ms: u64,
     logged_ms: u64,
 }
@@ -49,6 +54,7 @@ impl Owner {
         clock: Clock,
         inbox: mpsc::Receiver<Message>,
         sharing: Option<Sharing>,
+        snapshots: Option<mpsc::Sender<Vec<Listed>>>,
         shutdown: CancellationToken,
     ) -> Self {
         if let Some(sharing) = &sharing {
@@ -63,6 +69,8 @@ impl Owner {
             streams: HashMap::new(),
             clients: HashMap::new(),
             shared: sharing.map(Shared::new),
+            snapshots,
+            listed_ms: 0,
             reaped_ms: 0,
             logged_ms: 0,
         }
@@ -94,6 +102,7 @@ impl Owner {
             self.fleet.sweep(now);
             self.deliver(now);
             self.reap(now);
+            self.list(now);
             // Last, because whoever was let go above may have been the one who looked closely.
             self.direct();
             self.catch_up();
@@ -178,6 +187,7 @@ impl Owner {
                 let now = self.clock.now();
                 self.fleet.set_interval(&set.machine_id, set.interval_ms, now)
             }
+            Command::LeaseBurst(lease) => self.fleet.lease_burst(client, lease, self.clock.now()),
         };
         let response = reply(request_id, result);
         if !send(&self.clients, &self.counters, client, response) {
@@ -230,6 +240,29 @@ impl Owner {
         if now.monotonic_ms >= self.logged_ms + LOG_MS {
             self.logged_ms = now.monotonic_ms;
             tracing::debug!(machines = self.fleet.machine_count(), figures = ?self.counters.read(), "figures");
+        }
+    }
+
+    /// Offers the processes of all machines to history. While the last offer is being stored this one is passed over: the next
+    /// one is as good.
+    fn list(&mut self, now: Moment) {
+        let Some(snapshots) = &self.snapshots else {
+            return;
+        };
+        if now.monotonic_ms < self.listed_ms + LIST_MS {
+            return;
+        }
+        self.listed_ms = now.monotonic_ms;
+        match snapshots.try_reserve() {
+            Ok(place) => {
+                let listed = self.fleet.listed();
+                if !listed.is_empty() {
+                    place.send(listed);
+                }
+            }
+            Err(mpsc::error::TrySendError::Full(())) => self.counters.passed_offers.add(1),
+            // Everything ends.
+            Err(mpsc::error::TrySendError::Closed(())) => {}
         }
     }
 

@@ -122,12 +122,14 @@ impl Evaluator {
                     evaluator.take_leases();
                 }
                 Some(give) = gives.recv() => evaluator.give(give).await,
-                Some(loaded) = evaluator.loading.join_next() => {
-                    if let Ok((shard, fence, loaded)) = loaded {
-                        evaluator.install(shard, fence, loaded).await;
-                    }
-                }
-                Some(saved) = evaluator.saving.join_next() => evaluator.take_saved(saved.unwrap_or_default()),
+                Some(loaded) = evaluator.loading.join_next() => match loaded {
+                    Ok((shard, fence, loaded)) => evaluator.install(shard, fence, loaded).await,
+                    Err(error) => break broke(&error),
+                },
+                Some(saved) = evaluator.saving.join_next() => match saved {
+                    Ok(saved) => evaluator.take_saved(saved),
+                    Err(error) => break broke(&error),
+                },
                 _ = beat.tick() => evaluator.beat(),
                 () = sleep_until(save_at), if save_at.is_some() => evaluator.begin_save(),
             }
@@ -225,6 +227,11 @@ impl Evaluator {
             self.urgent_since.get_or_insert_with(Instant::now);
         }
     }
+}
+
+/// What it did is lost, and nobody would do it again: the service ends, and whoever takes over does.
+fn broke(error: &tokio::task::JoinError) {
+    tracing::error!(%error, "reading or writing alerts broke off; report this");
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -9,8 +9,13 @@ use wire::response::Body as Reply;
 
 use crate::clock::Clock;
 
-/// The number of our subscription.
+/// The number of our subscription,
 const SUBSCRIPTION: u32 = 1;
+/// and that of the one to machines whose processes are to be looked at more often. It is there for what it makes the
+/// collectors do: the processes come with the first.
+const CLOSE_LOOK: u32 = 2;
+/// How seldom it may bring something.
+const CLOSE_LOOK_MS: u32 = 60_000;
 /// How much of the past a snapshot brings: all there is.
 const HISTORY_MS: u32 = 300_000;
 /// Commands that wait to be sent; each waits for room.
@@ -28,6 +33,8 @@ pub(crate) enum FleetEvent {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wish {
     pub(crate) metrics: Vec<String>,
+    /// Machines whose processes are to be read with every tick, rather than every ten seconds.
+    pub(crate) closely: Vec<String>,
     /// Grows when something was missed.
     pub(crate) attempt: u64,
 }
@@ -87,6 +94,7 @@ async fn read(
 ) -> ApiError {
     let lost = || ApiError::unavailable("the aggregator has ended the stream");
     let mut request_id = 2;
+    let mut last = Wish::default();
     wish.mark_changed();
     loop {
         tokio::select! {
@@ -98,10 +106,13 @@ async fn read(
                 if wanted.metrics.is_empty() {
                     continue;
                 }
-                if commands.send(command(request_id, subscribe(&wanted))).await.is_err() {
-                    return lost();
+                for body in changes(&last, &wanted) {
+                    if commands.send(command(request_id, body)).await.is_err() {
+                        return lost();
+                    }
+                    request_id += 1;
                 }
-                request_id += 1;
+                last = Wish::clone(&wanted);
             }
             response = responses.next() => {
                 let response = match response {
@@ -115,7 +126,9 @@ async fn read(
                             subscription: update.subscription,
                             number: update.number,
                         };
-                        if events.send(FleetEvent::Update(Box::new(update))).await.is_err() {
+                        if update.subscription == SUBSCRIPTION
+                            && events.send(FleetEvent::Update(Box::new(update))).await.is_err()
+                        {
                             return lost();
                         }
                         // After it was taken: whoever is slow is sent less often.
@@ -138,6 +151,33 @@ fn command(request_id: u64, body: Body) -> wire::Command {
         request_id,
         body: Some(body),
     }
+}
+
+/// What to say when a wish becomes another.
+fn changes(before: &Wish, now: &Wish) -> Vec<Body> {
+    let mut bodies = Vec::new();
+    if (&before.metrics, before.attempt) != (&now.metrics, now.attempt) {
+        bodies.push(subscribe(now));
+    }
+    if before.closely != now.closely {
+        bodies.push(look_closely(&now.closely));
+    }
+    bodies
+}
+
+fn look_closely(machines: &[String]) -> Body {
+    if machines.is_empty() {
+        let subscription = CLOSE_LOOK;
+        return Body::Unsubscribe(wire::Unsubscribe { subscription });
+    }
+    Body::Subscribe(wire::Subscribe {
+        subscription: CLOSE_LOOK,
+        machine_ids: machines.to_vec(),
+        metrics: vec!["cpu.busy_percent".to_owned()],
+        processes: wire::ProcessDetail::All.into(),
+        period_ms: CLOSE_LOOK_MS,
+        ..Default::default()
+    })
 }
 
 fn subscribe(wish: &Wish) -> Body {

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// The channel of the bus.
-const CHANNEL: &str = "alerts";
+pub(crate) const CHANNEL: &str = "alerts";
 /// The most alerts or transitions in one message.
 const PIECE: usize = 200;
 /// The most pieces of news that wait for the notifier; when there are more it looks at everything anew.
@@ -130,7 +130,7 @@ impl Hub {
     /// Listens to the others, and tells them every five seconds that this service works and whom it can tell.
     pub(crate) async fn run(&self, receivers: Vec<String>, shutdown: CancellationToken) {
         let Some(Bus(bus)) = &self.bus else {
-            return;
+            return shutdown.cancelled().await;
         };
         tokio::select! {
             () = shutdown.cancelled() => {}

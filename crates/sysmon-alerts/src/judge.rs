@@ -141,6 +141,34 @@ impl Judge {
         Ok(judge)
     }
 
+    /// Goes on with alerts as the store has them, where the state that goes with them cannot be used.
+    pub(crate) fn take_over(
+        id: MachineId,
+        shown: Vec<Alert>,
+        book: &Book,
+        now: UnixMillis,
+        outcome: &mut Outcome,
+    ) -> Self {
+        let alerts = shown.clone();
+        let engine = MachineAlerts::take_over(id, alerts, &book.set, now, &mut outcome.transitions);
+        let mut judge = Self::of(engine);
+        judge.edition = book.edition;
+        // What was before their last step was judged before: again it would take that step back. And silence counts from
+        // now on.
+        let last = shown.iter().map(|alert| alert.since).max();
+        judge.seen = last.unwrap_or(judge.seen);
+        judge.heard = judge.seen;
+        judge.engine.resume(now);
+        judge.is_dirty = true;
+        judge.shown = shown
+            .into_iter()
+            .map(|alert| (alert.key.clone(), alert))
+            .collect();
+        judge.consult(book, now, outcome);
+        judge.compare(outcome);
+        judge
+    }
+
     /// The state with all timers, as it is stored.
     pub(crate) fn save(&mut self) -> Bytes {
         self.is_dirty = false;
@@ -152,6 +180,11 @@ impl Judge {
         };
         // Numbers, texts and lists of them: there is nothing that JSON could not hold.
         Bytes::from(serde_json::to_vec(&saved).unwrap_or_default())
+    }
+
+    /// Whether something fires within `within_ms` unless it gets better.
+    pub(crate) fn is_about_to_fire(&self, within_ms: u64) -> bool {
+        !self.shown.is_empty() && self.engine.is_about_to_fire(within_ms)
     }
 
     pub(crate) fn is_dirty(&self) -> bool {

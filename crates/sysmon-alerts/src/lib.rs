@@ -44,4 +44,4 @@ pub use config::Config;
 pub use figures::Figures;
 pub use message::{AlertText, Counts, Message, ProcessText, RuleText};
 pub use receivers::Receivers;
-pub use service::{AlertService, Stores, install_starter};
+pub use service::{AlertService, Broken, Stores, install_starter};

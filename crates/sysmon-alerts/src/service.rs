@@ -8,7 +8,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sysmon_api::Client;
+use prost::Message as _;
+use sysmon_api::{Client, wire};
 use sysmon_core::UnixMillis;
 use sysmon_core::alert::starter_pack;
 use sysmon_store::{Author, EventBus, RuleStore, StoreError, Work};
@@ -22,7 +23,7 @@ use crate::directory::Directory;
 use crate::evaluator::{self, Evaluator};
 use crate::figures::{Counters, Figures};
 use crate::fleet::{self, Wish};
-use crate::hub::Hub;
+use crate::hub::{CHANNEL, Hub};
 use crate::leases::{Held, Leases};
 use crate::notifier;
 
@@ -60,13 +61,14 @@ impl AlertService {
     /// An alert service and the future that does its work. It learns of the fleet as a client of an aggregator, and
     /// shares the work with other services on the same store. The future ends when `shutdown` is cancelled, after what
     /// waits was stored, for up to a few seconds, and the work was given back; dropped, it ends at once, and others take
-    /// over when its leases lapse.
+    /// over when its leases lapse. It ends in the same way, with an error, when one of its tasks breaks: half a service
+    /// would hold leases that it does nothing for.
     pub fn new(
         config: Config,
         stores: Stores,
         client: Client,
         shutdown: CancellationToken,
-    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    ) -> (Self, impl Future<Output = Result<(), Broken>> + Send + 'static) {
         let counters = Arc::new(Counters::default());
         let service = Self {
             counters: Arc::clone(&counters),
@@ -81,16 +83,35 @@ impl AlertService {
     }
 }
 
-/// Stores the rules that a new installation begins with, if that was never done in this store; returns how many.
+/// A task of the alert service ended although nobody told it to, so the service has ended as a whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the alert service broke ({0}); start it again, and report this with its log")]
+pub struct Broken(String);
+
+/// Stores the rules that a new installation begins with, if that was never done in this store, and says so to whoever
+/// listens, for they may have read that there are none; returns how many.
 ///
 /// # Errors
 /// When the store is down or refuses.
-pub async fn install_starter(store: &dyn RuleStore, now: UnixMillis) -> Result<usize, StoreError> {
+pub async fn install_starter(stores: &Stores, now: UnixMillis) -> Result<usize, StoreError> {
     let author = Author {
         name: "sysmon".to_owned(),
         at: now,
     };
-    store.install_starter(&starter_pack(), &author).await
+    let rules = starter_pack();
+    let count = stores.rules.install_starter(&rules, &author).await?;
+    if let (1.., Some(bus)) = (count, &stores.bus) {
+        let news = wire::AlertNews {
+            sender_id: format!("{:016x}", rand::random::<u64>()),
+            changed_rule_ids: rules.iter().map(|rule| rule.id.to_string()).collect(),
+            ..Default::default()
+        };
+        let message = (CHANNEL.to_owned(), news.encode_to_vec().into());
+        if let Err(error) = bus.publish(&[message]).await {
+            tracing::debug!(%error, "others hear of the starter pack later");
+        }
+    }
+    Ok(count)
 }
 
 async fn run(
@@ -99,7 +120,9 @@ async fn run(
     client: Client,
     counters: Arc<Counters>,
     shutdown: CancellationToken,
-) {
+) -> Result<(), Broken> {
+    // Ends the tasks: with the others, or because one of them broke.
+    let over = shutdown.child_token();
     let holder = format!("{:016x}", rand::random::<u64>());
     let (hub, heard) = Hub::new(stores.bus, holder.clone());
     let (book, book_seen) = watch::channel(Arc::new(Book::default()));
@@ -141,28 +164,43 @@ async fn run(
     // As tasks of their own: judging a large fleet is not to hold up a lease. They end with this future.
     let mut tasks = JoinSet::new();
     let names = config.receivers.names();
-    let (speaker, stop) = (Arc::clone(&hub), shutdown.clone());
-    tasks.spawn(async move { speaker.run(names, stop).await });
-    tasks.spawn(book::keep(
-        Arc::clone(&store),
-        hub,
-        config.clock,
-        book,
-        shutdown.clone(),
-    ));
+    let (speaker, stop) = (Arc::clone(&hub), over.clone());
+    tasks.spawn(named("the pulse", async move { speaker.run(names, stop).await }));
+    let keeping = book::keep(Arc::clone(&store), hub, config.clock, book, over.clone());
+    tasks.spawn(named("the book of rules", keeping));
     let following = fleet::follow(client, config.clock, wish_seen, events);
-    let stop = shutdown.clone();
-    tasks.spawn(async move { stop.run_until_cancelled(following).await.unwrap_or_default() });
-    tasks.spawn(keep_tidy(store, config.clone(), held_seen, shutdown.clone()));
+    let stop = over.clone();
+    tasks.spawn(named("the stream of the fleet", async move {
+        stop.run_until_cancelled(following).await.unwrap_or_default()
+    }));
+    let tidying = keep_tidy(store, config.clone(), held_seen, over.clone());
+    tasks.spawn(named("the upkeep", tidying));
     // The leases are kept until those who use them have ended.
     let mut users = JoinSet::new();
-    users.spawn(Evaluator::run(evaluator, shutdown.clone()));
-    users.spawn(notifier::run(notifier, shutdown));
+    users.spawn(named("the evaluator", Evaluator::run(evaluator, over.clone())));
+    users.spawn(named("the notifier", notifier::run(notifier, over.clone())));
     let users_ended = CancellationToken::new();
-    tasks.spawn(hold(leases, users_ended.clone()));
+    tasks.spawn(named("the leases", hold(leases, users_ended.clone())));
+    let broken = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        Some(ended) = users.join_next() => Some(ended),
+        Some(ended) = tasks.join_next() => Some(ended),
+    };
+    over.cancel();
     ended(&mut users).await;
     users_ended.cancel();
     ended(&mut tasks).await;
+    match broken {
+        None => Ok(()),
+        Some(Ok(name)) => Err(Broken(format!("{name} ended by itself"))),
+        Some(Err(error)) => Err(Broken(error.to_string())),
+    }
+}
+
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
 }
 
 /// Keeps leases until `over`, and then gives them back.
@@ -174,7 +212,7 @@ async fn hold(leases: Leases, over: CancellationToken) {
     leases.release().await;
 }
 
-async fn ended(tasks: &mut JoinSet<()>) {
+async fn ended(tasks: &mut JoinSet<&'static str>) {
     while let Some(result) = tasks.join_next().await {
         if let Err(error) = result {
             tracing::error!(%error, "a task of the alert service failed; report this");

@@ -13,6 +13,10 @@ pub const PROTOCOL_VERSION: u32 = 1;
 pub const CAPABILITY_HISTORY: &str = "history";
 /// Said by an aggregator that keeps rules: it answers commands about alerts.
 pub const CAPABILITY_ALERTS: &str = "alerts";
+/// Said by an aggregator that keeps history: a subscription may be about a moment of the past.
+pub const CAPABILITY_PAST: &str = "past";
+/// Machines can be measured more often while somebody looks.
+pub const CAPABILITY_BURST: &str = "burst";
 
 /// Said by an aggregator that reads filters as the language of `sysmon_core::filter`; an older one takes every word for one
 /// that must occur.

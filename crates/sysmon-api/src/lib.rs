@@ -32,8 +32,8 @@ pub use convert::{
 };
 pub use error::{ApiError, Code};
 pub use handshake::{
-    CAPABILITY_ALERTS, CAPABILITY_FILTER, CAPABILITY_HISTORY, CAPABILITY_WINDOWS, PROTOCOL_VERSION,
-    check_peer, hello, hello_with,
+    CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_FILTER, CAPABILITY_HISTORY, CAPABILITY_PAST,
+    CAPABILITY_WINDOWS, PROTOCOL_VERSION, check_peer, hello, hello_with,
 };
 pub use history::{
     gap_from_wire, gap_reason_from_wire, gap_reason_to_wire, gap_to_wire, history_from_wire, history_to_wire,
@@ -54,14 +54,14 @@ mod generated {
 /// The messages of `proto/monitoring/v1`; the files there are their documentation.
 pub mod wire {
     pub use crate::generated::{
-        Accepted, Acknowledged, Backlog, BacklogWaiting, Batch, Cancel, CollectorHello, Command, Directive,
-        Failure, FleetTotals, Gap, GapReason, Grant, HealthStatus, Heartbeat, History, HistoryChunk,
-        HistoryReply, HistoryRequest, HistoryTier, HostInfo, Liveness, LostRange, MachineHeader,
-        MachineHistory, MachineState, MachineUpdate, Metric, MetricsRequest, NewEpoch, PeerHello, Process,
-        ProcessDetail, ProcessKey, ProcessState, ProcessUpdate, PushRequest, PushResponse, Resend, Response,
-        SeriesDefinition, SeriesHistory, SeriesPoints, SetInterval, StateRequest, StorageComponent,
-        StorageHealth, StorageRole, StorageStatus, Subscribe, Tick, Unsubscribe, Update, UpdateReceived,
-        Window, backlog, command, push_request, push_response, response,
+        Accepted, Acknowledged, Backlog, BacklogWaiting, Batch, BurstLease, Cancel, CollectorHello, Command,
+        Directive, Failure, FleetTotals, Gap, GapReason, Grant, HealthStatus, Heartbeat, History,
+        HistoryChunk, HistoryReply, HistoryRequest, HistoryTier, HostInfo, Liveness, LostRange,
+        MachineHeader, MachineHistory, MachineState, MachineUpdate, Metric, MetricsRequest, NewEpoch,
+        PeerHello, Process, ProcessDetail, ProcessKey, ProcessState, ProcessUpdate, PushRequest,
+        PushResponse, Resend, Response, SeriesDefinition, SeriesHistory, SeriesPoints, SetInterval,
+        StateRequest, StorageComponent, StorageHealth, StorageRole, StorageStatus, Subscribe, Tick,
+        Unsubscribe, Update, UpdateReceived, Window, backlog, command, push_request, push_response, response,
     };
     // Alerts.
     pub use crate::generated::{
@@ -71,6 +71,10 @@ pub mod wire {
         Function, Guard, Level, ListAuditReply, ListAuditRequest, ListRulesReply, ListRulesRequest,
         MachineDownCheck, MetricCheck, PutRuleRequest, Quantity, ResendDelivery, Rule, RuleScope, Severity,
         Silence, StoredRule, TestReceiver, WatchAlerts, rule,
+    };
+    // What a console takes down of what happened to it.
+    pub use crate::generated::{
+        RecordedEvent, RecordedKey, RecordedMouse, RecordedSize, RecordingHeader, recorded_event,
     };
     // What aggregators that share a bus tell each other.
     pub use crate::generated::{

@@ -18,6 +18,7 @@ fn sampler(criterion: &mut Criterion) {
     ] {
         let plan = Plan {
             interval_ms: 1_000,
+            burst_interval_ms: 0,
             processes,
         };
         let mut sampler = Sampler::new(&config);

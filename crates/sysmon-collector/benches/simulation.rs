@@ -21,6 +21,7 @@ fn tick(criterion: &mut Criterion) {
     ] {
         let plan = Plan {
             interval_ms: 1_000,
+            burst_interval_ms: 0,
             processes,
         };
         let mut machines = machines();

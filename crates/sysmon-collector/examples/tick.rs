@@ -14,6 +14,7 @@ fn main() {
     let config = Config::new(default_machine_id(&sysmon_collector::Roots::default()));
     let plan = Plan {
         interval_ms: 1_000,
+        burst_interval_ms: 0,
         processes: ProcessDetail::Top,
     };
     let (clock, mut sampler) = (Clock::default(), Sampler::new(&config));

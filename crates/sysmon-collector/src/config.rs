@@ -171,6 +171,9 @@ pub struct Config {
     pub process_detail: ProcessDetail,
     /// Time between process scans under [`ProcessDetail::Top`]; never shorter than the base interval.
     pub process_interval_ms: u32,
+    /// The shortest time between ticks that somebody who looks at this machine may ask for, [`INTERVAL_MS_MIN`] or
+    /// more; 0 for no more than the base ticks.
+    pub burst_interval_ms_min: u32,
     /// How many of the busiest and how many of the largest processes are reported under [`ProcessDetail::Top`].
     pub top_processes: usize,
     /// Where the machine's files are.
@@ -193,6 +196,7 @@ impl Config {
             process_arguments: ProcessArguments::default(),
             process_detail: ProcessDetail::default(),
             process_interval_ms: 10_000,
+            burst_interval_ms_min: 250,
             top_processes: 20,
             roots: Roots::default(),
             container_sockets: default_container_sockets(),
@@ -213,6 +217,11 @@ impl Config {
             if !(INTERVAL_MS_MIN..=INTERVAL_MS_MAX).contains(&value) {
                 errors.push(ConfigError::Interval { name, value });
             }
+        }
+        let burst = self.burst_interval_ms_min;
+        if burst != 0 && !(INTERVAL_MS_MIN..=INTERVAL_MS_MAX).contains(&burst) {
+            let name = "burst interval";
+            errors.push(ConfigError::Interval { name, value: burst });
         }
         if self.top_processes > TOP_PROCESSES_MAX {
             errors.push(ConfigError::TopProcesses(self.top_processes));

@@ -4,6 +4,8 @@
 //! that stay open. What may take long or hang (mounts, sensors, containers, units) runs beside it with time limits.
 //! What a machine cannot give is absent, never zero.
 
+#[cfg(target_os = "linux")]
+mod burst;
 mod clock;
 mod config;
 mod recorder;

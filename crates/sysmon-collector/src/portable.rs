@@ -143,6 +143,7 @@ impl Sampler {
             retired: recorded.retired,
             processes,
             host: None,
+            is_burst: false,
         }
     }
 

@@ -44,12 +44,14 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     config.validate()?;
     let plan = Plan {
         interval_ms: config.interval_ms,
+        burst_interval_ms: 0,
         processes: config.process_detail,
     };
     let identity = Identity {
         machine_id: config.machine_id.clone(),
         instance: rand::random(),
         plan,
+        burst_interval_ms_min: config.burst_interval_ms_min,
     };
     let spool = open_spool(&config).await?;
     let sampler = Sampler::new(&config);

@@ -11,6 +11,8 @@ use crate::recorder::Announcement;
 pub struct Plan {
     /// Time between base ticks in milliseconds. Rates span at most three of them (at least 5 s).
     pub interval_ms: u32,
+    /// Time between the ticks of a burst in milliseconds, shorter than the interval; 0 for none.
+    pub burst_interval_ms: u32,
     /// Which processes are wanted.
     pub processes: ProcessDetail,
 }
@@ -30,6 +32,8 @@ pub struct Sample {
     pub processes: Option<ProcessTable>,
     /// Facts about the host, when they changed.
     pub host: Option<HostInfo>,
+    /// Whether it was taken between base ticks, for those who look just now: never kept, never judged.
+    pub is_burst: bool,
 }
 
 /// Where samples come from: the sampler of this system, or a made-up one in tests.
@@ -39,6 +43,12 @@ pub(crate) trait Source: Send + 'static {
 
     /// Reads one tick.
     fn sample(&mut self, now: Moment, plan: Plan) -> Sample;
+
+    /// Reads one tick of a burst, between two of [`Source::sample`] and without touching what those derive their rates
+    /// from; `None` when there is nothing to tell, as at the first one, or this source has no bursts.
+    fn burst(&mut self, _now: Moment, _plan: Plan) -> Option<Sample> {
+        None
+    }
 }
 
 impl Plan {

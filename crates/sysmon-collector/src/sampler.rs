@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use sysmon_core::{HostInfo, MetricId};
 
+use crate::burst::{BurstSampler, SeriesNumbers};
 use crate::clock::Moment;
 use crate::config::{Config, ProcessDetail};
 use crate::file::Buffer;
@@ -45,6 +46,10 @@ pub struct Sampler {
     host_read_ns: u64,
     /// When processes were last scanned; `None` when the next tick is to scan in any case.
     scanned_ns: Option<u64>,
+    page_bytes: u64,
+    numbers: SeriesNumbers,
+    /// As long as a burst is wanted.
+    burst: Option<Box<BurstSampler>>,
 }
 
 impl Sampler {
@@ -70,6 +75,9 @@ impl Sampler {
             host: host_info(config),
             host_read_ns: 0,
             scanned_ns: None,
+            page_bytes,
+            numbers: SeriesNumbers::default(),
+            burst: None,
             config: config.clone(),
         }
     }
@@ -117,14 +125,30 @@ impl Sampler {
         self.recorder
             .plain(MetricId::CollectorInterval, f64::from(plan.interval_ms));
         let recorded = self.recorder.finish();
-        Sample {
+        let sample = Sample {
             at: now.unix,
             announced: recorded.announced,
             values: recorded.values,
             retired: recorded.retired,
             processes,
             host: self.changed_host(now),
+            is_burst: false,
+        };
+        self.numbers.take(&sample);
+        if plan.burst_interval_ms == 0 {
+            self.burst = None;
         }
+        sample
+    }
+
+    /// Reads one tick of a burst. The first one only primes the counters.
+    pub fn burst(&mut self, now: Moment, plan: Plan) -> Option<Sample> {
+        let is_first = self.burst.is_none();
+        let burst = self
+            .burst
+            .get_or_insert_with(|| Box::new(BurstSampler::new(&self.config.roots, self.page_bytes)));
+        let sample = burst.sample(now, plan, &mut self.buffer, &self.numbers);
+        sample.filter(|_| !is_first)
     }
 
     /// Where slow probes leave what they find.
@@ -181,5 +205,9 @@ impl Source for Sampler {
 
     fn sample(&mut self, now: Moment, plan: Plan) -> Sample {
         Self::sample(self, now, plan)
+    }
+
+    fn burst(&mut self, now: Moment, plan: Plan) -> Option<Sample> {
+        Self::burst(self, now, plan)
     }
 }

@@ -8,6 +8,7 @@ mod hardware;
 mod layout;
 mod ledger;
 mod machine;
+mod meter;
 mod noise;
 mod pace;
 mod processes;

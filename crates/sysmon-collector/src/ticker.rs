@@ -1,4 +1,5 @@
-//! The pace of the ticks: first one soon, then one per interval, and at once when somebody new listens.
+//! The pace of the ticks: first one soon, then one per interval, and at once when somebody new listens. Between them
+//! come those of a burst, as long as one is wanted.
 
 use std::time::Duration;
 
@@ -42,9 +43,12 @@ pub(crate) async fn run<S: Source>(
     source = primed;
     let mut last = Instant::now();
     let mut next = last + interval(current.plan).min(FIRST_TICK);
+    // The last tick of any kind.
+    let mut latest = last;
     loop {
+        let burst = burst_at(current.plan, latest, next);
         tokio::select! {
-            () = sleep_until(next) => {}
+            () = sleep_until(burst.unwrap_or(next)) => {}
             changed = wish.changed() => {
                 if changed.is_err() {
                     return;
@@ -58,8 +62,14 @@ pub(crate) async fn run<S: Source>(
             }
         }
         let plan = current.plan;
+        let is_burst = burst.is_some();
         let Some((back, sample)) = blocking(move || {
-            let sample = source.sample(clock.now(), plan);
+            let now = clock.now();
+            let sample = if is_burst {
+                source.burst(now, plan)
+            } else {
+                Some(source.sample(now, plan))
+            };
             (source, sample)
         })
         .await
@@ -67,10 +77,20 @@ pub(crate) async fn run<S: Source>(
             return;
         };
         source = back;
+        if let Some(at) = burst {
+            latest = at.max(Instant::now() - interval(plan));
+            // Of a burst, what nobody takes at once is worth nothing.
+            match sample.map(|sample| samples.try_send(sample)) {
+                Some(Err(mpsc::error::TrySendError::Closed(_))) => return,
+                Some(Err(mpsc::error::TrySendError::Full(_)) | Ok(())) | None => continue,
+            }
+        }
+        let Some(sample) = sample else { continue };
         if samples.send(sample).await.is_err() {
             return;
         }
         last = next;
+        latest = next;
         // After a pause (the machine slept, a reading hung) there is one tick, not all that were missed.
         next = (next + interval(plan)).max(Instant::now());
     }
@@ -78,6 +98,16 @@ pub(crate) async fn run<S: Source>(
 
 fn interval(plan: Plan) -> Duration {
     Duration::from_millis(u64::from(plan.interval_ms))
+}
+
+/// When the next tick of a burst is due, `latest` being the last tick of any kind; `None` when the base tick at `next`
+/// comes first, or so soon after that it does as well.
+fn burst_at(plan: Plan, latest: Instant, next: Instant) -> Option<Instant> {
+    let pause = Duration::from_millis(plan.burst_interval_ms.into());
+    let is_wanted = !pause.is_zero() && pause < interval(plan);
+    // After a pause there is one tick, not all that were missed.
+    let at = (latest + pause).max(Instant::now());
+    (is_wanted && at + pause / 2 <= next).then_some(at)
 }
 
 /// When the next tick is due after the wish changed.
@@ -128,6 +158,14 @@ mod tests {
                 ..Sample::default()
             }
         }
+
+        fn burst(&mut self, now: Moment, plan: Plan) -> Option<Sample> {
+            let is_burst = true;
+            Some(Sample {
+                is_burst,
+                ..self.sample(now, plan)
+            })
+        }
     }
 
     struct Running {
@@ -139,6 +177,7 @@ mod tests {
     fn start(interval_ms: u32) -> Running {
         let plan = Plan {
             interval_ms,
+            burst_interval_ms: 0,
             processes: ProcessDetail::Top,
         };
         let (wish, wished) = watch::channel(Wish { plan, streams: 0 });
@@ -211,6 +250,43 @@ mod tests {
         // Two had been taken before the queue was full, and the third waited with its answer.
         let steps: Vec<i64> = ticks.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(steps[2..].iter().all(|step| *step >= 1_000), "{ticks:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_fills_the_pauses_and_leaves_the_base_ticks_where_they_are() {
+        let mut running = start(1_000);
+        running.ticks(1).await;
+        running.wish.send_modify(|wish| wish.plan.burst_interval_ms = 250);
+        let mut ticks = Vec::new();
+        for _ in 0..8 {
+            let sample = running.samples.recv().await.unwrap();
+            ticks.push((sample.values[0].1, sample.is_burst));
+        }
+        let base: Vec<i64> = ticks
+            .iter()
+            .filter(|(_, burst)| !burst)
+            .map(|(at, _)| *at)
+            .collect();
+        assert_eq!(base, [1_250, 2_250]);
+        let burst: Vec<i64> = ticks
+            .iter()
+            .filter(|(_, burst)| *burst)
+            .map(|(at, _)| *at)
+            .collect();
+        assert_eq!(burst, [500, 750, 1_000, 1_500, 1_750, 2_000]);
+        running.wish.send_modify(|wish| wish.plan.burst_interval_ms = 0);
+        assert_eq!(running.ticks(2).await, [3_250, 4_250]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_that_nobody_takes_is_not_made_up_for() {
+        let mut running = start(10_000);
+        running.ticks(1).await;
+        running.wish.send_modify(|wish| wish.plan.burst_interval_ms = 250);
+        tokio::time::sleep(Duration::from_millis(5_000)).await;
+        let ticks = running.ticks(4).await;
+        assert_eq!(ticks[0], 500, "the one that waits: {ticks:?}");
+        assert!(ticks[1] >= 5_000 && ticks[2] - ticks[1] >= 250, "{ticks:?}");
     }
 
     #[tokio::test(start_paused = true)]

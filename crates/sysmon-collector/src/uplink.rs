@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::mirror::Mirror;
+pub(crate) use self::mirror::{Mirror, Told};
 use self::session::Session;
 use crate::config::{INTERVAL_MS_MAX, INTERVAL_MS_MIN, ProcessDetail};
 use crate::sample::{Plan, Sample};
@@ -27,7 +27,7 @@ use crate::spool::{Broken, Keeper};
 use crate::ticker::Wish;
 
 /// How long a stream may take to come into being.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// The longest wait between attempts that will only succeed after somebody has changed something.
 const REFUSED_CAP: Duration = Duration::from_secs(30);
 
@@ -57,6 +57,8 @@ pub(crate) struct Identity {
     pub(crate) instance: [u8; 16],
     /// What applies as long as the aggregator does not want anything else.
     pub(crate) plan: Plan,
+    /// The shortest time between the ticks of a burst; 0 for no bursts.
+    pub(crate) burst_interval_ms_min: u32,
 }
 
 /// Sends samples for as long as the collector runs.
@@ -207,7 +209,8 @@ impl Link {
                 value = &mut future => return Ok(value),
                 () = self.shutdown.cancelled() => return Err(Ended::Shutdown),
                 sample = self.samples.recv() => {
-                    if self.keep(sample.ok_or(Ended::NoSamples)?).await?.1.is_none() {
+                    let sample = sample.ok_or(Ended::NoSamples)?;
+                    if !sample.is_burst && self.keep(sample).await?.1.is_none() {
                         self.board.count_dropped_tick();
                     }
                 }
@@ -217,6 +220,8 @@ impl Link {
     }
 
     /// Takes note of a sample and gives it back, with its sequence when it was kept.
+    ///
+    /// Not for what is of a burst: that is neither kept nor part of the report.
     async fn keep(&mut self, sample: Sample) -> Result<(Sample, Option<u64>), Broken> {
         self.mirror.take(&sample);
         if self.keeps {
@@ -233,22 +238,14 @@ impl Link {
             .send_if_modified(|wish| std::mem::replace(&mut wish.plan, plan) != plan);
     }
 
-    /// Takes what the aggregator wants; what it does not say is as configured.
+    /// Takes what the aggregator wants.
     fn obey(&self, directive: &wire::Directive) {
-        let own = self.identity.plan;
-        let interval_ms = match directive.interval_ms {
-            0 => own.interval_ms,
-            wanted => wanted.clamp(INTERVAL_MS_MIN, INTERVAL_MS_MAX),
-        };
-        let processes = match directive.processes() {
-            wire::ProcessDetail::Unspecified => own.processes,
-            wire::ProcessDetail::None => ProcessDetail::None,
-            wire::ProcessDetail::Top => ProcessDetail::Top,
-            wire::ProcessDetail::All => ProcessDetail::All,
-        };
         self.want(Plan {
-            interval_ms,
-            processes,
+            burst_interval_ms: match directive.burst_interval_ms {
+                wanted if wanted == 0 || self.identity.burst_interval_ms_min == 0 => 0,
+                wanted => wanted.max(self.identity.burst_interval_ms_min),
+            },
+            ..plan_of(directive, self.identity.plan)
         });
     }
 
@@ -261,6 +258,25 @@ impl Link {
             tracing::warn!(error = %text, code = ?error.code, "not connected to the aggregator; trying again");
             self.last_error = Some(text);
         }
+    }
+}
+
+/// What the aggregator wants; what it does not say is as configured.
+pub(crate) fn plan_of(directive: &wire::Directive, own: Plan) -> Plan {
+    let interval_ms = match directive.interval_ms {
+        0 => own.interval_ms,
+        wanted => wanted.clamp(INTERVAL_MS_MIN, INTERVAL_MS_MAX),
+    };
+    let processes = match directive.processes() {
+        wire::ProcessDetail::Unspecified => own.processes,
+        wire::ProcessDetail::None => ProcessDetail::None,
+        wire::ProcessDetail::Top => ProcessDetail::Top,
+        wire::ProcessDetail::All => ProcessDetail::All,
+    };
+    Plan {
+        interval_ms,
+        burst_interval_ms: 0,
+        processes,
     }
 }
 

@@ -25,6 +25,7 @@ impl Machine {
         let (clock, mut sampler) = (Clock::default(), Sampler::new(&config));
         let plan = Plan {
             interval_ms: 1_000,
+            burst_interval_ms: 0,
             processes,
         };
         sampler.prime(clock.now(), plan);
@@ -167,6 +168,7 @@ async fn the_top_list_comes_at_its_own_pace() {
     let mut sampler = Sampler::new(&config);
     let plan = Plan {
         interval_ms: 1_000,
+        burst_interval_ms: 0,
         processes: ProcessDetail::Top,
     };
     let mut moment = Clock::default().now();

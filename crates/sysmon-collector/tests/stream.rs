@@ -177,6 +177,7 @@ async fn this_machine_reports_itself_follows_a_directive_and_ends_when_told() {
 
     direct
         .send(wire::Directive {
+            burst_interval_ms: 0,
             interval_ms: 100,
             processes: wire::ProcessDetail::All.into(),
         })

@@ -57,13 +57,13 @@ impl Thresholds {
     }
 }
 
-/// The levels of a metric that has any: those of the starter rules.
+/// The levels of a metric that has any: those of the starter rules. Infinite where there is none of that severity.
 #[must_use]
 pub fn thresholds(metric: MetricId) -> Option<Thresholds> {
     let (warning, critical) = match metric {
         MetricId::CpuBusy => (85.0, 95.0),
-        MetricId::CpuIoWait => (40.0, 70.0),
-        MetricId::CpuSteal => (20.0, 40.0),
+        MetricId::CpuIoWait => (40.0, f64::INFINITY),
+        MetricId::CpuSteal => (10.0, f64::INFINITY),
         MetricId::MemoryUsedPercent => (90.0, 98.0),
         MetricId::SwapUsedPercent => (90.0, 98.0),
         MetricId::MountUsedPercent | MetricId::MountWorstPercent | MetricId::MountInodesUsedPercent => {
@@ -87,6 +87,35 @@ pub fn assess(values: impl IntoIterator<Item = (MetricId, f64)>) -> Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_levels_are_those_of_the_starter_rules() {
+        use crate::alert::{Check, Function, Level, starter_pack};
+        let trigger = |level: &Option<Level>| level.as_ref().map_or(f64::INFINITY, |level| level.trigger);
+        let mut seen = 0;
+        for rule in starter_pack() {
+            let Check::Metric(check) = &rule.check else {
+                continue;
+            };
+            let quantity = &check.quantity;
+            let is_plain = matches!(quantity.function, Function::Last | Function::Average);
+            let metric = MetricId::from_name(&quantity.metric).unwrap();
+            let Some(levels) = thresholds(metric).filter(|_| is_plain && quantity.per.is_none()) else {
+                continue;
+            };
+            seen += 1;
+            assert_eq!(
+                (levels.warning, levels.critical),
+                (trigger(&check.warning), trigger(&check.critical)),
+                "{}",
+                rule.id
+            );
+        }
+        assert_eq!(
+            seen, 7,
+            "every metric with levels but the worst mount, which stands for all of them"
+        );
+    }
 
     #[test]
     fn the_worst_metric_decides() {

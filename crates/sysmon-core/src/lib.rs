@@ -12,6 +12,7 @@ mod health;
 mod history;
 mod identity;
 mod machine;
+mod moment;
 mod process;
 mod rates;
 mod sample;
@@ -30,7 +31,11 @@ pub use history::{
 };
 pub use identity::{Epoch, IdentityError, MachineId};
 pub use machine::{Recent, Series};
-pub use process::{Process, ProcessDelta, ProcessKey, ProcessState, ProcessTable, ProcessTotals};
+pub use moment::{MachineMoment, MomentQuery, SeriesMoment};
+pub use process::{
+    Process, ProcessDelta, ProcessIdentity, ProcessKey, ProcessSnapshot, ProcessState, ProcessTable,
+    ProcessTotals, Unreadable,
+};
 pub use rates::{Counter, CounterWidth, Derivation, RateTracker};
 pub use sample::{HostInfo, Label, Metric, SeriesKey, Value};
 pub use scaled::{MAX_DECIMALS, from_scaled, to_scaled};

@@ -1,7 +1,11 @@
 //! Processes of a machine: what is known of each, and how a table changes from scan to scan.
 
+mod snapshot;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use snapshot::{ProcessIdentity, ProcessSnapshot, Unreadable};
 
 /// Identity of a process: a pid is reused, pid and start together are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

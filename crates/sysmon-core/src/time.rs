@@ -23,6 +23,32 @@ impl UnixMillis {
     }
 }
 
+impl UnixMillis {
+    /// Date and time of day for people, to the second: `2026-11-30 20:42:19 UTC`. Years beyond 9999 have more digits.
+    #[must_use]
+    pub fn utc(self) -> String {
+        const DAY_MS: i64 = 86_400_000;
+        let (days, second) = (self.0.div_euclid(DAY_MS), self.0.rem_euclid(DAY_MS) / 1_000);
+        // Howard Hinnant, "chrono-compatible low-level date algorithms", civil_from_days: eras of 400 years from 1 March.
+        let shifted = days + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+    }
+}
+
 impl fmt::Display for UnixMillis {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ms", self.0)
@@ -106,6 +132,23 @@ mod tests {
                 "{interval_ms}"
             );
         }
+    }
+
+    #[test]
+    fn a_moment_has_a_date_that_people_know() {
+        for (ms, text) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (-1, "1969-12-31 23:59:59 UTC"),
+            (951_782_400_000, "2000-02-29 00:00:00 UTC"),
+            (1_709_251_199_999, "2024-02-29 23:59:59 UTC"),
+            (1_796_071_339_000, "2026-11-30 20:42:19 UTC"),
+            (4_107_542_400_000, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(UnixMillis(ms).utc(), text);
+        }
+        // Whatever somebody sends.
+        assert!(UnixMillis(i64::MAX).utc().ends_with(" UTC"));
+        assert!(UnixMillis(i64::MIN).utc().ends_with(" UTC"));
     }
 
     #[test]

@@ -58,6 +58,7 @@ struct Fleet {
     machines: Vec<MachineId>,
     table: Arc<SeriesTable>,
     pace_ms: i64,
+    now: UnixMillis,
     sequence: u64,
 }
 
@@ -68,23 +69,21 @@ impl Fleet {
             machines: (0..machines).map(name).collect(),
             table: table(),
             pace_ms,
+            now: START,
             sequence: 0,
         }
-    }
-
-    fn now(&self) -> UnixMillis {
-        START.plus_ms(self.sequence.cast_signed() * self.pace_ms)
     }
 
     /// The next tick of every machine.
     fn tick(&mut self) -> Vec<IngestBatch> {
         self.sequence += 1;
+        self.now = self.now.plus_ms(self.pace_ms);
         let batch = |(number, machine): (u64, &MachineId)| IngestBatch {
             machine: machine.clone(),
             epoch: Epoch([3; 16]),
             sequence: self.sequence,
             content: Content::Tick {
-                at: self.now(),
+                at: self.now,
                 series: self.table.clone(),
                 values: (0..SERIES)
                     .map(|series| (series, value(number, self.sequence, series)))
@@ -111,7 +110,7 @@ async fn fill(history: &dyn History, fleet: &mut Fleet, ticks: u32) {
         let batches: Vec<IngestBatch> = (0..120).flat_map(|_| fleet.tick()).collect();
         let outcomes = history.commit(&batches).await.unwrap();
         assert!(matches!(outcomes[0], Outcome::Stored { .. }));
-        while history.maintain(fleet.now()).await.unwrap().more {}
+        while history.maintain(fleet.now).await.unwrap().more {}
     }
 }
 
@@ -163,14 +162,17 @@ fn ask(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let history = sqlite(&runtime, &folder);
-    // A machine with eight hours at a second, in another file a hundred machines with a day at a minute's pace: their
-    // roll-ups are as many as at any pace.
+    // A machine with eight hours at a second, in another file a hundred machines with a day at a minute's pace, whose
+    // roll-ups are as many as at any pace, and at a second since: what is not rolled up yet has to be rolled up by the
+    // question.
     let mut one = Fleet::new(1, 1_000);
     runtime.block_on(fill(&*history, &mut one, 8 * 3_600));
     let fleet_folder = tempfile::tempdir().unwrap();
     let fleet_history = sqlite(&runtime, &fleet_folder);
     let mut fleet = Fleet::new(100, 60_000);
     runtime.block_on(fill(&*fleet_history, &mut fleet, 1_440));
+    fleet.pace_ms = 1_000;
+    runtime.block_on(fill(&*fleet_history, &mut fleet, 1_800));
     let month_folder = tempfile::tempdir().unwrap();
     let month_history = sqlite(&runtime, &month_folder);
     let mut month = Fleet::new(1, 60_000);
@@ -215,7 +217,7 @@ fn ask(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sqlite");
     group.sample_size(10);
     for (name, history, fleet, end_hours, hours, metrics) in questions {
-        let to = fleet.now().plus_ms(1 + end_hours * 3_600_000);
+        let to = fleet.now.plus_ms(1 + end_hours * 3_600_000);
         let query = HistoryQuery {
             machines: fleet.machines.clone(),
             metrics: metrics.iter().map(ToString::to_string).collect(),

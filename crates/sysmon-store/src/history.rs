@@ -3,8 +3,10 @@
 pub(crate) mod answer;
 pub(crate) mod letters;
 pub(crate) mod memory;
+pub(crate) mod moment;
 pub(crate) mod plan;
 pub(crate) mod postgres;
+mod processes;
 pub(crate) mod sqlite;
 
 use std::collections::BTreeMap;
@@ -13,7 +15,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sysmon_core::{
-    Epoch, GapReason, HistoryQuery, HostInfo, MachineHistory, MachineId, SeriesKey, UnixMillis, from_scaled,
+    Epoch, GapReason, HistoryQuery, HostInfo, MachineHistory, MachineId, MachineMoment, MomentQuery,
+    ProcessSnapshot, SeriesKey, UnixMillis, from_scaled,
 };
 
 use crate::error::StoreError;
@@ -38,6 +41,27 @@ pub trait History: Send + Sync + 'static {
     /// tier: the coarsest that still has the asked-for number of points, and raw samples where coarser ones do not reach.
     /// Callers ask for at most [`MACHINES_PER_QUERY`] machines at a time, so that an answer is bounded.
     async fn query(&self, query: &HistoryQuery) -> Result<Vec<MachineHistory>, StoreError>;
+
+    /// How machines were at a moment: for each of those asked for that is known, in the order asked, the newest value of each
+    /// series at or before it, out of the finest tier that still has it. A value that is older than
+    /// [`MachineMoment::reach_ms`] is left out. At most [`HistoryQuery::MACHINES_MAX`] machines; the store is asked about a few
+    /// of them at a time.
+    async fn state_at(&self, query: &MomentQuery) -> Result<Vec<MachineMoment>, StoreError> {
+        moment::state_at(self, query).await
+    }
+
+    /// Keeps the processes of machines at their moments, for [`Retention::snapshot_ms`] and within
+    /// [`Retention::snapshot_bytes`]. Returns how many were stored: those of a machine that never reported are not, and of a
+    /// moment that is there already the first one stays. At most [`SNAPSHOTS_AT_A_TIME`].
+    async fn put_process_snapshots(&self, snapshots: &[MachineProcesses]) -> Result<u64, StoreError>;
+
+    /// The processes of machines at a moment: of each of those asked for that has any, in the order asked, the newest at or
+    /// before it that is not older than [`SNAPSHOT_REACH_MS`]. At most [`MACHINES_PER_QUERY`] machines.
+    async fn process_snapshots_at(
+        &self,
+        machines: &[MachineId],
+        at: UnixMillis,
+    ) -> Result<Vec<MachineProcesses>, StoreError>;
 
     /// Every machine that ever reported, sorted by id.
     async fn machines(&self) -> Result<Vec<MachineRecord>, StoreError>;
@@ -71,6 +95,22 @@ pub trait History: Send + Sync + 'static {
 pub const MACHINES_PER_QUERY: usize = 128;
 /// Samples further than this ahead of the receiver's clock are dead letters, in milliseconds.
 pub const FUTURE_LIMIT_MS: u64 = 3_600_000;
+
+/// The most snapshots of one [`History::put_process_snapshots`].
+pub const SNAPSHOTS_AT_A_TIME: usize = 256;
+/// How old the processes of a moment may be, in milliseconds: three times the longest time between two snapshots.
+pub const SNAPSHOT_REACH_MS: u64 = 180_000;
+
+/// The processes of one machine at a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachineProcesses {
+    /// Whose.
+    pub machine: MachineId,
+    /// When, on the same clock as the machine's samples.
+    pub at: UnixMillis,
+    /// The busiest and the largest of them.
+    pub processes: ProcessSnapshot,
+}
 
 /// One batch of one collector on its way into history.
 #[derive(Clone, Debug)]
@@ -320,6 +360,11 @@ pub struct Retention {
     pub hour_ms: u64,
     /// Cursors and dead letters of epochs that nothing came for; 48 hours: twice what a collector's spool keeps.
     pub cursor_ms: u64,
+    /// Snapshots of processes; 48 hours.
+    pub snapshot_ms: u64,
+    /// About how many bytes snapshots may take, of all machines and with what belongs to them; the oldest hours go first, and
+    /// the present one stays. 512 MiB.
+    pub snapshot_bytes: u64,
 }
 
 impl Default for Retention {
@@ -330,6 +375,8 @@ impl Default for Retention {
             minute_ms: 30 * DAY_MS,
             hour_ms: 730 * DAY_MS,
             cursor_ms: 2 * DAY_MS,
+            snapshot_ms: 2 * DAY_MS,
+            snapshot_bytes: 512 << 20,
         }
     }
 }

@@ -100,7 +100,7 @@ pub trait RuleStore: Send + Sync + 'static {
     /// All alerts that are not inactive, sorted by key.
     async fn alerts(&self) -> Result<Vec<Alert>, StoreError>;
 
-    /// The log of alerts, newest first.
+    /// The log of alerts, newest first unless asked for otherwise.
     async fn transitions(&self, query: &TransitionQuery) -> Result<Vec<LoggedTransition>, StoreError>;
 
     /// What the notifier has to know when it takes over: its state, and deliveries that are pending, the first due first.
@@ -275,10 +275,12 @@ pub struct TransitionQuery {
     pub from: Option<UnixMillis>,
     /// Until when, not included.
     pub to: Option<UnixMillis>,
-    /// Older than this entry.
+    /// Older than this entry; newer than it when the oldest comes first.
     pub before: Option<i64>,
     /// At most so many, 1 to 10,000.
     pub limit: u32,
+    /// The oldest first, instead of the newest.
+    pub oldest_first: bool,
 }
 
 /// What is kept for the notifier.

@@ -119,6 +119,39 @@ impl Axis {
         )
     }
 
+    /// An axis of `points` slices that covers all of `range` and ends at a moment of one's own choice.
+    pub(crate) fn ending_at(end: UnixMillis, machine: &Machine, points: usize, range: Range) -> Self {
+        Self::ending(
+            end,
+            even_step_ms(range.window_ms(), points as u64),
+            points,
+            machine,
+        )
+    }
+
+    /// The same slices, so much later.
+    pub(crate) fn moved(self, milliseconds: i64) -> Self {
+        Self {
+            from: self.from.plus_ms(milliseconds),
+            to: self.to.plus_ms(milliseconds),
+            ..self
+        }
+    }
+
+    /// The slice that a moment is in.
+    pub(crate) fn slice_of(&self, at: UnixMillis) -> Option<usize> {
+        let is_on = at >= self.from && at < self.to;
+        let index = usize::try_from(at.since_ms(self.from) / self.step_ms.max(1)).ok()?;
+        (is_on && index < self.points).then_some(index)
+    }
+
+    /// The end of a slice: what it shows has happened by then.
+    pub(crate) fn end_of(&self, slice: usize) -> UnixMillis {
+        let steps = i64::try_from(slice).unwrap_or(i64::MAX).saturating_add(1);
+        let step_ms = i64::try_from(self.step_ms).unwrap_or(i64::MAX);
+        self.from.plus_ms(steps.saturating_mul(step_ms))
+    }
+
     /// The same for a machine of which nothing is known but its past.
     pub(crate) fn until(end: UnixMillis, points: usize, range: Range) -> Self {
         Self::to(end, even_step_ms(range.window_ms(), points as u64), points, 0)

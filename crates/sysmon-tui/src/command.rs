@@ -47,6 +47,30 @@ pub enum Command {
     LongerRange,
     /// Charts show less time.
     ShorterRange,
+    /// Show a moment of the past.
+    Past,
+    /// Type a moment to show.
+    GoToMoment,
+    /// A step back in time.
+    StepBack,
+    /// A step forward in time.
+    StepForward,
+    /// Ten steps back in time.
+    LeapBack,
+    /// Ten steps forward in time.
+    LeapForward,
+    /// To the event before the moment.
+    PreviousMark,
+    /// To the event after the moment.
+    NextMark,
+    /// Let the past play, or stop it.
+    Play,
+    /// How fast the past plays.
+    Speed,
+    /// Leave the past.
+    Now,
+    /// Compare the charts with another day, or no longer.
+    Compare,
     /// Show or hide how the stores are and what the charts show.
     Details,
     /// The machine after this one, in the order of the fleet.
@@ -150,6 +174,8 @@ pub enum Context {
     Columns,
     /// In the view of one machine.
     Machine,
+    /// While a moment of the past is shown.
+    Past,
     /// In the view of alerts.
     Alerts,
     /// In the view of rules.
@@ -168,11 +194,12 @@ pub enum Context {
 
 impl Context {
     /// The headings of the help, in its order.
-    pub const ALL: [(Self, &'static str); 13] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::Fleet, "Fleet"),
         (Self::HeatMap, "Heat map"),
         (Self::Columns, "Columns"),
         (Self::Machine, "Machine"),
+        (Self::Past, "The past"),
         (Self::Alerts, "Alerts"),
         (Self::Rules, "Rules"),
         (Self::Silences, "Silences"),
@@ -244,7 +271,7 @@ mod tests {
     use crate::key::KeyCode;
     use std::collections::HashSet;
 
-    const VIEWS: [&[Context]; 11] = [
+    const VIEWS: [&[Context]; 15] = [
         &[Context::Fleet, Context::List, Context::Anywhere],
         &[Context::HeatMap, Context::List, Context::Anywhere],
         &[Context::Columns, Context::List, Context::Anywhere],
@@ -256,6 +283,10 @@ mod tests {
         &[Context::Form],
         &[Context::Leaving],
         &[Context::Conflict],
+        &[Context::Past, Context::Fleet, Context::List, Context::Anywhere],
+        &[Context::Past, Context::Machine, Context::List, Context::Anywhere],
+        &[Context::Past, Context::Alerts, Context::List, Context::Anywhere],
+        &[Context::Past, Context::Rules, Context::List, Context::Anywhere],
     ];
 
     #[test]
@@ -269,7 +300,7 @@ mod tests {
                 for keys in definition.keys {
                     let first = seen.insert(*keys);
                     assert!(
-                        first || definition.command == Command::Back,
+                        first || matches!(definition.command, Command::Back | Command::Now),
                         "{} is bound twice",
                         show_keys(keys)
                     );

@@ -10,6 +10,10 @@ use crate::key::Key;
 pub enum MouseAction {
     /// The left button went down.
     Press,
+    /// It moved while the left button was down.
+    Drag,
+    /// The left button went up.
+    Release,
     /// The wheel turned towards the person's back: content moves up.
     WheelUp,
     /// The wheel turned the other way.

@@ -120,6 +120,61 @@ impl Glyphs {
         }
     }
 
+    /// A cell with a thin line at these levels of its two columns; 0 where it is elsewhere.
+    #[must_use]
+    pub(crate) fn dots(self, left: u16, right: u16) -> char {
+        match self {
+            Self::Braille => {
+                let dot = |side: usize, level: u16| {
+                    let index = usize::from(level).checked_sub(1);
+                    index
+                        .and_then(|index| BRAILLE[side].get(index))
+                        .copied()
+                        .unwrap_or(0)
+                };
+                char::from_u32(0x2800 + u32::from(dot(0, left) | dot(1, right))).unwrap_or(' ')
+            }
+            Self::Block => ['⎽', '─', '⎺'][usize::from(left.clamp(1, 8) - 1) / 3],
+            Self::Ascii => ['_', '~', '\''][usize::from(left.clamp(1, 8) - 1) / 3],
+        }
+    }
+
+    /// Whether a character is part of a chart's ground, and not one of its lines.
+    #[must_use]
+    pub(crate) fn is_filled(self, cell: char) -> bool {
+        match self {
+            Self::Braille => ('\u{2801}'..='\u{28ff}').contains(&cell),
+            Self::Block => cell == '░' || BLOCKS[1..].contains(&cell),
+            Self::Ascii => cell == 'o' || cell == '|' || ASCII[1..].contains(&cell),
+        }
+    }
+
+    /// A filled cell with a thin line through it: left out where the ground goes on above, added where it ends below.
+    /// `None` where the line is the edge of the ground, or is not to be told from it. `is_covered`: the cell above is
+    /// filled too.
+    #[must_use]
+    pub(crate) fn lined(self, cell: char, left: u16, right: u16, is_covered: bool) -> Option<char> {
+        if self != Self::Braille {
+            return is_covered.then(|| self.dots(left, right));
+        }
+        let mut dots = u8::try_from(u32::from(cell).checked_sub(0x2800)?).ok()?;
+        for (column, level) in BRAILLE.iter().zip([left, right]) {
+            let dot_of = |level: u16| {
+                usize::from(level)
+                    .checked_sub(1)
+                    .and_then(|index| column.get(index))
+            };
+            let Some(dot) = dot_of(level) else { continue };
+            let goes_on = dot_of(level + 1).map_or(is_covered, |above| dots & above != 0);
+            if dots & dot == 0 {
+                dots |= dot;
+            } else if goes_on {
+                dots &= !dot;
+            }
+        }
+        char::from_u32(0x2800 + u32::from(dots))
+    }
+
     /// A vertical bar of one cell for a share of 0 to 1, as for a core.
     #[must_use]
     pub fn bar(self, share: f64) -> char {
@@ -217,6 +272,17 @@ impl Glyphs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_seen_in_the_ground_and_above_it_and_never_hides_its_edge() {
+        let lined = |cell, level, is_covered| Glyphs::Braille.lined(cell, level, level, is_covered);
+        assert_eq!(lined('⣿', 2, true), Some('⣛'), "a hole in the ground");
+        assert_eq!(lined('⣿', 4, true), Some('⣶'));
+        assert_eq!(lined('⣿', 4, false), Some('⣿'), "the edge itself");
+        assert_eq!(lined('⣀', 3, false), Some('⣒'), "a line above");
+        assert_eq!(Glyphs::Ascii.lined('#', 8, 8, false), None);
+        assert_eq!(Glyphs::Ascii.lined('#', 8, 8, true), Some('\''));
+    }
 
     #[test]
     fn braille_fills_from_the_bottom_and_a_gap_is_empty() {

@@ -84,6 +84,18 @@ impl Key {
             // The same in larger steps, on every keyboard.
             TerminalCode::Up if is_shifted => KeyCode::PageUp,
             TerminalCode::Down if is_shifted => KeyCode::PageDown,
+            TerminalCode::Left if is_shifted => {
+                return Some(Self {
+                    code: KeyCode::Left,
+                    control: true,
+                });
+            }
+            TerminalCode::Right if is_shifted => {
+                return Some(Self {
+                    code: KeyCode::Right,
+                    control: true,
+                });
+            }
             TerminalCode::Char(character) => KeyCode::Char(character),
             TerminalCode::Enter => KeyCode::Enter,
             TerminalCode::Esc => KeyCode::Escape,

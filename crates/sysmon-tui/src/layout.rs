@@ -306,6 +306,10 @@ pub(crate) fn charts_axis(regions: &Regions, state: &State, points_per_cell: usi
     let machine = state.shown_machine()?;
     let width = regions.chart_width()?;
     let points = usize::from(width) * points_per_cell;
+    if let Some(trip) = &state.travel.trip {
+        let range = state.past.range();
+        return Some(Axis::ending_at(trip.charts_end, machine, points, range));
+    }
     Some(Axis::of_range(
         machine,
         state.age_ms(machine),

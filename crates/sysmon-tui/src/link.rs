@@ -116,47 +116,51 @@ async fn greet(responses: &mut Inbound<wire::Response>) -> Result<Vec<String>, A
     }
 }
 
-/// Waits for room: the client takes events as fast as it draws, and the aggregator coalesces what it cannot send. A
-/// response that this release does not know is passed over.
+/// Waits for room: the client takes events as fast as it draws, and the aggregator coalesces what it cannot send.
 async fn deliver(response: wire::Response, events: &mpsc::Sender<Event>) {
+    if let Some(event) = event_of(response) {
+        // When the client has ended, the task ends with it.
+        let _ = events.send(Event::Link(event)).await;
+    }
+}
+
+/// What a response means to the client; `None` for what nobody waits for, and for what this release does not know.
+pub(crate) fn event_of(response: wire::Response) -> Option<LinkEvent> {
+    use wire::response::Body;
     let request_id = response.request_id;
-    let event = match response.body {
-        Some(wire::response::Body::Update(update)) => LinkEvent::Update(Box::new(update)),
-        Some(wire::response::Body::Failure(failure)) => LinkEvent::Refused {
+    Some(match response.body? {
+        Body::Update(update) => LinkEvent::Update(Box::new(update)),
+        Body::Failure(failure) => LinkEvent::Refused {
             request_id,
             code: failure.code,
             reason: failure.message,
         },
-        Some(wire::response::Body::History(chunk)) => LinkEvent::History {
+        Body::History(chunk) => LinkEvent::History {
             request_id,
             chunk: Box::new(chunk),
         },
-        Some(wire::response::Body::Storage(status)) => LinkEvent::Storage(Box::new(status)),
-        Some(wire::response::Body::Alerts(board)) => LinkEvent::Alerts(Box::new(board)),
+        Body::Storage(status) => LinkEvent::Storage(Box::new(status)),
+        Body::Alerts(board) => LinkEvent::Alerts(Box::new(board)),
         // Nobody waits for word that a subscription was taken: its snapshot follows.
-        Some(wire::response::Body::Accepted(_)) if request_id >= FIRST_QUESTION => {
-            LinkEvent::Accepted { request_id }
-        }
-        Some(wire::response::Body::Change(reply)) => LinkEvent::Change {
+        Body::Accepted(_) if request_id >= FIRST_QUESTION => LinkEvent::Accepted { request_id },
+        Body::Change(reply) => LinkEvent::Change {
             request_id,
             reply: Box::new(reply),
         },
-        Some(wire::response::Body::DryRun(reply)) => LinkEvent::DryRun {
+        Body::DryRun(reply) => LinkEvent::DryRun {
             request_id,
             reply: Box::new(reply),
         },
-        Some(wire::response::Body::AlertLog(log)) => LinkEvent::AlertLog {
+        Body::AlertLog(log) => LinkEvent::AlertLog {
             request_id,
             log: Box::new(log),
         },
-        Some(wire::response::Body::Silence(silence)) => LinkEvent::Silence {
+        Body::Silence(silence) => LinkEvent::Silence {
             request_id,
             silence: Box::new(silence),
         },
-        _ => return,
-    };
-    // When the client has ended, the task ends with it.
-    let _ = events.send(Event::Link(event)).await;
+        _ => return None,
+    })
 }
 
 pub(crate) fn now() -> UnixMillis {

@@ -1,4 +1,4 @@
-//! Marks on charts and sparklines: where an alert began to fire, and where it was over.
+//! Marks on charts and sparklines: where an alert began to fire, where it was over, and since when one is pending.
 
 use sysmon_core::alert::{AlertKey, Phase, Severity, Transition};
 use sysmon_core::{MetricId, UnixMillis};
@@ -9,6 +9,8 @@ use crate::state::alerts::scope::metric_check;
 /// What happened; the worst is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum MarkKind {
+    /// It has been wrong since then, and has yet to fire. What came to nothing leaves no mark.
+    Pending(Severity),
     /// It was over.
     Resolved,
     /// It began to fire, or got worse.
@@ -44,7 +46,7 @@ impl Mark {
 }
 
 /// What happened to one of the metrics on a machine, as far as it is known here: the steps that came while the client
-/// was connected, those of the log that was asked for, and since when what fires does.
+/// was connected, those of the log that was asked for, and since when what fires or is pending does.
 pub(crate) fn marks(state: &State, machine: &str, metrics: &[MetricId]) -> Vec<Mark> {
     let board = &state.alerts.board;
     let is_of = |key: &AlertKey| {
@@ -62,9 +64,12 @@ pub(crate) fn marks(state: &State, machine: &str, metrics: &[MetricId]) -> Vec<M
         .steps()
         .chain(state.alerts.log.steps.iter().map(|(_, step)| step));
     let steps = steps.filter(|step| is_of(&step.key)).filter_map(Mark::of);
-    let fired = board.alerts_of(machine).filter(|alert| is_of(&alert.key));
-    let fired = fired.filter_map(|alert| Some(Mark::at(alert.fired?, MarkKind::Fires(alert.severity))));
-    steps.chain(fired).collect()
+    let alerts = board.alerts_of(machine).filter(|alert| is_of(&alert.key));
+    let begun = alerts.filter_map(|alert| match alert.phase {
+        Phase::Pending => Some(Mark::at(alert.since, MarkKind::Pending(alert.severity))),
+        _ => Some(Mark::at(alert.fired?, MarkKind::Fires(alert.severity))),
+    });
+    steps.chain(begun).collect()
 }
 
 /// Whether a rule's metric is what a chart or column shows: the fullest file system stands for each of them.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::record::Recorder;
+
 /// How a person who is looking elsewhere is told that something critical has begun to fire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Notify {
@@ -54,7 +56,7 @@ impl Notify {
 }
 
 /// Settings of one run of the client.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Options {
     /// Name of a built-in theme, or of a `NAME.toml` in one of the folders; empty for the default.
     pub theme: String,
@@ -68,6 +70,10 @@ pub struct Options {
     pub source_name: String,
     /// Whether the collector of this machine runs in this process: then its machine is opened at once.
     pub is_local: bool,
+    /// Time between ticks to ask of the machine on screen, in milliseconds; 0 for its own pace.
+    pub burst_interval_ms: u32,
+    /// Where everything that happens is taken down, if it is.
+    pub recorder: Option<Recorder>,
     /// A filter to start with.
     pub filter: Option<String>,
     /// How a person is told of what becomes critical.

@@ -22,6 +22,7 @@ mod rules;
 mod sections;
 mod silencing;
 mod time_axis;
+mod travel;
 
 use pen::Pen;
 

@@ -1,6 +1,7 @@
 //! The loop around the state machine: everything ready is taken, then at most one frame is drawn.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use crossterm::event::{Event as TerminalEvent, EventStream, MouseButton, MouseEventKind};
@@ -17,7 +18,9 @@ use crate::glyphs::Glyphs;
 use crate::key::Key;
 use crate::link::{COMMAND_QUEUE, keep_connected, now};
 use crate::options::{Notify, Options};
+use crate::record::{Recorder, RecordingError};
 use crate::render::render;
+use crate::replay::{self, Player};
 use crate::state::State;
 use crate::terminal::{Screen, has_panicked};
 use crate::theme::{ColourDepth, Theme, ThemeError};
@@ -31,6 +34,10 @@ const TICK_BESIDE_DATA: Duration = Duration::from_millis(1_250);
 const DATA_IS_REGULAR: Duration = Duration::from_millis(2_500);
 /// No two frames are closer than this, however much happens.
 const FRAME: Duration = Duration::from_millis(33);
+/// A replay moves on this often.
+const REPLAY_FRAME: Duration = Duration::from_millis(100);
+/// While it stands still only keys matter.
+const IDLE: Duration = Duration::from_secs(60);
 /// After this much input in a row a frame is drawn even when there is more.
 const DRAIN_LIMIT: usize = 256;
 
@@ -43,6 +50,9 @@ pub enum TuiError {
     /// The terminal cannot be used or is gone.
     #[error("cannot use the terminal: {0}; run sysmon-tui in a terminal, or use --once for plain output")]
     Terminal(#[from] io::Error),
+    /// The recording cannot be played.
+    #[error("cannot play the recording: {0}")]
+    Recording(#[from] RecordingError),
     /// A thread panicked; its report is on the terminal.
     #[error("a part of sysmon-tui broke off, as reported above; this is a defect, please report it")]
     Panicked,
@@ -64,7 +74,8 @@ pub async fn run(
     let link = tokio::spawn(keep_connected(connect, commands_out, events_in));
     let state = State::new(&options.source_name, options.filter.as_deref())
         .drawing_points_per_cell(theme.glyphs.points_per_cell())
-        .drawing_half_cells(theme.has_half_cells());
+        .drawing_half_cells(theme.has_half_cells())
+        .asking_for_bursts(options.burst_interval_ms);
     let mut client = Client {
         state: if options.is_local {
             state.opening_only_machine()
@@ -75,6 +86,7 @@ pub async fn run(
         events,
         commands,
         notify: options.notify,
+        recorder: options.recorder,
         drawn_at: None,
         data_at: None,
     };
@@ -85,6 +97,61 @@ pub async fn run(
         return Err(TuiError::Panicked);
     }
     Ok(result?)
+}
+
+/// Plays a recording until the person quits or `shutdown` is cancelled, and gives the terminal back.
+///
+/// # Errors
+/// [`TuiError`] when the recording, the theme or the terminal cannot be used.
+pub async fn replay(options: Options, path: &Path, shutdown: CancellationToken) -> Result<(), TuiError> {
+    let theme = theme(&options)?;
+    let points_per_cell = theme.glyphs.points_per_cell();
+    // Before the terminal is taken, so that a wrong file is told on it.
+    let mut player = Player::open(path, (0, 0), points_per_cell)?;
+    let mut screen = Screen::take(&shutdown)?;
+    player.resize(screen.size()?);
+    let outcome = play(&mut player, &theme, &mut screen, &shutdown).await;
+    drop(screen);
+    if has_panicked() {
+        return Err(TuiError::Panicked);
+    }
+    outcome
+}
+
+async fn play(
+    player: &mut Player,
+    theme: &Theme,
+    screen: &mut Screen,
+    shutdown: &CancellationToken,
+) -> Result<(), TuiError> {
+    let mut input = Some(EventStream::new());
+    let mut passed = Instant::now();
+    loop {
+        if player.take_dirty() {
+            screen.draw(|frame| render(player.state(), theme, frame))?;
+        }
+        let wake = Instant::now() + if player.is_playing() { REPLAY_FRAME } else { IDLE };
+        let event = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            event = next_input(&mut input) => match event {
+                Some(Ok(event)) => translate(event),
+                Some(Err(error)) => return Err(error.into()),
+                None => return Ok(()),
+            },
+            () = tokio::time::sleep_until(wake) => None,
+        };
+        let now = Instant::now();
+        player.pass(u64::try_from((now - passed).as_micros()).unwrap_or(u64::MAX));
+        passed = now;
+        match event {
+            Some(Event::Key(key)) if player.press(key)? == replay::Flow::Quit => return Ok(()),
+            Some(Event::Resize { width, height }) => {
+                screen.clear()?;
+                player.resize((width, height));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The theme for this terminal.
@@ -109,6 +176,7 @@ struct Client {
     events: mpsc::Receiver<Event>,
     commands: mpsc::Sender<sysmon_api::wire::Command>,
     notify: Notify,
+    recorder: Option<Recorder>,
     drawn_at: Option<Instant>,
     /// When the connection last brought something.
     data_at: Option<Instant>,
@@ -214,6 +282,9 @@ impl Client {
         input: &mut Option<EventStream>,
         event: Event,
     ) -> io::Result<Flow> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(&event);
+        }
         for effect in update(&mut self.state, event) {
             match effect {
                 Effect::Quit => return Ok(Flow::Quit),
@@ -278,6 +349,8 @@ fn translate(event: TerminalEvent) -> Option<Event> {
         TerminalEvent::Mouse(mouse) => {
             let action = match mouse.kind {
                 MouseEventKind::Down(MouseButton::Left) => MouseAction::Press,
+                MouseEventKind::Drag(MouseButton::Left) => MouseAction::Drag,
+                MouseEventKind::Up(MouseButton::Left) => MouseAction::Release,
                 MouseEventKind::ScrollUp => MouseAction::WheelUp,
                 MouseEventKind::ScrollDown => MouseAction::WheelDown,
                 _ => return None,

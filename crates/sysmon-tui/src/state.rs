@@ -9,24 +9,29 @@ use sysmon_core::{Gap, MetricId, ProcessKey, SeriesKey, UnixMillis};
 use crate::axis::interval_ms;
 use crate::command::Context;
 use crate::key::Key;
+use crate::replay::ReplayStatus;
 use crate::text_field::TextField;
 use crate::track::{Track, gaps};
 
 pub(crate) mod alerts;
+pub(crate) mod burst;
 pub(crate) mod editor;
 pub(crate) mod fleet;
 pub(crate) mod past;
 pub(crate) mod processes;
 pub(crate) mod silencing;
 pub(crate) mod storage;
+pub(crate) mod travel;
 
 use alerts::Alerts;
+use burst::Burst;
 use editor::Editor;
 use fleet::FleetTable;
 use past::Past;
 use processes::ProcessTableState;
 use silencing::SilenceForm;
 use storage::{Storage, StorageHealth};
+use travel::Travel;
 
 /// The subscription that carries the fleet table.
 pub(crate) const FLEET_SUBSCRIPTION: u32 = 1;
@@ -81,6 +86,8 @@ pub(crate) enum PromptKind {
     SaveFilter(String),
     /// How often marked machines measure, or else the selected one.
     Interval(Vec<Arc<str>>),
+    /// A moment to go to.
+    Moment,
 }
 
 /// What the next key names.
@@ -158,6 +165,12 @@ pub struct State {
     pub(crate) process_table: ProcessTableState,
     /// The past of the machine on screen.
     pub(crate) past: Past,
+    /// The moment on screen when it is not now.
+    pub(crate) travel: Travel,
+    /// What it is asked for beyond its own pace.
+    pub(crate) burst: Burst,
+    /// Set while a recording is played.
+    pub(crate) replay: Option<ReplayStatus>,
     /// The stores behind the aggregator.
     pub(crate) storage: Storage,
     /// How many points the terminal draws side by side in a cell.
@@ -208,6 +221,9 @@ impl State {
             fleet_table,
             process_table: ProcessTableState::default(),
             past: Past::default(),
+            travel: Travel::default(),
+            replay: None,
+            burst: Burst::default(),
             storage: Storage::default(),
             points_per_cell: 2,
             can_halve_cells: false,
@@ -231,6 +247,13 @@ impl State {
     #[must_use]
     pub fn opening_only_machine(mut self) -> Self {
         self.opens_only_machine = true;
+        self
+    }
+
+    /// The same, but the machine on screen is to be measured this often; 0 for its own pace.
+    #[must_use]
+    pub fn asking_for_bursts(mut self, interval_ms: u32) -> Self {
+        self.burst.interval_ms = interval_ms;
         self
     }
 
@@ -270,11 +293,13 @@ impl State {
         std::mem::take(&mut self.dirty)
     }
 
-    /// The aggregator's clock now, as far as we can tell.
+    /// The moment on screen, on the aggregator's clock: now as far as we can tell, or the one in the past.
     #[must_use]
     pub(crate) fn aggregator_now(&self) -> UnixMillis {
-        self.aggregator_at
-            .plus_ms(i64::try_from(self.now.since_ms(self.received_at)).unwrap_or(i64::MAX))
+        match &self.travel.trip {
+            None => self.live_now(),
+            Some(trip) => trip.moment(),
+        }
     }
 
     /// How long ago the aggregator heard of a machine.
@@ -295,6 +320,12 @@ impl State {
         }
         match (self.overlay.map(|overlay| overlay.kind), &self.view) {
             _ if self.silencing.is_some() => &[Context::Form],
+            (None, view) if self.is_in_past() => match view {
+                View::Fleet => &[Context::Past, Context::Fleet, Context::List, Context::Anywhere],
+                View::Machine(_) => &[Context::Past, Context::Machine, Context::List, Context::Anywhere],
+                View::Alerts => &[Context::Past, Context::Alerts, Context::List, Context::Anywhere],
+                View::Rules => &[Context::Past, Context::Rules, Context::List, Context::Anywhere],
+            },
             (Some(OverlayKind::Silences), _) => &[Context::Silences, Context::List, Context::Anywhere],
             (Some(OverlayKind::Deliveries), _) => &[Context::Deliveries, Context::List, Context::Anywhere],
             (Some(OverlayKind::Columns), _) => &[Context::Columns, Context::List, Context::Anywhere],
@@ -309,10 +340,13 @@ impl State {
         }
     }
 
-    /// Whether what is shown is current.
+    /// Whether what is shown is what it says to be: current, or of the moment in the past.
     #[must_use]
     pub(crate) fn is_live(&self) -> bool {
-        self.link == Link::Live
+        match &self.travel.trip {
+            None => self.link == Link::Live,
+            Some(trip) => trip.shown.is_some(),
+        }
     }
 
     /// The machine on screen: with every series when its own subscription has brought it, else as the fleet knows it.
@@ -327,16 +361,13 @@ impl State {
     /// All that is known of a series of a machine: history as far as it was answered, then what came live.
     #[must_use]
     pub(crate) fn track<'a>(&'a self, machine: &'a Machine, key: &SeriesKey) -> Track<'a> {
-        let recent = &machine.recent;
-        let number = recent.number_of(key);
+        let live = |recent: &'a sysmon_core::Recent| Some((recent, recent.get(recent.number_of(key)?)?));
         Track {
             past: self
                 .past
                 .answer_for(&machine.id)
                 .and_then(|answer| answer.part(key)),
-            live: number
-                .and_then(|number| recent.get(number))
-                .map(|series| (recent, series)),
+            live: self.newest_ticks(machine).and_then(live),
         }
     }
 
@@ -350,7 +381,10 @@ impl State {
             .storage
             .history()
             .is_none_or(|history| history.health < StorageHealth::Slow);
-        gaps(past, &machine.recent, interval_ms(machine), is_well)
+        match self.newest_ticks(machine) {
+            Some(recent) => gaps(past, recent, interval_ms(machine), is_well),
+            None => gaps(past, &sysmon_core::Recent::new(0), interval_ms(machine), is_well),
+        }
     }
 }
 

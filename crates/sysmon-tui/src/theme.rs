@@ -248,6 +248,15 @@ impl Theme {
         self.with_modifier_without_colour(style, Modifier::REVERSED)
     }
 
+    /// The bar at the top while the past is on screen: the other one turned around.
+    #[must_use]
+    pub fn past(&self) -> Style {
+        match self.depth {
+            ColourDepth::None => Style::new().add_modifier(Modifier::BOLD),
+            _ => self.bar().add_modifier(Modifier::REVERSED),
+        }
+    }
+
     /// What is wrong, on the bar at the top.
     #[must_use]
     pub fn on_bar(&self, style: Style) -> Style {

@@ -8,6 +8,7 @@ use crate::layout::layout;
 use crate::state::{MACHINE_SUBSCRIPTION, Notice, State, View};
 
 mod alerts;
+mod burst;
 pub(crate) mod choose;
 mod editor;
 mod fleet;
@@ -15,9 +16,12 @@ mod keys;
 mod link;
 mod mouse;
 mod past;
+mod travel;
 
 /// How much of the past is asked for.
 const HISTORY_MS: u32 = 300_000;
+/// A burst is told this often, however short its ticks are: a frame is what costs.
+const BURST_PERIOD_MS: u32 = 500;
 
 /// Takes an event and says what is to be done.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
@@ -52,8 +56,10 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     let is_awaited = wakes_at(state).is_some_and(|at| state.now >= at);
     if may_move_rows || is_awaited || state.now.0.div_euclid(1_000) != second {
         effects.extend(past::poll(state));
+        effects.extend(travel::poll(state));
         effects.extend(alerts::poll(state));
         effects.extend(fleet::poll(state));
+        effects.extend(burst::poll(state));
     }
     effects
 }
@@ -64,6 +70,7 @@ pub(crate) fn wakes_at(state: &State) -> Option<UnixMillis> {
         past::wakes_at(state),
         editor::wakes_at(state),
         fleet::wakes_at(state),
+        travel::wakes_at(state),
     ];
     all.into_iter().flatten().min()
 }
@@ -153,6 +160,13 @@ fn enter(state: &mut State, view: View) -> Vec<Effect> {
     if was_machine {
         state.machine = sysmon_api::Replica::default();
     }
+    if state.is_in_past() {
+        // What is live goes on as it was when the past was entered.
+        state.process_table.reset();
+        state.past.failure = None;
+        travel::entered(state);
+        return Vec::new();
+    }
     match &state.view {
         View::Machine(id) => {
             let subscription = machine_subscription(id);
@@ -171,13 +185,14 @@ fn enter(state: &mut State, view: View) -> Vec<Effect> {
     }
 }
 
-/// Everything of one machine, as it comes.
+/// Everything of one machine, as it comes; what a burst brings, several ticks at a time.
 fn machine_subscription(id: &str) -> wire::command::Body {
     wire::command::Body::Subscribe(wire::Subscribe {
         subscription: MACHINE_SUBSCRIPTION,
         machine_ids: vec![id.to_owned()],
         processes: wire::ProcessDetail::All.into(),
         history_ms: HISTORY_MS,
+        period_ms: BURST_PERIOD_MS,
         ..Default::default()
     })
 }

@@ -94,7 +94,11 @@ pub(crate) fn storage(component: &Component, now: UnixMillis) -> String {
 /// What the charts show, from the fullest wording to the shortest.
 pub(crate) fn range(state: &State, axis: &Axis, machine: &str) -> Vec<String> {
     let range = state.past.range();
-    let last = format!("last {}", range.name());
+    let last = if state.is_in_past() {
+        format!("{} around the moment", range.name())
+    } else {
+        format!("last {}", range.name())
+    };
     if state.past.is_loading(machine) && state.past.failure.is_none() {
         return vec![format!("{last} · loading history…"), last];
     }

@@ -6,6 +6,7 @@ mod history;
 mod rules;
 mod serve;
 mod simulate;
+mod slim;
 mod tokens;
 
 use std::path::PathBuf;
@@ -43,7 +44,10 @@ pub fn run(command_line: ServerCommandLine) -> Result<ExitCode, Failure> {
         ServerCommand::DeadLetters { command } => history::dead_letters(command, load(), &paths),
         ServerCommand::Rules { command } => rules::run(command, load(), &paths),
         ServerCommand::Machines { command } => history::machines(command, load(), &paths),
-        ServerCommand::Collector(_) => serve::collector(load(), &paths),
+        ServerCommand::Collector(_) => {
+            slim::hand_over();
+            serve::collector(load(), &paths)
+        }
         ServerCommand::Aggregator(_) => serve::aggregator(load(), &paths),
         ServerCommand::Alerts(_) => serve::alerts(load(), &paths),
         ServerCommand::Simulate(arguments) => simulate::run(arguments, load()),

@@ -175,6 +175,7 @@ fn options(settings: &Settings) -> Result<HistoryOptions, Problem> {
         hour_ms: period(&table::STORAGE_RETAIN_HOURS, default.hour_ms),
         // What a collector still keeps must be recognised when it comes again.
         cursor_ms: default.cursor_ms.max(spool_ms.saturating_mul(2)),
+        ..default
     };
     if retention.raw_ms > retention.minute_ms || retention.minute_ms > retention.hour_ms {
         return Err(Problem::new(

@@ -1,13 +1,14 @@
 //! What `sysmon-tui` does.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use eyre::Report;
 use sysmon_core::Filter;
 use sysmon_tui::once::{TextStyle, gather, terminal_width, to_json, to_text};
-use sysmon_tui::{Connect, Options, TuiError};
+use sysmon_tui::{Connect, Options, Recorder, TuiError};
 use tokio_util::sync::CancellationToken;
 
 use crate::command_line::{OnceFormat, TerminalCommandLine};
@@ -17,7 +18,7 @@ use crate::exit::{CRITICAL, Failure, ONCE_FAILURE};
 use crate::lifecycle::Signals;
 use crate::paths::Paths;
 use crate::roles::{self, AlertsRole, CollectorRole};
-use crate::settings::{Problem, Settings, table};
+use crate::settings::{Interval, Problem, Settings, table};
 use crate::storage::Storage;
 use crate::{output, telemetry};
 
@@ -34,6 +35,10 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
     let filter = filter(command_line.filter.as_deref().unwrap_or_default())?;
     let paths = Paths::of_user();
     let loaded = load(&paths, command_line.config.as_ref(), command_line.flags());
+    if let Some(recording) = &command_line.replay {
+        let (settings, ()) = loaded.with(|_| Ok(()))?;
+        return replay(recording, &settings, &paths);
+    }
     let (settings, source) = loaded.with(|settings| Source::choose(settings, &paths, command_line.once))?;
     log(&settings, &paths)?;
     let runtime = if source.roles.is_some() {
@@ -49,7 +54,7 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
                 filter: command_line.filter.clone(),
                 ..options(&settings, &paths)
             };
-            watch(source, options).await
+            watch(source, options, command_line.record.as_deref()).await
         }
     });
     // Whatever still blocks a thread, such as a probe that hangs, does not hold up the end.
@@ -132,12 +137,57 @@ fn filter(text: &str) -> Result<Filter, Failure> {
     })
 }
 
-async fn watch(source: Source, options: Options) -> Result<ExitCode, Failure> {
+/// Plays a recording.
+fn replay(recording: &Path, settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
+    log(settings, paths)?;
+    let options = options(settings, paths);
+    single_threaded()?.block_on(async {
+        let mut signals = Signals::of_terminal().map_err(Failure::runtime)?;
+        let shutdown = CancellationToken::new();
+        let playing = sysmon_tui::replay(options, recording, shutdown.clone());
+        tokio::pin!(playing);
+        let outcome = tokio::select! {
+            outcome = &mut playing => outcome,
+            signal = signals.next() => {
+                tracing::info!(signal, "stopping");
+                shutdown.cancel();
+                playing.await
+            }
+        };
+        conclusion(outcome)
+    })
+}
+
+/// What a client's end means to the shell.
+fn conclusion(outcome: Result<(), TuiError>) -> Result<ExitCode, Failure> {
+    match outcome {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // A theme is a setting; that it cannot be read shows only when it is loaded.
+        Err(error @ (TuiError::Theme(_) | TuiError::Recording(_))) => Err(Failure::usage(error)),
+        Err(error) => Err(Failure::runtime(error)),
+    }
+}
+
+/// A recording of this session, if one is wanted.
+fn recorder(record: Option<&Path>, source: &Source) -> Result<Option<Recorder>, Failure> {
+    let Some(path) = record else { return Ok(None) };
+    let recorder = Recorder::create(path, &source.name, source.roles.is_some(), "");
+    recorder.map(Some).map_err(|error| {
+        Failure::usage(eyre::eyre!(
+            "cannot record into {}: {error}; name a file that does not exist yet",
+            path.display()
+        ))
+    })
+}
+
+async fn watch(source: Source, options: Options, record: Option<&Path>) -> Result<ExitCode, Failure> {
+    let recorder = recorder(record, &source)?;
     let mut signals = Signals::of_terminal().map_err(Failure::runtime)?;
     let shutdown = CancellationToken::new();
     let options = Options {
         is_local: source.roles.is_some(),
         source_name: source.name,
+        recorder,
         ..options
     };
     let outcome = {
@@ -153,12 +203,7 @@ async fn watch(source: Source, options: Options) -> Result<ExitCode, Failure> {
         }
     };
     Source::stop(source.roles, &mut signals).await;
-    match outcome {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        // A theme is a setting; that it cannot be read shows only when it is loaded.
-        Err(error @ TuiError::Theme(_)) => Err(Failure::usage(error)),
-        Err(error) => Err(Failure::runtime(error)),
-    }
+    conclusion(outcome)
 }
 
 fn options(settings: &Settings, paths: &Paths) -> Options {
@@ -173,9 +218,19 @@ fn options(settings: &Settings, paths: &Paths) -> Options {
         no_color: no_color(),
         source_name: String::new(),
         is_local: false,
+        burst_interval_ms: burst_interval_ms(settings),
+        recorder: None,
         filter: None,
         notify: settings.get(&table::TUI_NOTIFY).unwrap_or_default(),
     }
+}
+
+/// An hour is longer than any pace of a machine on screen is worth changing.
+fn burst_interval_ms(settings: &Settings) -> u32 {
+    let wanted_ms = settings.get(&table::TUI_BURST).map_or(0, |Interval(wanted)| {
+        u32::try_from(wanted.as_millis()).unwrap_or(u32::MAX)
+    });
+    if wanted_ms >= 3_600_000 { 0 } else { wanted_ms }
 }
 
 /// <https://no-color.org>: set and not empty.

@@ -61,12 +61,16 @@ pub(super) struct Shape {
     pub(super) simulators: usize,
     pub(super) aggregators: usize,
     pub(super) has_servers: bool,
+    /// Faults follow each other almost twice as fast.
+    pub(super) is_dense: bool,
 }
 
 /// Everything that goes wrong, in order. Who is hit is well again before the end, and not hit twice at a time.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
+    /// From the first moment to the last at which anything is hit.
+    pub(super) length: Duration,
 }
 
 /// One kind of fault: who, whether it hangs, and how long in seconds.
@@ -141,11 +145,15 @@ impl Plan {
         if shape.has_servers && shape.length >= LONG_RUN {
             first.push(POSTGRES_HANGS_LONG);
         }
-        let mut plan = Self { steps: Vec::new() };
+        let mut plan = Self {
+            steps: Vec::new(),
+            length: shape.length,
+        };
+        let longest_pause = if shape.is_dense { 1.2 } else { 2.2 };
         let mut busy: Vec<(Target, Duration)> = Vec::new();
         let mut at = shape.warm_up;
         loop {
-            at += Duration::from_secs_f64(random.between(0.2, 2.2));
+            at += Duration::from_secs_f64(random.between(0.2, longest_pause));
             let is_first = !first.is_empty();
             let kind = if first.is_empty() {
                 kinds[random.below(kinds.len())]
@@ -184,6 +192,19 @@ impl Plan {
         plan
     }
 
+    /// The database is away for so long, and after a rest Redis is.
+    pub(super) fn outages(warm_up: Duration, each: Duration) -> Self {
+        const REST: Duration = Duration::from_secs(15);
+        let (mut steps, mut at) = (Vec::new(), warm_up);
+        for target in [Target::Postgres, Target::Redis] {
+            for (action, lasts) in [(Action::Kill(target), each), (Action::Start(target), REST)] {
+                steps.push(Step { at, action });
+                at += lasts;
+            }
+        }
+        Self { steps, length: at }
+    }
+
     /// How many processes are killed.
     pub(super) fn kills(&self) -> usize {
         let kills = self
@@ -206,7 +227,26 @@ mod tests {
             simulators: 5,
             aggregators: 2,
             has_servers,
+            is_dense: false,
         }
+    }
+
+    #[test]
+    fn in_outages_the_database_and_redis_are_away_once_each_and_for_long() {
+        let plan = Plan::outages(Duration::from_secs(3), Duration::from_secs(60));
+        let steps: Vec<(u64, String)> = plan
+            .steps
+            .iter()
+            .map(|step| (step.at.as_secs(), step.action.to_string()))
+            .collect();
+        let expected = [
+            (3, "kill -9 postgres"),
+            (63, "start postgres"),
+            (78, "kill -9 redis"),
+            (138, "start redis"),
+        ];
+        assert_eq!(steps, expected.map(|(at, action)| (at, action.to_owned())));
+        assert_eq!(plan.length.as_secs(), 153);
     }
 
     #[test]
@@ -214,6 +254,23 @@ mod tests {
         let plan = |seed| format!("{:?}", Plan::of(seed, shape(120, true)));
         assert_eq!(plan(1), plan(1));
         assert_ne!(plan(1), plan(2));
+    }
+
+    #[test]
+    fn a_dense_plan_has_many_more_faults() {
+        let kills = |is_dense| -> usize {
+            let shape = |seconds| Shape {
+                is_dense,
+                ..shape(seconds, true)
+            };
+            (0..20).map(|seed| Plan::of(seed, shape(120)).kills()).sum()
+        };
+        assert!(
+            kills(true) * 4 > kills(false) * 5,
+            "{} {}",
+            kills(true),
+            kills(false)
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::plan::{Action, Target};
 use super::services::{Postgres, Service, free_port};
 use super::stored::Source;
 use super::verdict::Verdict;
+use super::watch::Watch;
 use super::{Database, Options, PULSE, balancer, pause};
 use crate::process::cargo;
 
@@ -25,6 +26,10 @@ const COUNT_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct World {
     folder: PathBuf,
+    /// The console.
+    console: PathBuf,
+    /// Where each aggregator listens.
+    sockets: Vec<PathBuf>,
     started: Instant,
     source: Source,
     servers: Vec<(Target, Service)>,
@@ -57,6 +62,8 @@ impl World {
         let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
         let mut world = Self {
             folder,
+            console: sysmon.with_file_name("sysmon-tui"),
+            sockets: Vec::new(),
             started: Instant::now(),
             source,
             servers,
@@ -79,6 +86,7 @@ impl World {
         }
         wait_for("the aggregators", || sockets.iter().all(|socket| socket.exists()))?;
         let balancer = own.join("balancer.sock");
+        world.sockets.clone_from(&sockets);
         balancer::start(&balancer, sockets)?;
         world.start_simulators(options, &sysmon, &balancer)?;
         world.started = Instant::now();
@@ -132,6 +140,12 @@ impl World {
 
     pub(super) fn aggregators(&self) -> usize {
         self.aggregators.len()
+    }
+
+    /// A console at every aggregator.
+    pub(super) fn watch(&self, machines: usize) -> Watch {
+        let home = self.folder.join("own");
+        Watch::begin(self.console.clone(), home, self.sockets.clone(), machines)
     }
 
     /// Looks after the processes until then.
@@ -234,7 +248,8 @@ impl World {
 
 fn build(release: bool) -> Result<PathBuf> {
     let mut command = cargo();
-    command.args(["build", "--quiet", "--package", "sysmon", "--bin", "sysmon"]);
+    command.args(["build", "--quiet", "--package", "sysmon"]);
+    command.args(["--bin", "sysmon", "--bin", "sysmon-tui"]);
     if release {
         command.arg("--release");
     }

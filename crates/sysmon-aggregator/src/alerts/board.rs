@@ -8,8 +8,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use prost::Message as _;
 use sysmon_api::{alert_key_to_wire, alert_to_wire, silence_to_wire, transition_to_wire, wire};
-use sysmon_core::UnixMillis;
 use sysmon_core::alert::{Alert, AlertKey, Phase, RuleId, Severity, Silence, Transition};
+use sysmon_core::{MachineId, UnixMillis};
 use sysmon_store::{LoggedTransition, StoredRule};
 
 use super::health::Worst;
@@ -82,6 +82,16 @@ pub(crate) struct Cursor {
 }
 
 impl Board {
+    /// Machines with an alert that is pending or fires, or that was when its data went missing.
+    pub(crate) fn troubled(&self) -> HashSet<MachineId> {
+        let alerts = self.alerts.values().map(|kept| &kept.value);
+        let is_trouble = |alert: &&Alert| !matches!(alert.phase, Phase::Inactive | Phase::Resolved);
+        alerts
+            .filter(is_trouble)
+            .map(|alert| alert.key.machine.clone())
+            .collect()
+    }
+
     /// The next message for a client; `None` when it knows everything, or while nothing is known here. When the last one
     /// of a snapshot is on its way, the client has everything that there is.
     pub(crate) fn next(&self, cursor: &mut Cursor) -> Option<wire::AlertBoard> {

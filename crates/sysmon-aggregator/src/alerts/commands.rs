@@ -134,7 +134,7 @@ impl Alerts {
         })
     }
 
-    /// The log of alerts, newest first.
+    /// The log of alerts, newest first unless asked for otherwise.
     ///
     /// # Errors
     /// What is wrong with the question, or that the store does not answer.
@@ -162,6 +162,7 @@ impl Alerts {
             to: bound(request.to_unix_ms),
             before: (request.before != 0).then_some(request.before),
             limit: entries(request.limit)?,
+            oldest_first: request.oldest_first,
         };
         let steps = self.ask(self.store.transitions(&query)).await?;
         Ok(wire::AlertLog {

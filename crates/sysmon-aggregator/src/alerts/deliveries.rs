@@ -1,13 +1,21 @@
 //! How clients have notifications sent again, and receivers tested.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde_json::json;
 use sysmon_api::{ApiError, Code, Principal, wire};
 use sysmon_store::{Delivery, DeliveryState};
+use tokio::time::sleep;
 
 use super::commands::{found, operator};
 use super::{Alerts, Parts};
 
+/// How often, and how many times, it is looked whether a test has arrived: for less time than a client waits.
+const OUTCOME_LOOK: Duration = Duration::from_millis(250);
+const OUTCOME_LOOKS: u32 = 24;
+/// Among so many of the newest deliveries.
+const OUTCOME_AMONG: u32 = 200;
 /// The longest name of a receiver, in bytes.
 const RECEIVER_BYTES_MAX: usize = 64;
 
@@ -35,10 +43,11 @@ impl Alerts {
         .await
     }
 
-    /// Has the alert service send a test to a receiver.
+    /// Has the alert service send a test to a receiver, and waits for what becomes of it.
     ///
     /// # Errors
-    /// That there is no such receiver, or nobody who would send; that the principal may not; that the store does not answer.
+    /// Why it was not taken, or that it is still on its way; that there is no such receiver, or nobody who would send; that
+    /// the principal may not; that the store does not answer.
     pub(crate) async fn test_receiver(
         self: &Arc<Self>,
         principal: &Principal,
@@ -48,10 +57,12 @@ impl Alerts {
         self.check_receiver(&receiver)?;
         let author = self.author(principal);
         let random: u128 = rand::random();
+        let content = json!({"kind": "test", "receiver": receiver, "at_unix_ms": author.at.0});
+        let id = format!("{random:032x}");
         let delivery = Delivery {
-            id: format!("{random:032x}"),
+            id: id.clone(),
             receiver,
-            content: r#"{"kind":"test"}"#.to_owned(),
+            content: content.to_string(),
             created: author.at,
             state: DeliveryState::Pending,
             attempts: 0,
@@ -65,7 +76,33 @@ impl Alerts {
             alerts.deliveries_changed().await;
             Ok(())
         })
-        .await
+        .await?;
+        self.outcome(&id).await
+    }
+
+    /// What becomes of a delivery that is on its way, if that is soon.
+    async fn outcome(&self, id: &str) -> Result<(), ApiError> {
+        for _ in 0..OUTCOME_LOOKS {
+            sleep(OUTCOME_LOOK).await;
+            let recent = self.ask(self.store.deliveries(None, OUTCOME_AMONG)).await?;
+            let Some(delivery) = recent.into_iter().find(|delivery| delivery.id == id) else {
+                continue;
+            };
+            let then = match delivery.state {
+                DeliveryState::Sent => return Ok(()),
+                DeliveryState::Pending if delivery.attempts == 0 => continue,
+                DeliveryState::Pending => "; it is tried again",
+                DeliveryState::Dead | DeliveryState::Dropped => "",
+            };
+            let problem = sysmon_core::sanitize(&delivery.problem);
+            return Err(ApiError::new(
+                Code::FailedPrecondition,
+                format!("{} did not take the test: {problem}{then}", delivery.receiver),
+            ));
+        }
+        Err(ApiError::unavailable(
+            "the test is on its way; what fails is among the failed notifications",
+        ))
     }
 
     /// Whether somebody would send to a receiver. Without a bus nobody says so: then it is tried.

@@ -32,6 +32,8 @@ const AGAIN_WRONG: Duration = Duration::from_mins(1);
 const GAP: Duration = Duration::from_millis(250);
 /// An alert service whose pulse is older than this is gone, and with it its receivers.
 const PULSE: Duration = Duration::from_secs(15);
+/// Without a pulse for so long nobody evaluates alerts: what they say is old, and silence is no good news.
+const UNJUDGED: Duration = Duration::from_secs(20);
 /// Bounds of what others say of themselves.
 const SENDERS_MAX: usize = 64;
 const SENDER_BYTES_MAX: usize = 64;
@@ -59,8 +61,12 @@ pub(crate) struct Keeper {
     missing: Parts,
     /// The last entry of the log of alerts that was loaded; none before the first time.
     logged: Option<i64>,
-    /// What the owner was told; machines without an alert are left out. None before the first time.
-    told: Option<HashMap<MachineId, Judgement>>,
+    /// What alerts say of machines; those without an alert are left out.
+    told: HashMap<MachineId, Judgement>,
+    /// The owner judges by alerts.
+    is_judging: bool,
+    /// When an alert service last said that it works.
+    pulse_at: Option<Instant>,
     /// What the alert services said of themselves last, by sender.
     pulses: HashMap<String, (Instant, Vec<String>)>,
     is_failing: bool,
@@ -85,7 +91,9 @@ impl Keeper {
             heard: HashSet::new(),
             missing: Parts::ALL,
             logged: None,
-            told: None,
+            told: HashMap::new(),
+            is_judging: false,
+            pulse_at: None,
             pulses: HashMap::new(),
             is_failing: false,
         }
@@ -141,6 +149,9 @@ impl Keeper {
             && let Some((_, at)) = self.next_part()
         {
             due = due.min(at);
+        }
+        if let Some(pulse_at) = self.pulse_at.filter(|_| self.is_judging) {
+            due = due.min(pulse_at + UNJUDGED);
         }
         let board = self.alerts.board.borrow();
         if let Some(until) = board.silences().iter().map(|silence| silence.until).min() {
@@ -283,6 +294,7 @@ impl Keeper {
     /// Notes that an alert service works; returns the receivers of all that do.
     fn note_pulse(&mut self, sender: String, pulse: wire::AlertPulse) -> Vec<String> {
         let now = Instant::now();
+        self.pulse_at = Some(now);
         self.pulses.retain(|_, (heard, _)| now - *heard < PULSE);
         let mut receivers = pulse.receivers;
         receivers.truncate(RECEIVERS_MAX);
@@ -310,8 +322,8 @@ impl Keeper {
         });
     }
 
-    /// Tells the owner of the fleet how machines fare, where that has changed. Before everything was loaded once it is
-    /// told nothing, and judges by its own levels.
+    /// Tells the owner of the fleet how machines fare, where that has changed. Before everything was loaded once, and while
+    /// nobody evaluates alerts, the owner judges by the machines' own numbers.
     async fn tell_owner(&mut self) {
         let mut changed = Vec::new();
         self.alerts.board.send_if_modified(|board| {
@@ -320,11 +332,7 @@ impl Keeper {
             }
             false
         });
-        if self.missing != Parts::NONE {
-            return;
-        }
-        let is_first = self.told.is_none();
-        let told = self.told.get_or_insert_default();
+        let told = &mut self.told;
         changed.retain(|judgement: &Judgement| {
             let is_well = judgement.health == Health::Healthy && judgement.alerts.is_empty();
             let before = if is_well {
@@ -334,12 +342,32 @@ impl Keeper {
             };
             before.as_ref().map_or(!is_well, |before| before != judgement)
         });
-        if (is_first || !changed.is_empty())
-            && let Some(owner) = self.owner.upgrade()
-        {
-            // The owner is gone: so is this task, in a moment.
-            let _ = owner.send(Message::Judged { judgements: changed }).await;
+        if self.missing != Parts::NONE {
+            return;
         }
+        let judges = self.is_evaluated();
+        let judgements = match (self.is_judging, judges) {
+            (true, true) if changed.is_empty() => return,
+            (true, true) => Some(changed),
+            (false, true) => Some(self.told.values().cloned().collect()),
+            (true, false) => {
+                tracing::warn!(
+                    "no alert service is heard of any more: alerts are not evaluated, and machines are judged by their numbers"
+                );
+                None
+            }
+            (false, false) => return,
+        };
+        self.is_judging = judges;
+        if let Some(owner) = self.owner.upgrade() {
+            // The owner is gone: so is this task, in a moment.
+            let _ = owner.send(Message::Judged { judgements }).await;
+        }
+    }
+
+    /// Whether an alert service works, as far as can be known: without a bus none could say so.
+    fn is_evaluated(&self) -> bool {
+        self.alerts.bus.is_none() || self.pulse_at.is_some_and(|at| at.elapsed() < UNJUDGED)
     }
 }
 

@@ -30,6 +30,9 @@ const ALONE_MISCONFIGURED: Duration = Duration::from_secs(30);
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 /// What is queued at the end is stored within this time, or not by us.
 const LAST_LIMIT: Duration = Duration::from_secs(1);
+/// How many streams are told before others get a turn: a commit concerns thousands, and each of them then has work to do,
+/// which fresh samples would otherwise wait behind.
+const TOLD_AT_ONCE: usize = 32;
 /// A commit that takes longer than this is slow, and the store is until so many were not.
 const SLOW: Duration = Duration::from_secs(1);
 const SLOW_FOR_COMMITS: u32 = 3;
@@ -182,7 +185,7 @@ impl Writer {
         while let Some(range) = ranges.pop() {
             let error = match self.commit(group, range.clone()).await {
                 Ok(outcomes) => {
-                    self.settle(group, range, &outcomes);
+                    self.settle(group, range, &outcomes).await;
                     continue;
                 }
                 Err(error) => error,
@@ -217,7 +220,7 @@ impl Writer {
             match self.commit(&group, 0..1).await {
                 Ok(outcomes) => {
                     self.shared.counters.history_buried.add(usize::from(is_dead));
-                    self.settle(&group, 0..1, &outcomes);
+                    self.settle(&group, 0..1, &outcomes).await;
                     return Ok(());
                 }
                 Err(error) if error.kind == ErrorKind::Rejected => {}
@@ -233,8 +236,11 @@ impl Writer {
     }
 
     /// Tells streams what became of their batches.
-    fn settle(&mut self, group: &Group, range: Range<usize>, outcomes: &[Outcome]) {
-        for (index, outcome) in range.zip(outcomes) {
+    async fn settle(&mut self, group: &Group, range: Range<usize>, outcomes: &[Outcome]) {
+        for (place, (index, outcome)) in range.zip(outcomes).enumerate() {
+            if place % TOLD_AT_ONCE == TOLD_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
             let (batch, ticket) = group.get(index);
             match outcome {
                 Outcome::Stored { through } => {

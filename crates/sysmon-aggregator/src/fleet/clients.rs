@@ -48,6 +48,7 @@ impl Fleet {
             self.remove_subscription(client, number);
         }
         self.clients.remove(&client);
+        self.end_leases_of(client);
     }
 
     /// Asks a machine's collector for another interval, until its stream ends; 0 for its own setting.

@@ -215,6 +215,7 @@ impl Teller<'_> {
             }
         }
         is_worth_it |= self.tell_ticks(&mut parts, cursor.next_tick);
+        is_worth_it |= self.tell_burst(&mut parts, cursor);
         if let Some(processes) = self.processes(cursor) {
             parts.processes(processes);
             is_worth_it = true;
@@ -263,6 +264,27 @@ impl Teller<'_> {
         any
     }
 
+    /// Tells those who look at this machine what was measured since its newest base tick; returns whether it was anything.
+    fn tell_burst(&self, parts: &mut Parts, cursor: &mut Cursor) -> bool {
+        let burst = &self.machine.burst;
+        let from = std::mem::replace(&mut cursor.next_burst, burst.count());
+        if self.wish.detail != Detail::All || from == burst.count() {
+            return false;
+        }
+        let recent = &self.machine.recent;
+        let is_subscribed = |number: u32| {
+            let series = recent.get(number);
+            series.is_some_and(|series| self.wish.metrics.contains(&series.key))
+        };
+        let mut any = false;
+        // Time does not run backwards in what a client is told.
+        for tick in burst.ticks(from, recent.times().back().copied(), is_subscribed) {
+            parts.tick(tick);
+            any = true;
+        }
+        any
+    }
+
     /// A few ticks, oldest first; those without a value of interest are left out.
     fn ticks(&self, recent: &Recent, from: u64, to: u64) -> impl Iterator<Item = wire::Tick> {
         let mut ticks: Vec<(UnixMillis, Vec<(u32, i64)>)> = (from..to)
@@ -298,6 +320,7 @@ impl Teller<'_> {
     fn advance(&self, cursor: &mut Cursor) {
         let machine = self.machine;
         cursor.next_tick = machine.recent.next_tick();
+        cursor.next_burst = machine.burst.count();
         cursor.next_series = machine.next_series;
         cursor.retired_count = machine.retired_count;
         cursor.header_version = machine.header_version;

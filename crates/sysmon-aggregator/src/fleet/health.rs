@@ -1,7 +1,8 @@
 //! How machines fare where alerts judge: each as the worst of its alerts, or well.
 //!
 //! A machine that has no alert is well for as long as something is heard of it; of one that is lost nothing is known. An
-//! alert counts whether or not the machine is heard of: that a machine is down is one.
+//! alert counts whether or not the machine is heard of: that a machine is down is one. Where no alert service says that it
+//! works, alerts say nothing, and the machines' own numbers judge.
 
 use std::sync::Arc;
 
@@ -68,9 +69,34 @@ pub(super) struct Standing {
 
 impl Fleet {
     /// Takes over how these machines fare by their alerts; those that were never named are well. From the first time on
-    /// alerts judge instead of the machines' own numbers.
-    pub fn judge_by_alerts(&mut self, judgements: Vec<Judgement>, now: Moment) {
-        let is_first = self.alerted.is_none();
+    /// alerts judge instead of the machines' own numbers, until none says that nobody evaluates alerts.
+    pub fn judge_by_alerts(&mut self, judgements: Option<Vec<Judgement>>, now: Moment) {
+        let was_judging = self.alerted.is_some();
+        let mut changed = Vec::new();
+        match judgements {
+            Some(judgements) => changed = self.take_alerted(judgements),
+            None => {
+                self.alerted = None;
+                for machine in &mut self.machines {
+                    machine.set_standing(None);
+                }
+            }
+        }
+        if was_judging != self.alerted.is_some() {
+            changed = (0..u32::try_from(self.machines.len()).unwrap_or(u32::MAX)).collect();
+        }
+        for number in changed {
+            let is_changed = self.judge(number, now);
+            self.schedule(number);
+            self.rejudge_alerts(number);
+            if is_changed {
+                self.touch(number);
+            }
+        }
+    }
+
+    /// Returns the numbers of those that are known.
+    fn take_alerted(&mut self, judgements: Vec<Judgement>) -> Vec<u32> {
         let alerted = self.alerted.get_or_insert_default();
         let mut changed = Vec::with_capacity(judgements.len());
         for judgement in judgements {
@@ -91,17 +117,7 @@ impl Fleet {
                 alerted.insert(machine, standing);
             }
         }
-        if is_first {
-            changed = (0..u32::try_from(self.machines.len()).unwrap_or(u32::MAX)).collect();
-        }
-        for number in changed {
-            let is_changed = self.judge(number, now);
-            self.schedule(number);
-            self.rejudge_alerts(number);
-            if is_changed {
-                self.touch(number);
-            }
-        }
+        changed
     }
 }
 

@@ -143,6 +143,10 @@ impl Fleet {
         if !self.is_current(stream) {
             return None;
         }
+        if batch.is_burst {
+            self.burst_tick(stream, batch, now);
+            return None;
+        }
         let number = stream.machine;
         let machine = &mut self.machines[number as usize];
         if !machine.follow(batch.sequence) {
@@ -195,7 +199,7 @@ impl Fleet {
     }
 
     /// The time that a tick counts for.
-    fn corrected(&self, at: UnixMillis, now: Moment) -> UnixMillis {
+    pub(super) fn corrected(&self, at: UnixMillis, now: Moment) -> UnixMillis {
         let off_ms = at.since_ms(now.unix).max(now.unix.since_ms(at));
         if off_ms > CLOCK_OFF_MS {
             self.counters.corrected_times.add(1);

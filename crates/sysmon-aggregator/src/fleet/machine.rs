@@ -9,6 +9,7 @@ use sysmon_core::{
 };
 
 use super::Moment;
+use super::burst::Burst;
 use super::due::Due;
 use super::health::AlertMark;
 use super::numbering::{Entry, Numbering};
@@ -67,6 +68,8 @@ pub(super) struct Machine {
     pub(super) watchers_of_all: usize,
     /// What clients of other aggregators want of its collector.
     pub(super) wishes: Vec<Wish>,
+    /// What clients here have it measured in between.
+    pub(super) burst: Burst,
     /// The highest generation of its streams that is known.
     pub(super) generation: u64,
     /// When it is to be looked at again, on the monotonic clock.
@@ -152,6 +155,7 @@ impl Machine {
             watchers: Vec::new(),
             watchers_of_all: 0,
             wishes: Vec::new(),
+            burst: Burst::default(),
             generation: 0,
             due_ms: Due::NEVER,
             vitals: Vitals::default(),
@@ -258,6 +262,7 @@ impl Machine {
             .min(problem)
             .min(leftovers)
             .min(wishes.unwrap_or(Due::NEVER))
+            .min(self.burst.next_due_ms())
     }
 
     /// Our number for a series that the present stream calls `theirs`; `false` when there are too many series.
@@ -415,6 +420,7 @@ impl Machine {
         wire::Directive {
             interval_ms: latest.map_or(0, |(_, interval_ms)| interval_ms),
             processes: processes.into(),
+            burst_interval_ms: self.burst.interval_ms(),
         }
     }
 

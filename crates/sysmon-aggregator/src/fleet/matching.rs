@@ -2,7 +2,7 @@
 
 use sysmon_api::wire;
 
-use super::subscription::Detail;
+use super::subscription::{Detail, Wish};
 use super::{ClientId, Fleet, Moment};
 
 /// A filter that looks at ages is asked anew so often: they change although nothing is heard.
@@ -16,6 +16,19 @@ impl Fleet {
         for position in 0..self.machines[number as usize].watchers.len() {
             let index = self.machines[number as usize].watchers[position];
             if let Some(subscription) = &mut self.subscriptions[index] {
+                subscription.queue(number);
+                self.activate(index);
+            }
+        }
+    }
+
+    /// The same for those who want something in particular, which no filter looks at.
+    pub(super) fn touch_where(&mut self, number: u32, is_meant: impl Fn(&Wish) -> bool) {
+        for position in 0..self.machines[number as usize].watchers.len() {
+            let index = self.machines[number as usize].watchers[position];
+            if let Some(subscription) = &mut self.subscriptions[index]
+                && is_meant(&subscription.wish)
+            {
                 subscription.queue(number);
                 self.activate(index);
             }

@@ -65,6 +65,8 @@ impl Hello {
 pub struct Batch {
     /// Its number within the epoch.
     pub sequence: u64,
+    /// Whether it is of a burst: values for those who look just now, under no number.
+    pub is_burst: bool,
     /// Series that are no more, by the stream's numbers.
     pub retired: Vec<u32>,
     /// New series: the stream's number, key and decimals.
@@ -118,6 +120,7 @@ impl Batch {
             .collect();
         Ok(Self {
             sequence: batch.sequence,
+            is_burst: batch.sequence == 0,
             refused_series: batch.announced.len() - announced.len(),
             retired: batch.retired,
             announced,

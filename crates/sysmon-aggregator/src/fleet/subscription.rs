@@ -59,7 +59,7 @@ pub(super) struct Subscription {
     in_snapshot: bool,
     sent: u64,
     acknowledged: u64,
-    totals_version: u64,
+    pub(super) totals_version: u64,
     /// When the next update may go, on the monotonic clock.
     pub(super) due_ms: u64,
     /// Whether it is in the list of those that may have something to send.
@@ -77,6 +77,8 @@ pub(super) struct Cursor {
     pub(super) is_leaving: bool,
     /// Number of the next tick to look at.
     pub(super) next_tick: u64,
+    /// Number of the next tick of a burst to look at.
+    pub(super) next_burst: u64,
     /// What the client has as the sequence.
     pub(super) sequence: u64,
     /// Number of the next series to announce.
@@ -244,7 +246,7 @@ impl Subscription {
         self.parts.is_empty() && window.is_none_or(|window| window.shown().iter().all(is_known))
     }
 
-    fn has_work(&self, totals_version: u64) -> bool {
+    pub(super) fn has_work(&self, totals_version: u64) -> bool {
         self.in_snapshot
             || !self.queue.is_empty()
             || !self.parts.is_empty()

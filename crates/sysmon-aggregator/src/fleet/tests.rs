@@ -1,6 +1,7 @@
 //! The state machine as a whole, with a clock of the test's own.
 
 mod bounds;
+mod bursts;
 mod collectors;
 mod filters;
 mod followed;

@@ -1,7 +1,7 @@
 //! A rule that is played on the past: what it would have done.
 //!
 //! The store is asked a few machines at a time, and what it answers is judged on a thread for such work, so that neither
-//! the fleet nor other questions wait for it.
+//! the fleet nor other questions wait for it; the next machines are read meanwhile.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -152,24 +152,35 @@ impl Play {
         let _guard = over.clone().drop_guard();
         let mut outcome = Outcome::default();
         let mut machines = on_thread(&shared, &over, move |play| play.covered(records)).await?;
-        while !machines.is_empty() {
+        let mut unjudged: Option<(Vec<MachineRecord>, Vec<MachineHistory>)> = None;
+        // While some machines are judged, the next are read.
+        loop {
             let piece: Vec<_> = machines.drain(..at_a_time.min(machines.len())).collect();
             query.machines = piece.iter().map(|record| record.machine.clone()).collect();
-            let answer = archive.ask(archive.history.query(&query), limit).await?;
-            let until = over.clone();
-            outcome = on_thread(&shared, &over, move |play| {
-                for history in &answer {
-                    if until.is_cancelled() {
-                        break;
-                    }
-                    let record = piece.iter().find(|record| record.machine == history.machine);
-                    let labels = record.map_or(&[][..], |record| &record.host.labels);
-                    let played = dry_run(&play.rule, labels, interval_ms(history), history);
-                    outcome.add(play, history, played);
+            let reading = async {
+                if piece.is_empty() {
+                    return Ok(None);
                 }
-                outcome
-            })
-            .await?;
+                let answer = archive.ask(archive.history.query(&query), limit).await?;
+                Ok::<_, ApiError>(Some((piece, answer)))
+            };
+            let judging = async {
+                let Some((piece, answer)) = unjudged.take() else {
+                    return Ok(outcome);
+                };
+                let until = over.clone();
+                on_thread(&shared, &over, move |play| {
+                    outcome.judge(play, &piece, &answer, &until);
+                    outcome
+                })
+                .await
+            };
+            let (read, judged) = tokio::try_join!(reading, judging)?;
+            outcome = judged;
+            if read.is_none() {
+                break;
+            }
+            unjudged = read;
         }
         Ok(outcome.reply())
     }
@@ -242,6 +253,25 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// Plays the rule on what was read of some machines.
+    fn judge(
+        &mut self,
+        play: &Play,
+        records: &[MachineRecord],
+        answer: &[MachineHistory],
+        over: &CancellationToken,
+    ) {
+        for history in answer {
+            if over.is_cancelled() {
+                return;
+            }
+            let record = records.iter().find(|record| record.machine == history.machine);
+            let labels = record.map_or(&[][..], |record| &record.host.labels);
+            let played = dry_run(&play.rule, labels, interval_ms(history), history);
+            self.add(play, history, played);
+        }
+    }
+
     fn add(&mut self, play: &Play, history: &MachineHistory, played: DryRun) {
         if history.times.last().is_none_or(|last| *last < play.from) {
             return;

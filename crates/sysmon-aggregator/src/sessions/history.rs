@@ -38,6 +38,8 @@ pub(crate) struct Archive {
     pub(super) history: Arc<dyn History>,
     at_a_time: Semaphore,
     unary: Semaphore,
+    /// Series that may be shown of the past, by all clients together.
+    pub(super) shown: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Archive {
@@ -52,6 +54,7 @@ impl Archive {
             history,
             at_a_time: Semaphore::new(AT_A_TIME),
             unary: Semaphore::new(UNARY_MAX),
+            shown: Arc::new(Semaphore::new(super::past::SERIES_SHOWN)),
         }
     }
 

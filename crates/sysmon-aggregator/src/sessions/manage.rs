@@ -1,11 +1,15 @@
 //! An interactive client's stream.
 
+use std::collections::VecDeque;
+
 use sysmon_api::{ApiError, Code, Inbound, Outbound, Principal, Role, check_peer, wire};
 use tokio::sync::{mpsc, watch};
 use wire::command::Body;
+use wire::response::Body as Response;
 
 use super::alerts::Watching;
 use super::answers::Answers;
+use super::past::Past;
 use super::{Leaving, Who, alerts, first, history};
 use crate::aggregator::{Aggregator, stopping};
 use crate::fleet::ClientId;
@@ -90,6 +94,9 @@ impl Session<'_> {
         let mut open_commands = 0;
         let mut answers = Answers::new();
         let mut watching = Watching::default();
+        let mut past = Past::new();
+        // Live subscriptions that the past takes the place of, and that the owner is yet to end.
+        let mut ending = VecDeque::new();
         let mut status = self.aggregator.status.watch();
         // Said at first too, if there is anything to say.
         if !status.borrow().components.is_empty() {
@@ -102,35 +109,33 @@ impl Session<'_> {
                     let Some(response) = response else {
                         return Err(self.dropped());
                     };
-                    open_commands -= usize::from(response.request_id != 0);
+                    open_commands -= usize::from(is_reply(&response));
+                    if is_of_the_past(&response, &past, &mut ending) {
+                        continue;
+                    }
                     response
                 }
                 response = answers.next() => response,
                 response = watching.next() => response,
+                step = past.next(), if open_commands < COMMANDS_MAX => {
+                    if let Some(subscription) = step.replaces {
+                        open_commands += 1;
+                        ending.push_back(subscription);
+                        self.end_live(subscription).await?;
+                    }
+                    step.response
+                }
                 // The aggregator has the other end for as long as there is a session.
                 _ = status.changed() => storage(&mut status),
-                command = commands.next(), if open_commands < COMMANDS_MAX => {
+                command = commands.next(), if open_commands < COMMANDS_MAX && past.is_quiet() => {
                     let Some(command) = command? else {
                         return Ok(());
                     };
                     let request_id = command.request_id;
-                    match self.check(command, &mut answers, &mut watching) {
-                        Ok(Step::Tell(message)) => {
-                            open_commands += usize::from(matches!(message, Message::Command { .. }));
-                            self.aggregator.tell(message).await?;
-                            continue;
-                        }
-                        Ok(Step::AnswerLater) => continue,
-                        Ok(Step::Done) => reply(request_id, Ok(())),
-                        Ok(Step::Cancelled(told)) => {
-                            if let Some(told) = told
-                                && self.responses.send(*told).await.is_err()
-                            {
-                                return Ok(());
-                            }
-                            reply(request_id, Ok(()))
-                        }
-                        Err(error) => reply(request_id, Err(error)),
+                    let step = self.check(command, &mut answers, &mut watching, &mut past);
+                    match self.take(request_id, step, &mut open_commands).await? {
+                        Some(response) => response,
+                        None => continue,
                     }
                 }
             };
@@ -140,15 +145,44 @@ impl Session<'_> {
         }
     }
 
+    /// Does what a command means; returns what the client is told at once.
+    async fn take(
+        &self,
+        request_id: u64,
+        step: Result<Step, ApiError>,
+        open_commands: &mut usize,
+    ) -> Result<Option<wire::Response>, ApiError> {
+        let done = match step {
+            Ok(Step::Tell(message)) => {
+                *open_commands += usize::from(matches!(message, Message::Command { .. }));
+                self.aggregator.tell(message).await?;
+                return Ok(None);
+            }
+            Ok(Step::AnswerLater) => return Ok(None),
+            Ok(Step::Done) => Ok(()),
+            Ok(Step::Cancelled(told)) => {
+                if let Some(told) = told {
+                    // A client that is gone is found out with what follows.
+                    let _ = self.responses.send(*told).await;
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        Ok(Some(reply(request_id, done)))
+    }
+
     /// What a command means.
     fn check(
         &self,
         command: wire::Command,
         answers: &mut Answers,
         watching: &mut Watching,
+        past: &mut Past,
     ) -> Result<Step, ApiError> {
         let client = self.client;
         let ours = match command.body {
+            Some(Body::UpdateReceived(received)) if past.received(received) => return Ok(Step::AnswerLater),
             Some(Body::UpdateReceived(received)) => {
                 return Ok(Step::Tell(Message::Received { client, received }));
             }
@@ -157,18 +191,21 @@ impl Session<'_> {
                     "a command has no request id; give it one above 0",
                 ));
             }
-            Some(Body::Subscribe(subscribe)) => Command::Subscribe(subscribe),
+            Some(Body::Subscribe(subscribe)) if subscribe.at_unix_ms.is_some() => {
+                past.begin(self.aggregator, command.request_id, subscribe)?;
+                return Ok(Step::AnswerLater);
+            }
+            Some(Body::Subscribe(subscribe)) => {
+                past.end(subscribe.subscription);
+                Command::Subscribe(subscribe)
+            }
+            Some(Body::Unsubscribe(unsubscribe)) if past.end(unsubscribe.subscription) => {
+                return Ok(Step::Done);
+            }
             Some(Body::Unsubscribe(unsubscribe)) => Command::Unsubscribe(unsubscribe),
+            Some(Body::BurstLease(lease)) => Command::LeaseBurst(lease),
             Some(Body::SetInterval(set)) => {
-                if !self.principal.allows(Role::Operator) {
-                    return Err(ApiError::new(
-                        Code::PermissionDenied,
-                        format!(
-                            "{} may not set intervals; use a token with the role operator",
-                            self.principal.name
-                        ),
-                    ));
-                }
+                self.may_set_intervals()?;
                 Command::SetInterval(set)
             }
             Some(Body::QueryHistory(request)) => {
@@ -176,6 +213,7 @@ impl Session<'_> {
                 return Ok(Step::AnswerLater);
             }
             Some(Body::Cancel(cancel)) => {
+                past.cancel(cancel.request_id);
                 return Ok(Step::Cancelled(answers.cancel(cancel.request_id)));
             }
             Some(Body::WatchAlerts(_)) => {
@@ -203,6 +241,29 @@ impl Session<'_> {
         }))
     }
 
+    fn may_set_intervals(&self) -> Result<(), ApiError> {
+        if self.principal.allows(Role::Operator) {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            Code::PermissionDenied,
+            format!(
+                "{} may not set intervals; use a token with the role operator",
+                self.principal.name
+            ),
+        ))
+    }
+
+    /// Has the owner end a live subscription, if there is one; what it says to that is for us alone.
+    async fn end_live(&self, subscription: u32) -> Result<(), ApiError> {
+        let message = Message::Command {
+            client: self.client,
+            request_id: 0,
+            command: Command::Unsubscribe(wire::Unsubscribe { subscription }),
+        };
+        self.aggregator.tell(message).await
+    }
+
     /// Why the owner let go of the stream.
     fn dropped(&self) -> ApiError {
         if self.aggregator.shutdown.is_cancelled() || self.aggregator.owner.is_closed() {
@@ -213,6 +274,26 @@ impl Session<'_> {
                 "too many responses are waiting to be read; connect again and read them",
             )
         }
+    }
+}
+
+/// Whether the owner answers a command, of the client's or of ours.
+fn is_reply(response: &wire::Response) -> bool {
+    response.request_id != 0 || matches!(response.body, Some(Response::Accepted(_) | Response::Failure(_)))
+}
+
+/// Whether the client is not to see something of the owner's: a live update of what now shows the past, or the answer to our
+/// own wish that it ends.
+fn is_of_the_past(response: &wire::Response, past: &Past, ending: &mut VecDeque<u32>) -> bool {
+    match &response.body {
+        Some(Response::Update(update)) => {
+            ending.contains(&update.subscription) || past.shows(update.subscription)
+        }
+        _ if response.request_id == 0 && is_reply(response) => {
+            ending.pop_front();
+            true
+        }
+        _ => false,
     }
 }
 

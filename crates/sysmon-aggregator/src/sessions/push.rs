@@ -152,6 +152,11 @@ impl Session<'_> {
 
     fn batch(&mut self, mut batch: wire::Batch) -> Result<Message, ApiError> {
         let stream = self.ticket.stream;
+        if batch.sequence == 0 {
+            // Of a burst: for the live view here, and for nothing else.
+            let batch = Box::new(Batch::check(batch)?);
+            return Ok(Message::Batch { stream, batch });
+        }
         let malformed = self.durable.as_ref().and_then(|durable| durable.sift(&mut batch));
         let source = self.aggregator.is_shared.then(|| Arc::new(batch.clone()));
         let mut batch = Box::new(Batch::check(batch)?);

@@ -11,7 +11,7 @@ use sysmon_aggregator::{Aggregator, Config};
 use sysmon_api::{Backend, Code, Role, alert_key_to_wire, wire};
 use sysmon_core::Health;
 use sysmon_core::alert::{Alert, Severity, SilenceId};
-use sysmon_store::DeliveryState;
+use sysmon_store::{Delivery, DeliveryState, NotifierWork, Work};
 use tokio::time::Instant;
 use wire::command::Body as Ask;
 use wire::response::Body as Answer;
@@ -495,7 +495,11 @@ async fn deliveries_can_be_sent_again_and_receivers_tested() {
         code == Code::NotFound as u32 && message.contains("ops"),
         "{message}"
     );
-    assert!(matches!(watcher.ask(test("ops")).await, Answer::Accepted(_)));
+    let (code, message) = watcher.failure(test("ops")).await;
+    assert!(
+        code == Code::Unavailable as u32 && message.contains("on its way"),
+        "nobody has sent it: {message}"
+    );
     watcher.until(|watcher| watcher.deliveries.len() == 2).await;
     assert_eq!(watcher.deliveries[0].summary, "test");
     let stored = service
@@ -504,7 +508,78 @@ async fn deliveries_can_be_sent_again_and_receivers_tested() {
         .await
         .unwrap();
     let asked = stored.iter().find(|delivery| delivery.id != dead).unwrap();
-    assert_eq!((asked.id.len(), &*asked.content), (32, r#"{"kind":"test"}"#));
+    assert_eq!(asked.id.len(), 32);
+    let content: serde_json::Value = serde_json::from_str(&asked.content).unwrap();
+    assert_eq!(
+        (&content["kind"], &content["receiver"]),
+        (&"test".into(), &"ops".into())
+    );
+
+    // Whoever tests is told what became of it.
+    let lease = service
+        .store
+        .lease("service", &[Work::Notifier], 1, 60_000)
+        .await
+        .unwrap();
+    for (state, attempts, expected) in [
+        (DeliveryState::Sent, 1, None),
+        (
+            DeliveryState::Dead,
+            1,
+            Some("ops did not take the test: answers 404"),
+        ),
+        (
+            DeliveryState::Pending,
+            2,
+            Some("ops did not take the test: answers 404; it is tried again"),
+        ),
+    ] {
+        let send = async {
+            tokio::time::sleep(SECOND).await;
+            let pending = service
+                .store
+                .deliveries(Some(DeliveryState::Pending), 10)
+                .await
+                .unwrap();
+            let mut delivery = pending
+                .into_iter()
+                .find(|delivery| delivery.attempts == 0)
+                .unwrap();
+            (delivery.state, delivery.attempts, delivery.problem) = (state, attempts, "answers 404".into());
+            let work = NotifierWork {
+                deliveries: vec![delivery],
+                ..NotifierWork::default()
+            };
+            assert!(service.store.save_notifier(&lease[0], &work).await.unwrap());
+        };
+        if state == DeliveryState::Sent {
+            // The earlier ones are nobody's concern any more.
+            let pending = service
+                .store
+                .deliveries(Some(DeliveryState::Pending), 10)
+                .await
+                .unwrap();
+            let done = |mut delivery: Delivery| {
+                delivery.state = DeliveryState::Sent;
+                delivery
+            };
+            let work = NotifierWork {
+                deliveries: pending.into_iter().map(done).collect(),
+                ..NotifierWork::default()
+            };
+            assert!(service.store.save_notifier(&lease[0], &work).await.unwrap());
+        }
+        match expected {
+            None => {
+                let (answer, ()) = tokio::join!(watcher.ask(test("ops")), send);
+                assert!(matches!(answer, Answer::Accepted(_)));
+            }
+            Some(expected) => {
+                let ((_, message), ()) = tokio::join!(watcher.failure(test("ops")), send);
+                assert_eq!(message, expected);
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -697,6 +772,7 @@ fn health(console: &Console, machine: &str) -> Option<Health> {
 #[tokio::test(start_paused = true)]
 async fn a_machine_fares_as_its_worst_alert_and_subscribers_hear_of_it() {
     let (rules, bus, service) = Service::new().await;
+    let _pulsing = service.keep_pulsing();
     service.store(&[critical("b")]).await;
     let (aggregator, _shutdown) = start_with(Config::default(), rules.stores(Some(&bus)));
     let (mut a, _) = Collector::join(&aggregator, "a", 1).await;
@@ -764,7 +840,8 @@ async fn a_machine_fares_as_its_worst_alert_and_subscribers_hear_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn without_rules_a_machines_own_numbers_judge_and_until_alerts_are_known_too() {
-    let (rules, bus, _service) = Service::new().await;
+    let (rules, bus, service) = Service::new().await;
+    let _pulsing = service.keep_pulsing();
     rules.fail();
     for stores in [sysmon_aggregator::Stores::default(), rules.stores(Some(&bus))] {
         let has_rules = stores.rules.is_some();
@@ -788,6 +865,7 @@ async fn without_rules_a_machines_own_numbers_judge_and_until_alerts_are_known_t
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_is_down_is_as_bad_as_its_alert_says() {
     let (rules, bus, service) = Service::new().await;
+    let _pulsing = service.keep_pulsing();
     let (aggregator, _shutdown) = start_with(Config::default(), rules.stores(Some(&bus)));
     let (collector, _) = Collector::join(&aggregator, "a", 1).await;
     let mut console = Console::join(&aggregator, Role::Viewer).await;
@@ -807,4 +885,32 @@ async fn a_machine_that_is_down_is_as_bad_as_its_alert_says() {
         0,
         "health counts for those that are live"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_alert_service_a_machines_own_numbers_judge() {
+    let (rules, bus, service) = Service::new().await;
+    // What a service that is gone has left behind.
+    service.store(&[alert("disk-full", "a", Severity::Warning)]).await;
+    let (aggregator, _shutdown) = start_with(Config::default(), rules.stores(Some(&bus)));
+    let (mut collector, _) = Collector::join(&aggregator, "a", 1).await;
+    let mut console = Console::join(&aggregator, Role::Viewer).await;
+    console.command(everything(&[])).await.unwrap();
+    for second in 1..30 {
+        tokio::time::sleep(SECOND).await;
+        collector.tick(START.plus_ms(second * 1_000), 990).await;
+    }
+    console.until(|replica| replica.totals().critical == 1).await;
+    let pulsing = service.keep_pulsing();
+    console.until(|replica| replica.totals().warning == 1).await;
+    drop(pulsing);
+    let began = Instant::now();
+    for second in 30..60 {
+        tokio::time::sleep(SECOND).await;
+        collector.tick(START.plus_ms(second * 1_000), 990).await;
+    }
+    console.until(|replica| replica.totals().critical == 1).await;
+    assert!(began.elapsed() > Duration::from_secs(15), "{:?}", began.elapsed());
+    service.pulse(&[]).await;
+    console.until(|replica| replica.totals().warning == 1).await;
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use sysmon_aggregator::{Aggregator, Config, Stores};
 use sysmon_api::{Code, Role, wire};
+use sysmon_core::alert::{MachineAlerts, Phase, Rule, RuleSet};
 use sysmon_core::{Epoch, HostInfo, MachineId, MetricId, SeriesKey};
-use sysmon_store::{Content, History, IngestBatch, SeriesEntry, SeriesTable};
+use sysmon_store::{Content, History, HistoryOptions, IngestBatch, SeriesEntry, SeriesTable, open_history};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::command::Body as Ask;
@@ -317,4 +318,135 @@ async fn a_play_that_takes_too_long_ends_and_says_what_to_do() {
     history.set(Mode::Well);
     let reply = played(&mut console, play(None, 0, 900_000)).await;
     assert_eq!(reply.count, 4);
+}
+
+/// What the engine makes of the same samples, live: when it fires and when that is over.
+fn judged(rule: &Rule, machine: &str, samples: &[(i64, i64)]) -> Vec<(String, i64, Option<i64>)> {
+    let mut engine = MachineAlerts::new(MachineId::parse(machine).unwrap());
+    let mut steps = Vec::new();
+    engine.set_host(&[], STEP_MS.unsigned_abs(), START, &mut steps);
+    engine.set_rules(&Arc::new(RuleSet::new([rule.clone()])), START, &mut steps);
+    engine.announce(1, &Arc::new(SeriesKey::plain(MetricId::CpuBusy)));
+    for (at_ms, busy) in samples {
+        let at = START.plus_ms(*at_ms);
+        engine.observe(at, at, &[(1, sysmon_core::from_scaled(*busy, 1))], &mut steps);
+    }
+    let mut episodes: Vec<(String, i64, Option<i64>)> = Vec::new();
+    for step in steps {
+        let open = episodes.last_mut().filter(|(_, _, to)| to.is_none());
+        match (open, step.to) {
+            (Some((_, _, to)), Phase::Resolved) => *to = Some(step.at.0),
+            (None, Phase::Firing) => episodes.push((machine.to_owned(), step.at.0, None)),
+            _ => {}
+        }
+    }
+    episodes
+}
+
+#[tokio::test]
+async fn what_is_played_from_sqlite_is_what_the_engine_did_on_the_same_random_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("history.db").display());
+    let history = open_history(&url, HistoryOptions::default()).await.unwrap();
+    let mut random = 0x9e37_79b9_7f4a_7c15u64;
+    let mut below = |limit: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % limit).cast_signed()
+    };
+    let series = [(1, MetricId::CpuBusy, 1), (2, MetricId::CollectorInterval, 0)];
+    let table = Arc::new(SeriesTable::new(
+        series
+            .map(|(number, metric, decimals)| {
+                let key = Arc::new(SeriesKey::plain(metric));
+                (number, SeriesEntry { key, decimals })
+            })
+            .into(),
+    ));
+    let machines: Vec<String> = (0..6).map(|number| format!("m{number}")).collect();
+    let mut all: Vec<Vec<(i64, i64)>> = Vec::new();
+    for machine in &machines {
+        let (mut at_ms, mut busy, mut samples) = (0, 700, Vec::new());
+        for _ in 0..4_000 {
+            // Now and then something is missing, for a moment or for minutes.
+            at_ms += STEP_MS * if below(400) == 0 { 1 + below(60) } else { 1 };
+            busy = (busy + below(81) - 40).clamp(300, 1_000);
+            samples.push((at_ms, busy));
+        }
+        let batches: Vec<_> = (1..)
+            .zip(&samples)
+            .map(|(sequence, (at_ms, busy))| IngestBatch {
+                machine: MachineId::parse(machine).unwrap(),
+                epoch: Epoch([1; 16]),
+                sequence,
+                content: Content::Tick {
+                    at: START.plus_ms(*at_ms),
+                    series: Arc::clone(&table),
+                    values: vec![(1, *busy), (2, STEP_MS)],
+                },
+                clock_offset_ms: 0,
+                host: None,
+                spool_was_lost: false,
+            })
+            .collect();
+        for batches in batches.chunks(1_000) {
+            history.commit(batches).await.unwrap();
+        }
+        all.push(samples);
+    }
+    // Most of it is in blocks by now, the last hour is not.
+    let end_ms = all
+        .iter()
+        .filter_map(|samples| Some(samples.last()?.0))
+        .max()
+        .unwrap();
+    while history.maintain(START.plus_ms(end_ms)).await.unwrap().more {}
+
+    let (rules, bus, _service) = Service::new().await;
+    let stores = Stores {
+        history: Some(history),
+        ..rules.stores(Some(&bus))
+    };
+    let (aggregator, _shutdown) = start_with(Config::default(), stores);
+    let mut console = Console::join(&aggregator, Role::Viewer).await;
+    let mut total = 0;
+    for (hold_ms, function, window_ms) in [
+        (0, wire::Function::Last, 0),
+        (60_000, wire::Function::Last, 0),
+        (0, wire::Function::Average, 600_000),
+        (30_000, wire::Function::Minimum, 120_000),
+    ] {
+        let mut request = play(None, 0, end_ms + 1);
+        let played_rule = request.rule.as_mut().unwrap();
+        played_rule.hold_ms = hold_ms;
+        if let Some(wire::rule::Check::Metric(check)) = &mut played_rule.check {
+            let quantity = check.quantity.as_mut().unwrap();
+            quantity.set_function(function);
+            quantity.window_ms = window_ms;
+            check.critical = Some(wire::Level {
+                trigger: 95.0,
+                clear: None,
+                and: None,
+            });
+        }
+        let rule = sysmon_api::rule_from_wire(played_rule).unwrap();
+        let reply = played(&mut console, request).await;
+        assert_eq!((reply.step_ms, reply.machine_count), (0, 6));
+        let mut expected: Vec<_> = machines
+            .iter()
+            .zip(&all)
+            .flat_map(|(machine, samples)| judged(&rule, machine, samples))
+            .collect();
+        let mut got: Vec<_> = reply
+            .episodes
+            .into_iter()
+            .map(|episode| (episode.machine_id, episode.from_unix_ms, episode.to_unix_ms))
+            .collect();
+        expected.sort();
+        got.sort();
+        total += got.len();
+        assert_eq!(got, expected, "{function:?} {hold_ms}");
+    }
+    assert!(total > 20, "nothing to compare: {total}");
 }

@@ -28,7 +28,12 @@ async fn an_acknowledgement_follows_the_commit_and_never_comes_before() {
     let (aggregator, _shutdown) = start_with(Config::default(), history.stores());
     let mut collector = Keeper::new("a");
     let hello = collector.connect(&aggregator).await;
-    assert_eq!(hello.capabilities[0], sysmon_api::CAPABILITY_HISTORY);
+    assert!(
+        hello
+            .capabilities
+            .iter()
+            .any(|word| word == sysmon_api::CAPABILITY_HISTORY)
+    );
     history.set(Mode::Hangs);
     for second in 1..=5 {
         collector.tick(at(second)).await;
@@ -47,8 +52,12 @@ async fn without_a_history_nothing_is_promised() {
     let (aggregator, _shutdown) = start(Config::default());
     let mut collector = Keeper::new("a");
     let hello = collector.connect(&aggregator).await;
-    let promises = |word: &String| word == sysmon_api::CAPABILITY_HISTORY;
-    assert!(!hello.capabilities.iter().any(promises));
+    assert!(
+        !hello
+            .capabilities
+            .iter()
+            .any(|word| word == sysmon_api::CAPABILITY_HISTORY)
+    );
     collector.tick(at(1)).await;
     collector.run(60 * SECOND).await;
     assert_eq!(collector.kept(), 1);
@@ -378,6 +387,15 @@ async fn the_live_view_gets_burst_ticks_and_history_does_not() {
     let mut console = Console::join(&aggregator, Role::Viewer).await;
     console.storage().await;
     console.command(everything(&[])).await.unwrap();
+    let lease = wire::BurstLease {
+        machine_id: "a".into(),
+        interval_ms: 250,
+        duration_ms: 30_000,
+    };
+    console
+        .command(wire::command::Body::BurstLease(lease))
+        .await
+        .unwrap();
     collector.tick(at(1), 10).await;
     let burst = wire::Batch {
         tick: Some(tick_to_wire(at(2), &[(1, 990)])),

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use sysmon_aggregator::Stores;
 use sysmon_core::{HistoryQuery, MachineHistory, MachineId, UnixMillis};
 use sysmon_store::{
-    DeadLetter, DeadLetterFilter, History, HistoryOptions, IngestBatch, MachineRecord, Maintenance, Outcome,
-    StoreError, StoreInfo, open_history,
+    DeadLetter, DeadLetterFilter, History, HistoryOptions, IngestBatch, MachineProcesses, MachineRecord,
+    Maintenance, Outcome, StoreError, StoreInfo, open_history,
 };
 use tokio::sync::watch;
 
@@ -146,6 +146,20 @@ impl History for Faulty {
         self.asking.fetch_sub(1, Ordering::Relaxed);
         result?;
         self.inner.query(query).await
+    }
+
+    async fn put_process_snapshots(&self, snapshots: &[MachineProcesses]) -> Result<u64, StoreError> {
+        self.behave().await?;
+        self.inner.put_process_snapshots(snapshots).await
+    }
+
+    async fn process_snapshots_at(
+        &self,
+        machines: &[MachineId],
+        at: UnixMillis,
+    ) -> Result<Vec<MachineProcesses>, StoreError> {
+        self.behave().await?;
+        self.inner.process_snapshots_at(machines, at).await
     }
 
     async fn machines(&self) -> Result<Vec<MachineRecord>, StoreError> {

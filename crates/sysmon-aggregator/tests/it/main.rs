@@ -11,6 +11,7 @@ mod dry_run;
 mod durable;
 mod faulty;
 mod keeper;
+mod past;
 mod queries;
 mod rules;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -139,6 +140,24 @@ impl Service {
             ..Default::default()
         })
         .await;
+    }
+
+    /// Says every second that it works, until what this returns is dropped.
+    pub(crate) fn keep_pulsing(&self) -> impl Drop {
+        let bus = self.bus.clone().unwrap();
+        let news = wire::AlertNews {
+            sender_id: "service".into(),
+            pulse: Some(wire::AlertPulse::default()),
+            ..Default::default()
+        };
+        let pulsing = tokio::spawn(async move {
+            loop {
+                let message = ("alerts".to_owned(), news.encode_to_vec().into());
+                bus.publish(&[message]).await.unwrap();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        tokio_util::task::AbortOnDropHandle::new(pulsing)
     }
 
     /// Stores a delivery in some state.

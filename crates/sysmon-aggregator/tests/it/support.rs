@@ -147,6 +147,16 @@ impl Collector {
         }
     }
 
+    /// A tick that lists processes.
+    pub(crate) async fn listing(&mut self, at: UnixMillis, tenths: i64, processes: wire::ProcessUpdate) {
+        self.sequence += 1;
+        let mut request = tick(at, self.sequence, tenths);
+        if let Some(Report::Batch(batch)) = &mut request.body {
+            batch.processes = Some(processes);
+        }
+        self.requests.send(request).await.unwrap();
+    }
+
     pub(crate) async fn tick(&mut self, at: UnixMillis, tenths: i64) {
         self.sequence += 1;
         self.requests.send(tick(at, self.sequence, tenths)).await.unwrap();

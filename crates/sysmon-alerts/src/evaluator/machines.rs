@@ -14,6 +14,12 @@ use crate::fleet::Wish;
 use crate::judge::{Judge, Outcome};
 use crate::message::Host;
 
+/// How long before something fires processes are read more often: enough for a collector far away to have heard of it,
+/// and for two lists at the usual interval.
+const CLOSE_LOOK_MS: u64 = 15_000;
+/// On so many machines at a time; when half a fleet is about to fire, no single process is to blame.
+const CLOSE_LOOKS_MAX: usize = 64;
+
 impl Evaluator {
     /// Takes an update over and judges what is new.
     pub(super) async fn take_update(&mut self, update: &wire::Update) {
@@ -155,7 +161,7 @@ impl Evaluator {
             if changed {
                 *wish = Arc::new(Wish {
                     metrics,
-                    attempt: wish.attempt,
+                    ..Wish::clone(wish)
                 });
             }
             changed
@@ -187,6 +193,28 @@ impl Evaluator {
         if is_any {
             self.urgent_since.get_or_insert_with(Instant::now);
         }
+        self.look_closely();
+    }
+
+    /// Wants to know who is busy where something is about to fire: at rest a list of processes may be ten seconds old, and
+    /// a notification is to name those of that moment.
+    fn look_closely(&self) {
+        let judges = self.shards.values().flat_map(|shard| &shard.machines);
+        let closely: Vec<String> = judges
+            .filter(|(id, judge)| judge.is_about_to_fire(CLOSE_LOOK_MS) && self.numbers.contains_key(*id))
+            .map(|(id, _)| id.to_string())
+            .take(CLOSE_LOOKS_MAX)
+            .collect();
+        self.wish.send_if_modified(|wish| {
+            let changed = wish.closely != closely;
+            if changed {
+                *wish = Arc::new(Wish {
+                    closely,
+                    ..Wish::clone(wish)
+                });
+            }
+            changed
+        });
     }
 
     /// Time passes for machines that say nothing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sysmon_core::MachineId;
-use sysmon_core::alert::{Alert, Cause, Phase, Transition};
+use sysmon_core::alert::Alert;
 use sysmon_store::{Lease, StoreError, Work, shard_of};
 
 use super::Evaluator;
@@ -92,7 +92,6 @@ impl Evaluator {
 
     async fn restore(&mut self, number: u32, loaded: sysmon_store::Shard) {
         let now = self.some_moment();
-        let is_listening = self.spoken.is_some();
         let mut alerts: BTreeMap<MachineId, Vec<Alert>> = BTreeMap::new();
         for alert in loaded.alerts {
             alerts.entry(alert.key.machine.clone()).or_default().push(alert);
@@ -101,26 +100,35 @@ impl Evaluator {
             let shown = alerts.get(&id).cloned().unwrap_or_default();
             let mut outcome = Outcome::default();
             match Judge::restore(&state, shown, &self.book, now, &mut outcome) {
-                Ok(mut judge) => {
+                Ok(judge) => {
                     alerts.remove(&id);
-                    if is_listening && !self.numbers.contains_key(&id) {
-                        judge.resume(now);
-                    }
-                    if let Some(shard) = self.shards.get_mut(&number) {
-                        shard.machines.insert(id, judge);
-                    }
-                    self.note(number, outcome);
+                    self.put(number, id, judge, outcome);
                 }
                 Err(problem) => {
-                    tracing::error!(machine = %id, problem, "its alerts begin anew: the state kept of them cannot be used");
+                    tracing::error!(machine = %id, problem, "the state of its alerts cannot be used: what fires goes on firing, windows and holds begin anew");
+                    alerts.entry(id).or_default();
                 }
             }
             tokio::task::consume_budget().await;
         }
-        // Nobody could ever end what is left: it begins anew, if it is still so.
-        for alert in alerts.into_values().flatten() {
-            self.note(number, ended(alert, now));
+        // Without a state that can be used, what people see is what there is.
+        for (id, shown) in alerts {
+            let mut outcome = Outcome::default();
+            let judge = Judge::take_over(id.clone(), shown, &self.book, now, &mut outcome);
+            self.put(number, id, judge, outcome);
+            tokio::task::consume_budget().await;
         }
+    }
+
+    /// A machine of a shard that was just loaded.
+    fn put(&mut self, number: u32, id: MachineId, mut judge: Judge, outcome: Outcome) {
+        if self.spoken.is_some() && !self.numbers.contains_key(&id) {
+            judge.resume(self.some_moment());
+        }
+        if let Some(shard) = self.shards.get_mut(&number) {
+            shard.machines.insert(id, judge);
+        }
+        self.note(number, outcome);
     }
 
     fn introduce(&mut self, number: u32, id: &MachineId) {
@@ -197,27 +205,5 @@ impl Evaluator {
             });
         }
         jobs
-    }
-}
-
-/// The end of an alert of which nothing but its name is known.
-fn ended(mut alert: Alert, now: sysmon_core::UnixMillis) -> Outcome {
-    let transition = Transition {
-        key: alert.key.clone(),
-        at: now,
-        from: alert.phase,
-        to: Phase::Inactive,
-        severity_before: alert.severity,
-        severity: alert.severity,
-        cause: Cause::RuleChanged,
-        value: None,
-        threshold: None,
-        fired: alert.fired,
-        culprits: Vec::new(),
-    };
-    alert.phase = Phase::Inactive;
-    Outcome {
-        transitions: vec![transition],
-        alerts: vec![alert],
     }
 }

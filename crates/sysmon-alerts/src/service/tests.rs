@@ -90,7 +90,7 @@ impl Stage {
     async fn run_until(&self, running: &mut Running, second: i64) {
         let left = START.plus_ms(second * 1_000).since_ms(self.config.clock.now());
         tokio::select! {
-            () = &mut running.work => panic!("the service ended"),
+            ended = &mut running.work => panic!("the service ended: {ended:?}"),
             () = tokio::time::sleep(Duration::from_millis(left)) => {}
         }
     }
@@ -99,7 +99,7 @@ impl Stage {
 struct Running {
     service: AlertService,
     shutdown: CancellationToken,
-    work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
+    work: std::pin::Pin<Box<dyn Future<Output = Result<(), Broken>> + Send>>,
 }
 
 const CPU: &str = "id = \"cpu\"\ntitle = \"CPU busy\"\n[check]\nkind = \"metric\"\ncomparison = \"above\"\nquantity = { metric = \"cpu.busy_percent\" }\nwarning = { trigger = 80.0, clear = 70.0 }\ncritical = { trigger = 95.0, clear = 85.0 }";

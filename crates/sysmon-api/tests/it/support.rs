@@ -239,6 +239,7 @@ pub(crate) fn stored(rule_id: &str, note: &str) -> wire::StoredRule {
 fn directive(interval_ms: u32) -> wire::PushResponse {
     wire::PushResponse {
         body: Some(wire::push_response::Body::Directive(wire::Directive {
+            burst_interval_ms: 0,
             interval_ms,
             processes: 0,
         })),

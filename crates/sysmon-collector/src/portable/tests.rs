@@ -7,6 +7,7 @@ use sysmon_core::{UnixMillis, from_scaled};
 
 const PLAN: Plan = Plan {
     interval_ms: 1_000,
+    burst_interval_ms: 0,
     processes: ProcessDetail::All,
 };
 
@@ -78,6 +79,7 @@ fn after_a_gap_there_are_no_rates() {
         later,
         Plan {
             interval_ms: 1_000,
+            burst_interval_ms: 0,
             processes: ProcessDetail::None,
         },
     );

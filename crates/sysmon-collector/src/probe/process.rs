@@ -36,6 +36,15 @@ pub(crate) struct ProcessScanner {
     /// The list that the next scan fills; kept for its room.
     spare: Vec<Tracked>,
     scans: u32,
+    last: Option<LastScan>,
+}
+
+/// What tells processes that began since from those that could not be read then.
+#[derive(Clone, Copy, Debug)]
+struct LastScan {
+    at_ns: u64,
+    /// The latest start among the processes.
+    newest_start_ms: u64,
 }
 
 /// One process, from scan to scan.
@@ -53,6 +62,12 @@ struct Tracked {
     cpu_percent: Option<f32>,
     /// Whether it took any processor time since the last scan.
     active: bool,
+    details: Option<Box<Details>>,
+}
+
+/// What only a process that was listed once has: few of many, as long as nobody looks.
+#[derive(Debug, Default)]
+struct Details {
     texts: Option<Texts>,
     transfers: Transfers,
 }
@@ -87,6 +102,7 @@ impl ProcessScanner {
             tracked: Vec::new(),
             spare: Vec::new(),
             scans: 0,
+            last: None,
         }
     }
 
@@ -129,12 +145,14 @@ impl ProcessScanner {
     pub(crate) fn forget(&mut self) {
         self.tracked = Vec::new();
         self.spare = Vec::new();
+        self.last = None;
     }
 
     /// Brings the list up to date: both it and the pids are sorted, so one walk along both does.
     fn refresh(&mut self, context: &mut Context<'_>) {
         let mut before = std::mem::take(&mut self.tracked);
         let mut known = before.drain(..).peekable();
+        let mut newest_start_ms = 0;
         self.reader.begin();
         for pid in &self.pids {
             while known.next_if(|tracked| tracked.key.pid < *pid).is_some() {}
@@ -145,10 +163,14 @@ impl ProcessScanner {
             };
             let Some(stat) = Stat::parse(line) else { continue };
             let start_ms = stat.start_ticks.saturating_mul(1_000) / self.ticks_per_second;
+            newest_start_ms = newest_start_ms.max(start_ms);
             let key = ProcessKey { pid: *pid, start_ms };
             let mut tracked = tracked
                 .filter(|tracked| tracked.key == key)
                 .unwrap_or_else(|| Tracked::new(key, stat.name));
+            if let Some(last) = self.last.filter(|last| start_ms > last.newest_start_ms) {
+                tracked.count_from_birth(last.at_ns, context.gap_ns);
+            }
             tracked.update(&stat, self.ticks_per_second, context.now_ns, context.gap_ns);
             tracked.memory_bytes = stat.resident_pages.saturating_mul(self.page_bytes);
             tracked.file = self.reader.keep(file);
@@ -160,6 +182,10 @@ impl ProcessScanner {
         }
         self.tracked = std::mem::replace(&mut self.spare, before);
         self.scans = self.scans.wrapping_add(1);
+        self.last = Some(LastScan {
+            at_ns: context.now_ns,
+            newest_start_ms,
+        });
     }
 
     fn totals(&self) -> ProcessTotals {
@@ -203,7 +229,8 @@ impl ProcessScanner {
     fn describe(&mut self, index: usize, context: &mut Context<'_>) -> Process {
         let tracked = &mut self.tracked[index];
         let pid = tracked.key.pid;
-        let texts = match tracked.texts.take() {
+        let details = tracked.details.get_or_insert_default();
+        let texts = match details.texts.take() {
             Some(mut texts) => {
                 if pid.wrapping_add(self.scans).is_multiple_of(OWNER_EVERY) {
                     texts.user = owner(&mut self.reader, &mut self.users, pid, context.now_ns);
@@ -227,8 +254,8 @@ impl ProcessScanner {
                 }
             }
         };
-        let texts = tracked.texts.insert(texts);
-        let transfers = &mut tracked.transfers;
+        let texts = details.texts.insert(texts);
+        let transfers = &mut details.transfers;
         if !tracked.kernel_thread {
             transfers.read(&mut self.reader, pid, tracked.active, context);
         }
@@ -262,17 +289,21 @@ impl Tracked {
             processor: Counter::default(),
             cpu_percent: None,
             active: false,
-            texts: None,
-            transfers: Transfers::default(),
+            details: None,
         }
+    }
+
+    /// It began after the last scan, with no processor time: whoever is busy from the start is seen at once, and not only
+    /// when it is looked at for the second time.
+    fn count_from_birth(&mut self, last_scan_ns: u64, gap_ns: u64) {
+        self.processor.read(0, last_scan_ns, gap_ns);
     }
 
     fn update(&mut self, stat: &Stat<'_>, ticks_per_second: u64, now_ns: u64, gap_ns: u64) {
         if *self.raw_name != *stat.name {
             // Another program runs in it: its texts are read again, and it may be allowed to look at it now.
             self.raw_name = stat.name.into();
-            self.texts = None;
-            self.transfers = Transfers::default();
+            self.details = None;
         }
         self.parent_pid = stat.parent_pid;
         self.state = stat.state;

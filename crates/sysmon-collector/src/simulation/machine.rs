@@ -130,6 +130,7 @@ impl Machine {
             retired: Vec::new(),
             processes,
             host: None,
+            is_burst: false,
         }
     }
 

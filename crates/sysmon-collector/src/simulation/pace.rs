@@ -6,6 +6,7 @@ use sysmon_core::UnixMillis;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::noise::Key;
 use crate::clock::unix_now;
 use crate::sample::{Plan, Sample};
 use crate::ticker::Wish;
@@ -14,13 +15,20 @@ use crate::ticker::Wish;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
     /// 0 to 1.
-    pub(super) part: f64,
+    part: f64,
 }
 
 impl Grid {
+    /// The place of a machine, the same in every simulation.
+    pub(super) fn of_machine(index: u32) -> Self {
+        Self {
+            part: Key::of_machine(0, index).unit(),
+        }
+    }
+
     /// The first tick after `last`; when that is long past the newest one that is due, and when it is far off (the clock
     /// was set back) the next one.
-    fn next(self, last: UnixMillis, now: UnixMillis, interval_ms: u32) -> UnixMillis {
+    pub(super) fn next(self, last: UnixMillis, now: UnixMillis, interval_ms: u32) -> UnixMillis {
         let interval = i64::from(interval_ms.max(1));
         let phase = (self.part * interval as f64) as i64;
         // The newest one that is not after a moment.

@@ -1,6 +1,7 @@
 //! All virtual machines at work: each a source of ticks, a spool and an uplink of its own, on one runtime.
 
 mod life;
+mod light;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,13 +13,17 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::life::Life;
+use self::life::{Life, Source};
+use self::light::{Line, Member};
 use super::condition::Scenario;
 use super::ledger::Ledger;
 use super::machine::Fleet;
+use super::meter::Meter;
+use super::pace::Grid;
 use super::replay::Recording;
 use crate::clock::unix_now;
-use crate::config::{INTERVAL_MS_MAX, INTERVAL_MS_MIN, SpoolConfig};
+use crate::config::{INTERVAL_MS_MAX, INTERVAL_MS_MIN, ProcessDetail, SpoolConfig};
+use crate::sample::Plan;
 use crate::spool::SpoolError;
 
 /// How many machines begin per millisecond: all at once, their connections would wait for each other.
@@ -41,6 +46,9 @@ pub struct Simulation {
     pub recording: Option<Arc<Recording>>,
     /// Where they keep what is not in history yet; `None` for memory.
     pub spool: Option<SpoolConfig>,
+    /// They cost little and keep nothing: what an aggregator does not take at once is lost. Goes with neither of the spool
+    /// and the ledger.
+    pub is_light: bool,
     /// Where every tick is noted before and after it is in the spool; for tests of what gets lost.
     pub ledger: Option<PathBuf>,
 }
@@ -51,6 +59,9 @@ pub enum SimulationError {
     /// The prefix has characters that no id has.
     #[error("no machine can be called so: {0}")]
     Prefix(#[from] IdentityError),
+    /// Machines that keep nothing are to keep something.
+    #[error("light machines keep nothing; leave out either them or the spool and the ledger")]
+    Light,
     /// The interval is out of range.
     #[error("the interval is {0} ms; give {INTERVAL_MS_MIN} ms to {INTERVAL_MS_MAX} ms")]
     Interval(u32),
@@ -80,6 +91,7 @@ impl Simulation {
             scenario: Scenario::default(),
             recording: None,
             spool: None,
+            is_light: false,
             ledger: None,
         }
     }
@@ -92,8 +104,20 @@ impl Simulation {
         if !(INTERVAL_MS_MIN..=INTERVAL_MS_MAX).contains(&self.interval_ms) {
             return Err(SimulationError::Interval(self.interval_ms));
         }
+        if self.is_light && (self.spool.is_some() || self.ledger.is_some()) {
+            return Err(SimulationError::Light);
+        }
         self.fleet(UnixMillis(0)).id(self.machines)?;
         Ok(())
+    }
+
+    /// What a machine does unless an aggregator wants something else.
+    fn plan(&self) -> Plan {
+        Plan {
+            burst_interval_ms: 0,
+            interval_ms: self.interval_ms,
+            processes: ProcessDetail::Top,
+        }
     }
 
     fn fleet(&self, start: UnixMillis) -> Fleet {
@@ -102,9 +126,10 @@ impl Simulation {
 }
 
 /// Reports all machines until `shutdown` is cancelled, over as many connections as there are clients. Aggregators that
-/// cannot be reached are tried for ever.
+/// cannot be reached are tried for ever. Over `watching`, if there is one, it subscribes to the fleet and tells every ten
+/// seconds how long samples took to get there.
 ///
-/// Needs a runtime with time and I/O enabled; one thread is enough for ten thousand machines. No thread blocks, unless
+/// Needs a runtime with time and I/O enabled; one thread is enough for thousands of light machines. No thread blocks, unless
 /// there is a spool on disk.
 ///
 /// # Errors
@@ -112,12 +137,37 @@ impl Simulation {
 pub async fn simulate(
     simulation: Simulation,
     clients: Vec<Client>,
+    watching: Option<Client>,
     shutdown: CancellationToken,
 ) -> Result<(), SimulationError> {
     simulation.validate()?;
     if clients.is_empty() {
         return Err(SimulationError::NoClient);
     }
+    let meter = watching.map(|client| (Meter::new(simulation.machines), client));
+    let (meter, client) = meter.unzip();
+    let watch = meter.clone().zip(client).map(|(meter, client)| {
+        // By itself, so that it is held up by nobody.
+        tokio::spawn(meter.watch(client, simulation.prefix.clone(), shutdown.clone()))
+    });
+    let outcome = if simulation.is_light {
+        light(&simulation, clients, meter, shutdown).await
+    } else {
+        complete(&simulation, &clients, meter, shutdown).await
+    };
+    if let Some(watch) = watch {
+        watch.abort();
+    }
+    outcome
+}
+
+/// Machines like real ones, each with an uplink and a spool of its own.
+async fn complete(
+    simulation: &Simulation,
+    clients: &[Client],
+    meter: Option<Meter>,
+    shutdown: CancellationToken,
+) -> Result<(), SimulationError> {
     let ledger = simulation.ledger.as_deref().map(Ledger::open).transpose()?;
     let fleet = simulation.fleet(unix_now());
     let mut machines = JoinSet::new();
@@ -130,6 +180,7 @@ pub async fn simulate(
             spool: simulation.spool.clone(),
             ledger: ledger.clone(),
             client: clients[index as usize % clients.len()].clone(),
+            meter: meter.clone(),
         };
         machines.spawn(life.run(shutdown.clone()));
         if index % BEGIN_PER_MS == 0 {
@@ -141,6 +192,29 @@ pub async fn simulate(
         // The first one that fails ends all others, when the set is dropped.
         ended.map_err(|_| SimulationError::Broken)??;
     }
+    Ok(())
+}
+
+/// Machines that keep nothing.
+async fn light(
+    simulation: &Simulation,
+    clients: Vec<Client>,
+    meter: Option<Meter>,
+    shutdown: CancellationToken,
+) -> Result<(), SimulationError> {
+    let now = unix_now();
+    let fleet = simulation.fleet(now);
+    let mut members = Vec::with_capacity(simulation.machines as usize);
+    for index in 0..simulation.machines {
+        let machine = fleet.machine(index, now)?;
+        let (id, absences) = (machine.id().clone(), machine.absences().concat());
+        let source = Source::new(machine, simulation.recording.as_ref(), index);
+        let line = Line::new(id, source.host().clone(), simulation.plan(), absences);
+        members.push(Member::new(index, source, Grid::of_machine(index), line));
+    }
+    let lines = members.iter().map(|member| Arc::clone(&member.line)).collect();
+    let streams = light::streams(lines, clients, BEGIN_PER_MS as usize, shutdown.clone());
+    tokio::join!(light::run(members, meter, shutdown), streams);
     Ok(())
 }
 

@@ -12,9 +12,11 @@ const NOON: UnixMillis = UnixMillis(1_795_000_000_000);
 
 const ALL: Plan = Plan {
     interval_ms: 1_000,
+    burst_interval_ms: 0,
     processes: ProcessDetail::All,
 };
 const TOP: Plan = Plan {
+    burst_interval_ms: 0,
     processes: ProcessDetail::Top,
     ..ALL
 };
@@ -399,6 +401,7 @@ fn a_short_list_has_the_busiest_and_the_largest() {
 #[test]
 fn nothing_is_measured_of_processes_when_nobody_wants_them() {
     let plan = Plan {
+        burst_interval_ms: 0,
         processes: ProcessDetail::None,
         ..ALL
     };

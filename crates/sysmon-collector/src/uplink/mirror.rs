@@ -13,7 +13,7 @@ const PROCESSES_BYTES_MAX: usize = 1 << 20;
 
 /// The state of the machine's report, kept up whether there is a stream or not: a new stream starts from it.
 #[derive(Debug)]
-pub(super) struct Mirror {
+pub(crate) struct Mirror {
     series: BTreeMap<u32, Known>,
     /// Newest values of the series that do not come with every tick.
     held: BTreeMap<u32, i64>,
@@ -31,7 +31,7 @@ struct Known {
 
 /// What the other side of one stream knows.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(crate) struct Told {
     /// Nothing was sent yet.
     is_fresh: bool,
     series: BTreeSet<u32>,
@@ -43,7 +43,7 @@ pub(super) struct Told {
 }
 
 impl Mirror {
-    pub(super) fn new(host: HostInfo) -> Self {
+    pub(crate) fn new(host: HostInfo) -> Self {
         Self {
             series: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -53,12 +53,12 @@ impl Mirror {
         }
     }
 
-    pub(super) fn host(&self) -> &HostInfo {
+    pub(crate) fn host(&self) -> &HostInfo {
         &self.host
     }
 
     /// Takes note of a sample.
-    pub(super) fn take(&mut self, sample: &Sample) {
+    pub(crate) fn take(&mut self, sample: &Sample) {
         for number in &sample.retired {
             self.series.remove(number);
             self.held.remove(number);
@@ -90,7 +90,7 @@ impl Mirror {
 
 impl Told {
     /// A stream that knows of its hello only.
-    pub(super) fn new(mirror: &Mirror, interval_ms: u32) -> Self {
+    pub(crate) fn new(mirror: &Mirror, interval_ms: u32) -> Self {
         Self {
             is_fresh: true,
             series: BTreeSet::new(),
@@ -103,7 +103,7 @@ impl Told {
 
     /// The next message: this sample under its sequence, and whatever else the other side lacks. Of several samples that wait, the
     /// mirror may have taken note of later ones already; what those retired is not mentioned any more.
-    pub(super) fn batch(
+    pub(crate) fn batch(
         &mut self,
         sequence: u64,
         sample: &Sample,
@@ -149,6 +149,16 @@ impl Told {
                 self.interval_ms = interval_ms;
                 interval_ms
             },
+        }
+    }
+
+    /// The message of a tick of a burst: only values, of series that were announced before.
+    pub(super) fn burst(&self, sample: &Sample) -> wire::Batch {
+        let mut values = sample.values.clone();
+        values.retain(|(number, _)| self.series.contains(number));
+        wire::Batch {
+            tick: Some(tick_to_wire(sample.at, &values)),
+            ..wire::Batch::default()
         }
     }
 

@@ -47,6 +47,8 @@ enum Waiting {
     /// With its sequence, if it is kept.
     Sample(Box<Sample>, Option<u64>),
     NewEpoch(Epoch),
+    /// Of a burst.
+    Burst(Box<Sample>),
 }
 
 impl Session {
@@ -197,6 +199,13 @@ impl Session {
 
     /// Keeps a sample and lets it wait for its turn.
     async fn take(&mut self, link: &mut Link, sample: Sample) -> Result<(), Broken> {
+        if sample.is_burst {
+            // Worth something only at once.
+            if self.waiting.is_empty() {
+                self.waiting.push_back(Waiting::Burst(Box::new(sample)));
+            }
+            return Ok(());
+        }
         let is_full = self.waiting.len() >= WAITING_MAX;
         if is_full && link.keeps {
             self.begin_epoch(link).await?;
@@ -264,6 +273,7 @@ fn live(waiting: Waiting, told: &mut Told, counter: &mut u64, link: &Link) -> wi
             let interval_ms = link.wish.borrow().plan.interval_ms;
             Request::Batch(told.batch(sequence.unwrap_or(*counter), &sample, &link.mirror, interval_ms))
         }
+        Waiting::Burst(sample) => Request::Batch(told.burst(&sample)),
     })
 }
 

@@ -15,6 +15,7 @@ use wire::push_response::Body as Response;
 
 const OWN: Plan = Plan {
     interval_ms: 1_000,
+    burst_interval_ms: 0,
     processes: ProcessDetail::Top,
 };
 
@@ -77,6 +78,15 @@ impl Source for Counting {
             ..Sample::default()
         }
     }
+
+    fn burst(&mut self, _: Moment, _: Plan) -> Option<Sample> {
+        Some(Sample {
+            at: UnixMillis(self.ticks),
+            values: vec![(1, -1), (2, 5)],
+            is_burst: true,
+            ..Sample::default()
+        })
+    }
 }
 
 struct Running {
@@ -108,6 +118,7 @@ fn start_with(plan: Plan, spool: Spool) -> Running {
         sample_sender,
     ));
     let identity = Identity {
+        burst_interval_ms_min: 250,
         machine_id: MachineId::parse("web-01").unwrap(),
         instance: [7; 16],
         plan,
@@ -166,6 +177,7 @@ impl Accepted {
 
     async fn direct(&self, interval_ms: u32, processes: wire::ProcessDetail) {
         self.respond(Response::Directive(wire::Directive {
+            burst_interval_ms: 0,
             interval_ms,
             processes: processes.into(),
         }))
@@ -207,11 +219,42 @@ async fn a_directive_changes_the_pace_of_the_running_stream() {
         running.wish.borrow().plan,
         Plan {
             interval_ms: 100,
+            burst_interval_ms: 0,
             processes: ProcessDetail::None
         }
     );
     stream.direct(0, wire::ProcessDetail::Unspecified).await;
     running.wish.wait_for(|wish| wish.plan == OWN).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_travels_between_the_ticks_under_no_number() {
+    let mut running = start(OWN);
+    let (mut stream, _) = running.accept().await;
+    assert_eq!(stream.batch().await.sequence, 1);
+    let burst = |burst_interval_ms| {
+        Response::Directive(wire::Directive {
+            burst_interval_ms,
+            ..wire::Directive::default()
+        })
+    };
+    // Shorter than this collector allows.
+    stream.respond(burst(100)).await;
+    let mut sequences = Vec::new();
+    for _ in 0..8 {
+        let batch = stream.batch().await;
+        let tick = batch.tick.unwrap();
+        if batch.sequence == 0 {
+            assert_eq!(tick.values, [-1], "only what was announced");
+            assert!(batch.processes.is_none() && batch.announced.is_empty());
+        }
+        sequences.push(batch.sequence);
+    }
+    assert_eq!(sequences, [0, 0, 0, 2, 0, 0, 0, 3]);
+    assert_eq!(running.wish.borrow().plan.burst_interval_ms, 250);
+    stream.respond(burst(0)).await;
+    let next = [stream.batch().await.sequence, stream.batch().await.sequence];
+    assert_eq!(next, [4, 5]);
 }
 
 #[tokio::test(start_paused = true)]

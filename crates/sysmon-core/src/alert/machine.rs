@@ -3,6 +3,7 @@
 //! Two clocks come in. Levels and holds are judged by the time of the samples; missing data and a silent machine by the
 //! clock of whoever receives them. Per sample nothing is hashed, and nothing is allocated unless an alert changes.
 
+mod adopted;
 mod clock;
 mod down;
 mod feed;
@@ -20,6 +21,7 @@ pub use saved::SavedMachine;
 
 use super::mute::Silence;
 use super::rule_set::{RuleSet, Shape};
+use super::stage::Stage;
 use super::state::{Alert, Cause, Phase, Transition};
 use super::window::is_usable;
 use crate::identity::MachineId;
@@ -234,6 +236,24 @@ impl MachineAlerts {
             .chain(watched)
             .map(|standing| &standing.alert)
             .filter(|alert| alert.phase != Phase::Inactive)
+    }
+
+    /// Whether some level fires within `within_ms` of sample time unless its value comes back before. Not of a machine that
+    /// is about to count as down.
+    #[must_use]
+    pub fn is_about_to_fire(&self, within_ms: u64) -> bool {
+        let Some(newest) = self.newest else { return false };
+        self.watches.iter().any(|watch| {
+            let hold_ms = self.rules.compiled()[watch.rule as usize].rule.hold_ms;
+            let is_near = |stage: &Stage| {
+                let Stage::Pending(since) = stage else {
+                    return false;
+                };
+                hold_ms.saturating_sub(newest.since_ms(*since)) <= within_ms
+            };
+            let standing = watch.standing.as_deref();
+            standing.is_some_and(|standing| standing.stages.iter().any(is_near))
+        })
     }
 
     /// Whether a sample is to be judged; takes note of its time if so.

@@ -1,6 +1,7 @@
 //! Puts samples and roll-ups into the moments of an answer.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use sysmon_core::{
@@ -22,6 +23,13 @@ pub(crate) struct Answer {
     single: Option<Vec<i64>>,
     seen: Vec<bool>,
     series: HashMap<u32, Vec<Sum>>,
+}
+
+/// Rows, one after the other, that are of the same moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Stretch {
+    place: u32,
+    rows: Range<usize>,
 }
 
 /// The answer for a machine of which nothing was asked.
@@ -73,7 +81,29 @@ impl Sum {
         self.count = self.count.saturating_add(other.count);
     }
 
+    /// What is known of samples that are given all at once; nothing for none.
+    pub(crate) fn of(values: &[i64]) -> Self {
+        let (Some(minimum), Some(maximum)) = (values.iter().min(), values.iter().max()) else {
+            return Self::default();
+        };
+        // In two halves, of which none runs over however many values there are: wide numbers are slow to add.
+        let (mut low, mut high) = (0i64, 0i64);
+        for value in values {
+            low += value & 0xffff_ffff;
+            high += value >> 32;
+        }
+        Self {
+            minimum: *minimum,
+            maximum: *maximum,
+            hundredfold: ((i128::from(high) << 32) + i128::from(low)) * 100,
+            count: u32::try_from(values.len()).unwrap_or(u32::MAX),
+        }
+    }
+
     fn point(&self, decimals: u8) -> Option<Point> {
+        if self.count == 0 {
+            return None;
+        }
         let (minimum, maximum) = (
             from_scaled(self.minimum, decimals),
             from_scaled(self.maximum, decimals),
@@ -84,7 +114,7 @@ impl Sum {
             let scaled = self.hundredfold as f64 / 100.0 / f64::from(self.count);
             (scaled / from_scaled_divisor(decimals)).clamp(minimum, maximum)
         };
-        (self.count > 0).then_some(Point {
+        Some(Point {
             minimum,
             maximum,
             mean,
@@ -166,6 +196,40 @@ impl Answer {
         self.series
             .entry(series)
             .or_insert_with(|| vec![Sum::default(); moments])
+    }
+
+    /// As [`Self::place`] for times in order: which rows are of the same moment, without those out of range.
+    pub(crate) fn stretches(&mut self, times: &[i64]) -> Vec<Stretch> {
+        let places = self.place(times);
+        let mut stretches = Vec::new();
+        let mut start = 0;
+        for same in places.chunk_by(|one, other| one == other) {
+            let rows = start..start + same.len();
+            start = rows.end;
+            if same[0] != OUTSIDE {
+                let place = same[0];
+                stretches.push(Stretch { place, rows });
+            }
+        }
+        stretches
+    }
+
+    /// Takes over what is known of each stretch.
+    pub(crate) fn merge_rows(
+        &mut self,
+        series: u32,
+        stretches: &[Stretch],
+        sum: impl Fn(Range<usize>) -> Sum,
+    ) {
+        if stretches.is_empty() {
+            return;
+        }
+        let sums = self.sums(series);
+        for stretch in stretches {
+            if let Some(known) = sums.get_mut(stretch.place as usize) {
+                known.merge(&sum(stretch.rows.clone()));
+            }
+        }
     }
 
     /// Takes samples over: for each its moment and its value.

@@ -13,9 +13,10 @@ use sysmon_core::{
 use super::answer::{Answer, Edges};
 use super::letters::{letter_values, may_retry};
 use super::plan::Plan;
+use super::processes::{self, Kept};
 use super::{
-    Content, DeadLetter, DeadLetterFilter, History, IngestBatch, MachineRecord, Maintenance, Outcome,
-    StoreInfo,
+    Content, DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord,
+    Maintenance, Outcome, SeriesTable, StoreInfo,
 };
 use crate::error::StoreError;
 
@@ -23,6 +24,11 @@ use crate::error::StoreError;
 const KEPT_MS: i64 = 3_600_000;
 /// The most ticks that are kept of a machine: an hour of ten a second.
 const TICKS_MAX: usize = 36_000;
+/// The most values that are kept of all machines together, 16 bytes each. Beyond, every machine keeps its share of that: an
+/// hour of twenty machines, or the last ten seconds of ten thousand.
+const VALUES_MAX: usize = 8_000_000;
+/// How many batches are stored before others get a turn.
+const COMMITTED_AT_ONCE: usize = 64;
 /// The most gaps that are kept of a machine; more push out the oldest.
 const GAPS_MAX: usize = 1_000;
 /// The most dead letters; more push out the oldest.
@@ -53,10 +59,15 @@ struct Machine {
     last_sample: Option<UnixMillis>,
     /// By time and order of arrival.
     ticks: BTreeMap<(i64, u64), Vec<(u32, i64)>>,
+    /// How many values those are.
+    values: usize,
     arrivals: u64,
+    /// The series table that came last, by its id, as numbers of the stream and of this store, ascending.
+    numbering: (u64, Vec<(u32, u32)>),
     gaps: VecDeque<Gap>,
     /// Least recently used first.
     cursors: Vec<(Epoch, u64)>,
+    processes: Kept,
 }
 
 impl Machine {
@@ -73,10 +84,12 @@ impl Machine {
         self.cursors.push((epoch, through));
     }
 
-    fn put(&mut self, at: UnixMillis, values: Vec<(u32, i64)>) {
+    /// Keeps a tick, and of all of them at most `values_max` values or the newest tick.
+    fn put(&mut self, at: UnixMillis, values: Vec<(u32, i64)>, values_max: usize) {
         self.first_sample = Some(self.first_sample.map_or(at, |first| first.min(at)));
         self.last_sample = Some(self.last_sample.map_or(at, |last| last.max(at)));
         self.arrivals += 1;
+        self.values += values.len();
         self.ticks.insert((at.0, self.arrivals), values);
         let newest = self
             .ticks
@@ -84,10 +97,12 @@ impl Machine {
             .map_or(at.0, |((newest, _), _)| *newest);
         while let Some(first) = self.ticks.first_entry() {
             let (oldest, _) = *first.key();
-            if oldest > newest.saturating_sub(KEPT_MS) && self.ticks.len() <= TICKS_MAX {
+            let is_within_bounds = self.ticks.len() <= TICKS_MAX && self.values <= values_max;
+            if oldest > newest.saturating_sub(KEPT_MS) && is_within_bounds || self.ticks.len() == 1 {
                 break;
             }
-            self.ticks.pop_first();
+            let (_, values) = self.ticks.pop_first().unwrap_or_default();
+            self.values -= values.len();
         }
     }
 
@@ -109,14 +124,64 @@ impl State {
         })
     }
 
+    /// The values under the numbers of this store; those of unknown series are left out. Numbers are looked up once per
+    /// table, not once per value.
+    fn translated(
+        &mut self,
+        machine: &MachineId,
+        series: &SeriesTable,
+        values: &[(u32, i64)],
+    ) -> Vec<(u32, i64)> {
+        let known = self.machines.get_mut(machine);
+        let (id, mut numbers) = known
+            .map(|known| std::mem::take(&mut known.numbering))
+            .unwrap_or_default();
+        if id != series.id() {
+            let entries = series.entries().iter();
+            numbers = entries
+                .map(|(theirs, entry)| (*theirs, self.number(&entry.key, entry.decimals)))
+                .collect();
+        }
+        let mut translated = Vec::with_capacity(values.len());
+        for (theirs, value) in values {
+            if let Ok(index) = numbers.binary_search_by_key(theirs, |(theirs, _)| *theirs) {
+                translated.push((numbers[index].1, *value));
+            }
+        }
+        self.machines.entry(machine.clone()).or_default().numbering = (series.id(), numbers);
+        translated
+    }
+
+    fn commit(&mut self, batches: &[IngestBatch]) -> Vec<Outcome> {
+        let one = |batch: &IngestBatch| {
+            let known = self.machines.get(&batch.machine);
+            let through = known.map_or(0, |machine| machine.cursor(batch.epoch));
+            if batch.last_sequence() <= through {
+                return Outcome::Stored { through };
+            }
+            if batch.sequence > through + 1 {
+                return Outcome::Expected {
+                    sequence: through + 1,
+                };
+            }
+            self.store(batch);
+            let machine = self.machines.entry(batch.machine.clone()).or_default();
+            machine.advance(batch.epoch, batch.last_sequence());
+            if let Some(host) = &batch.host {
+                machine.host = (**host).clone();
+            }
+            Outcome::Stored {
+                through: batch.last_sequence(),
+            }
+        };
+        batches.iter().map(one).collect()
+    }
+
     fn store(&mut self, batch: &IngestBatch) {
         match &batch.content {
             Content::Tick { at, series, values } => {
-                let values = values.iter().filter_map(|(number, value)| {
-                    let entry = series.get(*number)?;
-                    Some((self.number(&entry.key, entry.decimals), *value))
-                });
-                let values = values.collect();
+                let values = self.translated(&batch.machine, series, values);
+                let share = VALUES_MAX / self.machines.len().max(1);
                 let machine = self.machines.entry(batch.machine.clone()).or_default();
                 let before = machine.last_sample.filter(|last| *last < *at);
                 if let Some(from) = before.filter(|_| batch.spool_was_lost && batch.sequence == 1) {
@@ -127,7 +192,7 @@ impl State {
                         reason: GapReason::SpoolLost,
                     });
                 }
-                machine.put(*at, values);
+                machine.put(*at, values, share);
             }
             Content::Lost {
                 last_sequence,
@@ -220,28 +285,11 @@ impl MemoryHistory {
 impl History for MemoryHistory {
     async fn commit(&self, batches: &[IngestBatch]) -> Result<Vec<Outcome>, StoreError> {
         super::check(batches)?;
-        let mut state = self.state();
         let mut outcomes = Vec::with_capacity(batches.len());
-        for batch in batches {
-            let known = state.machines.get(&batch.machine);
-            let through = known.map_or(0, |machine| machine.cursor(batch.epoch));
-            outcomes.push(if batch.last_sequence() <= through {
-                Outcome::Stored { through }
-            } else if batch.sequence > through + 1 {
-                Outcome::Expected {
-                    sequence: through + 1,
-                }
-            } else {
-                state.store(batch);
-                let machine = state.machines.entry(batch.machine.clone()).or_default();
-                machine.advance(batch.epoch, batch.last_sequence());
-                if let Some(host) = &batch.host {
-                    machine.host = (**host).clone();
-                }
-                Outcome::Stored {
-                    through: batch.last_sequence(),
-                }
-            });
+        for part in batches.chunks(COMMITTED_AT_ONCE) {
+            outcomes.extend(self.state().commit(part));
+            // Each batch is stored with its cursor, so that whoever waits in between sees nothing half done.
+            tokio::task::yield_now().await;
         }
         Ok(outcomes)
     }
@@ -253,6 +301,29 @@ impl History for MemoryHistory {
             .iter()
             .filter_map(|machine| state.answer(machine, query));
         Ok(answers.collect())
+    }
+
+    async fn put_process_snapshots(&self, snapshots: &[MachineProcesses]) -> Result<u64, StoreError> {
+        processes::check(snapshots)?;
+        let mut state = self.state();
+        let mut stored = 0;
+        for snapshot in snapshots {
+            if let Some(machine) = state.machines.get_mut(&snapshot.machine) {
+                stored += u64::from(machine.processes.put(snapshot));
+            }
+        }
+        Ok(stored)
+    }
+
+    async fn process_snapshots_at(
+        &self,
+        machines: &[MachineId],
+        at: UnixMillis,
+    ) -> Result<Vec<MachineProcesses>, StoreError> {
+        processes::check_machines(machines)?;
+        let state = self.state();
+        let found = |machine: &MachineId| state.machines.get(machine)?.processes.at(machine, at);
+        Ok(machines.iter().filter_map(found).collect())
     }
 
     async fn machines(&self) -> Result<Vec<MachineRecord>, StoreError> {
@@ -306,8 +377,9 @@ impl History for MemoryHistory {
             let Some(letter) = state.letters.remove(index) else {
                 continue;
             };
+            let share = VALUES_MAX / state.machines.len().max(1);
             let machine = state.machines.entry(letter.machine).or_default();
-            machine.put(UnixMillis(tick.at_unix_ms), values);
+            machine.put(UnixMillis(tick.at_unix_ms), values, share);
             stored += 1;
         }
         Ok(stored)
@@ -333,5 +405,23 @@ impl History for MemoryHistory {
             engine: "memory".into(),
             notices: vec!["history is kept in memory: the last hour, until this process ends".into()],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_keeps_its_share_and_always_the_newest_tick() {
+        let mut machine = Machine::default();
+        for second in 0..100 {
+            machine.put(UnixMillis(second * 1_000), vec![(1, second); 10], 250);
+        }
+        assert_eq!((machine.ticks.len(), machine.values), (25, 250));
+        let (oldest, _) = machine.ticks.first_key_value().unwrap();
+        assert_eq!(oldest.0, 75_000);
+        machine.put(UnixMillis(100_000), vec![(1, 0); 10], 5);
+        assert_eq!((machine.ticks.len(), machine.values), (1, 10));
     }
 }

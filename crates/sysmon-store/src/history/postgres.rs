@@ -11,6 +11,7 @@ mod maintain;
 pub(crate) mod migrate;
 mod names;
 mod policies;
+mod processes;
 mod query;
 mod reading;
 mod rollup;
@@ -36,8 +37,8 @@ use self::names::Names;
 use self::sessions::{Purpose, Session, Sessions};
 use self::timestamp::Timestamp;
 use super::{
-    DeadLetter, DeadLetterFilter, History, IngestBatch, MACHINES_PER_QUERY, MachineRecord, Maintenance,
-    Outcome, StoreInfo,
+    DeadLetter, DeadLetterFilter, History, IngestBatch, MACHINES_PER_QUERY, MachineProcesses, MachineRecord,
+    Maintenance, Outcome, StoreInfo,
 };
 use crate::error::StoreError;
 use crate::open::HistoryOptions;
@@ -204,6 +205,34 @@ impl History for PostgresHistory {
                 Box::pin(async move { query::query(connection, flavour, &query).await })
             },
         )
+        .await
+    }
+
+    async fn put_process_snapshots(&self, snapshots: &[MachineProcesses]) -> Result<u64, StoreError> {
+        super::processes::check(snapshots)?;
+        if snapshots.is_empty() {
+            return Ok(0);
+        }
+        let snapshots = snapshots.to_vec();
+        self.run(
+            Purpose::Write,
+            "store processes",
+            CALL_SECONDS,
+            move |_, _, connection| Box::pin(async move { processes::put(connection, &snapshots).await }),
+        )
+        .await
+    }
+
+    async fn process_snapshots_at(
+        &self,
+        machines: &[MachineId],
+        at: UnixMillis,
+    ) -> Result<Vec<MachineProcesses>, StoreError> {
+        super::processes::check_machines(machines)?;
+        let machines = machines.to_vec();
+        self.run(Purpose::Read, "answer", CALL_SECONDS, move |_, _, connection| {
+            Box::pin(async move { processes::at(connection, &machines, at).await })
+        })
         .await
     }
 

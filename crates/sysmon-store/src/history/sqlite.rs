@@ -13,7 +13,9 @@ mod faults;
 mod lane;
 mod letters;
 mod maintain;
+mod material;
 mod merge;
+mod processes;
 mod query;
 pub(crate) mod schema;
 mod tick;
@@ -27,8 +29,8 @@ use sysmon_core::{HistoryQuery, HostInfo, MachineHistory, MachineId, UnixMillis}
 use self::catalogue::Catalogue;
 use self::schema::Pools;
 use super::{
-    DeadLetter, DeadLetterFilter, History, IngestBatch, MachineRecord, Maintenance, Outcome, Retention,
-    StoreInfo,
+    DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord, Maintenance,
+    Outcome, Retention, StoreInfo,
 };
 use crate::error::StoreError;
 use crate::open::HistoryOptions;
@@ -85,6 +87,18 @@ impl History for SqliteHistory {
 
     async fn query(&self, query: &HistoryQuery) -> Result<Vec<MachineHistory>, StoreError> {
         query::answer(&self.inner, query).await
+    }
+
+    async fn put_process_snapshots(&self, snapshots: &[MachineProcesses]) -> Result<u64, StoreError> {
+        processes::put(&self.inner, snapshots).await
+    }
+
+    async fn process_snapshots_at(
+        &self,
+        machines: &[MachineId],
+        at: UnixMillis,
+    ) -> Result<Vec<MachineProcesses>, StoreError> {
+        processes::at(&self.inner, machines, at).await
     }
 
     async fn machines(&self) -> Result<Vec<MachineRecord>, StoreError> {

@@ -3,6 +3,7 @@
 pub(crate) mod ingest;
 pub(crate) mod letters;
 pub(crate) mod maintenance;
+pub(crate) mod moments;
 pub(crate) mod queries;
 
 /// One test per case, on what `backend().await` gives in the module where it is written.
@@ -36,6 +37,13 @@ macro_rules! history_contract {
             maintenance: maintaining_again_changes_nothing;
             maintenance: maintenance_may_be_interrupted_and_shared;
             maintenance: maintenance_beside_commits_loses_nothing;
+            moments: a_moment_has_the_newest_value_of_every_series_before_it;
+            moments: what_fell_silent_is_not_as_it_was_and_is_known_to_be_silent;
+            moments: a_moment_is_the_same_before_and_after_maintenance_and_coarser_when_samples_are_gone;
+            moments: processes_come_back_as_they_were_at_the_moment;
+            moments: snapshots_that_cannot_be_are_refused_and_empty_ones_kept;
+            moments: snapshots_go_when_they_are_old_or_too_many;
+            moments: writers_of_the_same_snapshots_store_them_once;
             queries: single_samples_are_exact;
             queries: series_of_foreign_metrics_keep_unit_and_labels;
             queries: only_the_metrics_asked_for_come_back;

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection, Row as _};
 use sysmon_core::alert::Phase;
-use sysmon_store::{DeliveryState, HistoryOptions, NotifierWork, RuleStore, ShardWork, Work, open_history};
 use sysmon_store::{ErrorKind, open_rule_store};
+use sysmon_store::{HistoryOptions, ShardWork, Work, open_history};
 
 use crate::fixture::{
-    LONG_MS, acknowledgement, alert, ann, busy_day, delivery, key, leased, log, machine_of, new_silence, now,
-    rule, save, transition,
+    LONG_MS, alert, ann, busy_day, key, leased, log, machine_of, now, rule, save, transition,
 };
 use crate::postgres_server::PostgresServer;
 
@@ -257,7 +256,8 @@ async fn views_answer_common_questions() {
     .fetch_all(&mut connection)
     .await
     .unwrap();
-    let firing: Vec<(String, String, Option<String>, Option<String>, String)> = firing
+    type Firing = (String, String, Option<String>, Option<String>, String);
+    let firing: Vec<Firing> = firing
         .iter()
         .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4)))
         .collect();

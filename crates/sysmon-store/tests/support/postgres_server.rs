@@ -90,7 +90,8 @@ impl PostgresServer {
         self.launch().await;
     }
 
-    fn data(&self) -> PathBuf {
+    /// The folder of its data.
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 

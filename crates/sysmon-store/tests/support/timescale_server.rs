@@ -83,8 +83,12 @@ impl Drop for TimescaleServer {
 
 /// Where `cargo xtask prepare` installs the server's modules: beside everything else that is built.
 fn modules() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .expect("the target folder")
-        .join("test-timescaledb")
+    // Tests and benchmarks are told a folder in the target folder; examples lie in one of it.
+    let target = match option_env!("CARGO_TARGET_TMPDIR") {
+        Some(folder) => Path::new(folder).parent().map(Path::to_path_buf),
+        None => std::env::current_exe()
+            .ok()
+            .and_then(|program| program.ancestors().nth(3).map(Path::to_path_buf)),
+    };
+    target.expect("the target folder").join("test-timescaledb")
 }

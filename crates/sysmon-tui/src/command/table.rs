@@ -5,6 +5,7 @@ macro_rules! keys {
 }
 
 mod fleet;
+mod past;
 
 use super::{Command, CommandDefinition, Context};
 use crate::key::{Key, KeyCode};
@@ -34,7 +35,7 @@ const fn row(
 }
 
 /// The parts of the table; the order within a context is that of the help.
-const PARTS: [&[CommandDefinition]; 2] = [fleet::ROWS, ROWS];
+const PARTS: [&[CommandDefinition]; 3] = [fleet::ROWS, ROWS, past::ROWS];
 
 /// All commands, those of a context in the order of the help.
 pub const COMMANDS: &[CommandDefinition] = &joined::<{ count(&PARTS) }>(&PARTS);
@@ -111,7 +112,7 @@ const ROWS: &[CommandDefinition] = &[
         Context::Alerts,
         keys!([plain(KeyCode::Enter)], [char('l')], [plain(KeyCode::Right)]),
         "machine",
-        "open the machine, with a chart of the metric",
+        "open the machine, with a chart of the metric; from the history at that moment",
     ),
     row(
         Command::Acknowledge,

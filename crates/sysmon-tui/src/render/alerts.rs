@@ -116,6 +116,10 @@ fn nothing(pen: &mut Pen<'_>, regions: &AlertsRegions, state: &State) {
         plural(machines, "machine", "machines")
     );
     match words::alerts::service(state) {
+        _ if state.is_in_past() => {
+            let text = super::travel::nothing_wrong(state);
+            lines_in_the_middle(pen, regions.table.rows, &[&text, "", "H shows what has happened"]);
+        }
         _ if !state.is_live() => {
             let text = "Nothing was wrong when the connection broke.";
             lines_in_the_middle(pen, regions.table.rows, &[text]);

@@ -6,15 +6,20 @@ use sysmon_api::Machine;
 use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_duration, format_value};
 
-use super::pen::Pen;
+use super::{pen::Pen, travel};
 use crate::command::{COMMANDS, Command, Context, show_keys};
+use crate::replay::ReplayStatus;
 use crate::state::alerts::board::Standing;
+use crate::state::burst::burst_ms;
 use crate::state::{Choosing, Link, Prompt, PromptKind, State, View};
 use crate::update::choose;
 use crate::words;
 
 /// Draws the line at the top.
 pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
+    if let Some(trip) = &state.travel.trip {
+        return travel::header(pen, area, state, trip);
+    }
     let bar = pen.theme.bar();
     pen.overlay(area, bar);
     let right = status(pen, state);
@@ -119,6 +124,9 @@ fn facts(pen: &Pen<'_>, machine: &Machine) -> String {
     if let Some(uptime) = machine.recent.value(sysmon_core::MetricId::Uptime) {
         facts.push(format!("up {}", format_duration(uptime.max(0.0) as u64)));
     }
+    if let Some(burst_ms) = burst_ms(machine) {
+        facts.push(format!("burst {burst_ms} ms"));
+    }
     facts.join(pen.pick(" · ", ", "))
 }
 
@@ -151,10 +159,26 @@ fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
             (format!("{} {word} {age} ", pen.pick("✕", "x")), critical)
         }
     };
+    if let Some(replay) = &state.replay {
+        return replay_status(pen, state, replay);
+    }
     let mut pieces = alerts(pen, state);
     pieces.extend(storage(pen, state));
     pieces.extend([live, (format!(" {} ", clock(state)), bar)]);
     pieces
+}
+
+/// That this is a recording, where in it, and how fast it goes.
+fn replay_status(pen: &Pen<'_>, state: &State, replay: &ReplayStatus) -> Vec<(String, Style)> {
+    let reversed = pen.theme.bar().add_modifier(ratatui::style::Modifier::REVERSED);
+    let sign = match (replay.is_playing, replay.at >= replay.end) {
+        (true, _) => pen.pick("▶", ">"),
+        (false, true) => pen.pick("■", "#"),
+        (false, false) => pen.pick("⏸", "="),
+    };
+    let left = format_duration(replay.end.since_ms(replay.at) / 1_000);
+    let text = format!(" REPLAY {} {sign} {}x, {left} left ", clock(state), replay.speed);
+    vec![(text, reversed)]
 }
 
 /// What fires: the bad loudly, what somebody knows of quietly; and whether anybody judges the rules at all.
@@ -277,7 +301,10 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
         PromptKind::Processes => Some(state.process_table.rows().len()),
         PromptKind::Alerts => Some(state.alerts.list.match_count()),
         PromptKind::Rules => Some(state.alerts.rules.rows().len()),
-        PromptKind::Acknowledge(_) | PromptKind::SaveFilter(_) | PromptKind::Interval(_) => None,
+        PromptKind::Acknowledge(_)
+        | PromptKind::SaveFilter(_)
+        | PromptKind::Interval(_)
+        | PromptKind::Moment => None,
     };
     let (label, help) = match (&prompt.kind, count) {
         (PromptKind::Acknowledge(key), _) => {
@@ -301,6 +328,13 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
                 "   1s, 30s, 5m; default for their own  Esc leaves".to_owned(),
             )
         }
+        (PromptKind::Moment, _) => (
+            "go to: ".to_owned(),
+            match &state.travel.typed_wrong {
+                Some(reason) => format!("   {reason}"),
+                None => format!("   {}", crate::moment::UNDERSTOOD),
+            },
+        ),
         (_, count) => (
             "/".to_owned(),
             format!("   {} match   Enter keep  Esc undo", count.unwrap_or(0)),
@@ -361,6 +395,8 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
         Command::ViewAlerts => state.view == View::Alerts,
         // Written at the end, whatever else there is room for.
         Command::Help => true,
+        // Esc has another meaning there, and nothing can be changed.
+        Command::Back | Command::Threshold => state.is_in_past() && !is_list,
         _ => false,
     };
     let shown = COMMANDS
@@ -377,7 +413,11 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
             .first()
             .map(|keys| show_keys(keys))
             .unwrap_or_default();
-        let needed = display_width(&keys) + display_width(definition.hint) + 1;
+        let hint = match definition.command {
+            Command::Past if state.is_in_past() => "go to",
+            _ => definition.hint,
+        };
+        let needed = display_width(&keys) + display_width(hint) + 1;
         if usize::from(end.saturating_sub(x)) < needed {
             break;
         }
@@ -386,7 +426,7 @@ fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
             x,
             row.y,
             room,
-            &[(&keys, key), (" ", word), (definition.hint, word), ("  ", word)],
+            &[(&keys, key), (" ", word), (hint, word), ("  ", word)],
         );
     }
     if has_help {

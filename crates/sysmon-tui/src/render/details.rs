@@ -47,7 +47,7 @@ fn storage(state: &State) -> Vec<Line> {
 }
 
 fn health(state: &State, component: &Component) -> String {
-    let now = state.aggregator_now();
+    let now = state.live_now();
     let engine = if component.engine.is_empty() {
         "?"
     } else {

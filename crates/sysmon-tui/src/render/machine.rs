@@ -12,8 +12,8 @@ use super::pen::Pen;
 use super::processes::processes;
 use super::sections::{gauge, section};
 use super::time_axis::{TimeAxis, legends};
-use super::{lines_in_the_middle, note};
-use crate::axis::{Axis, Range};
+use super::{lines_in_the_middle, note, travel};
+use crate::axis::{Axis, Range, Slice};
 use crate::layout::{ChartRegions, MachineRegions, SCALE_WIDTH};
 use crate::marks::marks;
 use crate::state::{Focus, Link, State, View, series_key};
@@ -243,7 +243,15 @@ impl Screen<'_> {
             let both = [levels.warning, levels.critical].into_iter();
             both.filter(|level| level.is_finite()).fold(0.0, f64::max)
         });
-        let (full, top_label) = scale(&slices, key.metric.unit(), highest);
+        let other_day = travel::other_day(self.state, &self.machine.id, key, &axis);
+        let most = |slices: &[Option<Slice>]| {
+            slices
+                .iter()
+                .flatten()
+                .map(|slice| slice.mean)
+                .fold(0.0, f64::max)
+        };
+        let (full, top_label) = scale(&slices, key.metric.unit(), highest.max(most(&other_day)));
         Chart {
             slices: &slices,
             full,
@@ -253,7 +261,9 @@ impl Screen<'_> {
             lines: &[],
         }
         .draw(pen, area);
+        travel::ghost(pen, area, &other_day, full, self.state, &self.machine.id);
         legends(pen, area, &axis, &self.gaps);
+        travel::cursor(pen, area, &axis, self.state);
         if *key == self.first()
             && let Some(text) = words::absence(self.state, &self.machine.id)
         {
@@ -283,6 +293,8 @@ impl Screen<'_> {
             gaps: &self.gaps,
             events: &marks(self.state, &self.machine.id, &shown),
             utc_offset_seconds: self.state.utc_offset_seconds,
+            cursor: travel::cursor_column(pen, area, &axis, self.state),
+            ends_now: !self.state.is_in_past(),
         }
         .draw(pen, regions.axis);
     }

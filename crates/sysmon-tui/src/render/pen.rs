@@ -85,6 +85,19 @@ impl<'a> Pen<'a> {
         }
     }
 
+    /// What is drawn in a cell; a space where nothing is.
+    pub(super) fn glyph(&self, x: u16, y: u16) -> char {
+        let cell = self.buffer.cell((x, y));
+        cell.and_then(|cell| cell.symbol().chars().next()).unwrap_or(' ')
+    }
+
+    /// Draws something else in a cell, in its own style.
+    pub(super) fn replace(&mut self, x: u16, y: u16, character: char) {
+        if let Some(cell) = self.buffer.cell_mut((x, y)) {
+            cell.set_char(character);
+        }
+    }
+
     /// Lays a style over what is there, such as that of the selected row.
     pub(super) fn overlay(&mut self, area: Rect, style: Style) {
         let area = area.intersection(self.buffer.area);

@@ -22,6 +22,8 @@ pub(super) fn processes(
     if rows.is_empty() {
         let text = if !state.process_table.filter_text().is_empty() {
             "no process matches the filter: Esc shows all"
+        } else if state.is_in_past() {
+            return note(pen, table.rows, &absence(state));
         } else if machine.processes.totals().processes == 0 {
             "no processes yet"
         } else {
@@ -49,6 +51,15 @@ pub(super) fn processes(
                 selected,
             );
         }
+    }
+}
+
+/// Why there are no processes of the moment on screen.
+fn absence(state: &State) -> String {
+    match (state.gap_at_moment(), &state.travel.trip) {
+        (_, Some(trip)) if trip.is_loading() => String::new(),
+        (Some(gap), _) => super::travel::no_data(state, &gap),
+        (None, _) => "no process list was kept for this moment".to_owned(),
     }
 }
 

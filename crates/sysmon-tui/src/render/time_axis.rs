@@ -39,6 +39,9 @@ pub(super) struct TimeAxis<'a> {
     /// What happened when.
     pub(super) events: &'a [Mark],
     pub(super) utc_offset_seconds: i32,
+    /// The cell of the moment on screen when that is not now: then the axis does not end with now either.
+    pub(super) cursor: Option<u16>,
+    pub(super) ends_now: bool,
 }
 
 impl TimeAxis<'_> {
@@ -60,13 +63,13 @@ impl TimeAxis<'_> {
         let faint = pen.theme.faint();
         let marks = marked_cells(pen, plot, &self.axis, self.gaps);
         let events = event_cells(pen, plot, &self.axis, self.events);
-        let end = plot.right().saturating_sub(3);
+        let end = plot.right().saturating_sub(if self.ends_now { 3 } else { 0 });
         let is_marked = |from: u16, to: u16| {
             let mut taken = marks.iter().map(|(x, _)| x).chain(events.iter().map(|(x, _)| x));
             taken.any(|x| (from..to).contains(x))
         };
         // A mark says more than one time of many.
-        if !is_marked(end, plot.right()) {
+        if self.ends_now && !is_marked(end, plot.right()) {
             pen.text(end, area.y, 3, "now", faint);
         }
         for (x, label) in self.labels(pen, plot, end) {
@@ -80,8 +83,16 @@ impl TimeAxis<'_> {
         for (x, is_lost) in marks {
             pen.put(x, area.y, mark, if is_lost { lost } else { off });
         }
-        for (x, kind) in events {
+        for (x, kind) in events.iter().copied() {
             put_mark(pen, x, area.y, kind);
+        }
+        if let Some(x) = self.cursor {
+            let accent = pen.theme.accent();
+            let mark = pen.pick("┴", "+").chars().next().unwrap_or('+');
+            // What happened at the moment itself says more than the foot of its line.
+            if !events.iter().any(|(taken, _)| *taken == x) {
+                pen.put(x, area.y, mark, accent);
+            }
         }
     }
 
@@ -192,6 +203,10 @@ pub(super) fn event_cells(pen: &Pen<'_>, plot: Rect, axis: &Axis, events: &[Mark
 /// Draws a mark: its shape says what happened, its colour how bad that is.
 pub(super) fn put_mark(pen: &mut Pen<'_>, x: u16, y: u16, kind: MarkKind) {
     let (glyph, style) = match kind {
+        MarkKind::Pending(severity) => (
+            pen.theme.glyphs.alert_mark(Standing::Pending, severity),
+            pen.theme.severity(severity),
+        ),
         MarkKind::Resolved => (pen.pick("○", "o"), pen.theme.ok()),
         MarkKind::Fires(severity) => (
             pen.theme.glyphs.alert_mark(Standing::Firing, severity),

@@ -75,6 +75,21 @@ impl FleetTable {
     /// The order changes by itself at most this often, so that rows can be read.
     const REORDER_MS: u64 = 3_000;
 
+    /// The same columns, order, filter and cursor, for a fleet that comes another way.
+    pub(crate) fn for_another_fleet(&self) -> Self {
+        Self {
+            feed: Feed::default(),
+            marks: Marks::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Notes that the rows are about other machines now: they are put in order at once.
+    pub(crate) fn mark_stale(&mut self) {
+        self.stale_order = true;
+        self.has_other_machines = true;
+    }
+
     /// The filter that is applied.
     pub(crate) fn filter_text(&self) -> &str {
         self.filter.text()

@@ -36,6 +36,8 @@ pub(crate) struct Subject {
 pub(crate) struct Question {
     pub(crate) request_id: u64,
     pub(crate) subject: Subject,
+    /// The start of what is asked for.
+    pub(crate) from: UnixMillis,
     /// The end of what is asked for: from here on live data tells.
     pub(crate) seam: UnixMillis,
     pub(crate) asked_at: UnixMillis,
@@ -49,6 +51,7 @@ pub(crate) struct Question {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) subject: Subject,
+    pub(crate) from: UnixMillis,
     pub(crate) seam: UnixMillis,
     pub(crate) asked_at: UnixMillis,
     /// `None` when nothing is known of the machine in that range.

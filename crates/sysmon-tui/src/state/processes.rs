@@ -37,7 +37,7 @@ impl ProcessColumn {
 }
 
 /// Order, filter and cursor of the process table.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ProcessTableState {
     pub(crate) sort: ProcessColumn,
     pub(crate) inverted: bool,
@@ -54,6 +54,11 @@ pub(crate) struct ProcessTableState {
 impl ProcessTableState {
     /// The order changes by itself at most this often, so that rows can be read and a slow link is not spent on them.
     const REORDER_MS: u64 = 3_000;
+
+    /// Notes that the rows are about something else now: they are put in order at once.
+    pub(crate) fn mark_stale(&mut self) {
+        self.stale_order = true;
+    }
 
     /// The filter as typed.
     pub(crate) fn filter_text(&self) -> &str {

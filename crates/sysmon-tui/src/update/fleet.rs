@@ -17,7 +17,7 @@ mod feed;
 mod marked;
 pub(super) mod prompt;
 
-pub(super) use feed::{connected, disconnected, poll, subscribe, wakes_at};
+pub(super) use feed::{connected, disconnected, poll, subscribe, wakes_at, whole_fleet};
 pub(super) use marked::{answered, set_interval, take_names};
 
 /// Carries a command of the fleet out; `None` for one that is not the fleet's.
@@ -36,6 +36,9 @@ pub(super) fn run(state: &mut State, command: Command) -> Option<Vec<Effect>> {
         Command::Mark => marked::mark(state),
         Command::MarkAll => return Some(marked::mark_all(state)),
         Command::Silence => marked::silence(state),
+        Command::Interval if state.is_in_past() => {
+            notify(state, "in the past nothing can be changed: Esc returns to now");
+        }
         Command::Interval => marked::start_interval(state),
         Command::Left => go_by_places(state, -1),
         Command::Right => go_by_places(state, 1),

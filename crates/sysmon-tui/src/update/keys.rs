@@ -8,7 +8,7 @@ use crate::state::{Choosing, Movement, Overlay, OverlayKind, Prompt, PromptKind,
 use crate::text_field::TextField;
 
 use super::alerts::commands;
-use super::{alerts, choose, editor, fleet, leave, past, show};
+use super::{alerts, choose, editor, fleet, leave, past, show, travel};
 
 mod form;
 mod prompt;
@@ -61,6 +61,9 @@ pub(super) fn paste(state: &mut State, text: &str) {
 /// Carries a command out.
 pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
     state.mark_dirty();
+    if let Some(effects) = travel::run(state, command) {
+        return effects;
+    }
     if let Some(effects) = fleet::run(state, command) {
         return effects;
     }

@@ -8,9 +8,12 @@ use crate::event::{Effect, LinkEvent};
 use crate::state::fleet::marks::NAMES_SUBSCRIPTION;
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{alerts, editor, fleet, machine_subscription, open_machine, past};
+use super::{alerts, burst, editor, fleet, machine_subscription, open_machine, past, travel};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
+    if let Some(effects) = travel::news::news(state, &event) {
+        return effects;
+    }
     // In the view of a machine nothing of the fleet's table is on screen: no frame for what nobody sees.
     let is_hidden = matches!(&event, LinkEvent::Update(update) if update.subscription == FLEET_SUBSCRIPTION)
         && state.machine.is_complete()
@@ -23,6 +26,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         LinkEvent::Connected { capabilities } => {
             state.link = Link::Live;
             past::connected(state, &capabilities);
+            burst::connected(state, &capabilities);
             let mut effects = vec![fleet::connected(state, &capabilities)];
             effects.extend(subscribe_machine(state));
             effects.extend(alerts::connected(state, &capabilities));

@@ -8,6 +8,7 @@ use crate::state::{Movement, State};
 
 use super::fleet;
 use super::keys::{go, open};
+use super::travel;
 
 /// Rows per notch of the wheel.
 const WHEEL_ROWS: isize = 3;
@@ -23,6 +24,8 @@ pub(super) fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
         // Over a form the mouse could only do harm.
         MouseAction::Press if state.editor.is_some() || state.silencing.is_some() => {}
         MouseAction::Press if state.overlay.is_some() => state.overlay = None,
+        MouseAction::Drag => return travel::mouse::drag(state, Position::new(mouse.column, mouse.row)),
+        MouseAction::Release => travel::mouse::release(state),
         MouseAction::Press => return click(state, Position::new(mouse.column, mouse.row)),
     }
     Vec::new()
@@ -45,6 +48,9 @@ fn click(state: &mut State, at: Position) -> Vec<Effect> {
         }
         Body::Heat(regions) => return fleet::press_on_map(state, regions, at),
         Body::Machine(machine) => {
+            if let Some(effects) = travel::mouse::press(state, at) {
+                return effects;
+            }
             if let Some(column) = heading_at(&machine.processes, at) {
                 state.process_table.click_heading(column);
             } else if let Some(row) = row_at(&machine.processes, at, state.process_table.offset) {

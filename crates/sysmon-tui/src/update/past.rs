@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 use sysmon_api::{CAPABILITY_HISTORY, Code, history_from_wire, query_to_wire, wire};
-use sysmon_core::{Gap, GapReason, HistoryQuery, MachineId, MetricId, UnixMillis};
+use sysmon_core::{Gap, GapReason, HistoryQuery, MachineId, MetricId, Recent, UnixMillis};
 
 use crate::axis::Range;
 use crate::event::Effect;
@@ -82,8 +82,9 @@ fn wanted(state: &State) -> Option<Want> {
     let area = Rect::new(0, 0, state.width, state.height);
     let regions = layout(area, state);
     let axis = charts_axis(&regions, state, state.points_per_cell)?;
-    let times = machine.recent.times();
-    let (first, last) = (times.front().copied(), times.back().copied());
+    let times = state.newest_ticks(machine).map(Recent::times);
+    let first = times.and_then(|times| times.front().copied());
+    let last = times.and_then(|times| times.back().copied());
     // Live data that reaches back far enough needs no history.
     let tolerance_ms = (axis.step_ms * 2)
         .max(u64::from(machine.interval_ms) * 3)
@@ -101,6 +102,8 @@ fn wanted(state: &State) -> Option<Want> {
         }
         _ => axis.to,
     };
+    // Charts of the past may end long before live data begins.
+    let seam = seam.min(axis.to);
     let points = seam.since_ms(axis.from).div_ceil(axis.step_ms.max(1));
     let points = u32::try_from(points)
         .unwrap_or(HistoryQuery::POINTS_MAX)
@@ -119,7 +122,7 @@ fn wanted(state: &State) -> Option<Want> {
 }
 
 /// What the charts show beside processor and memory.
-fn extra_metric(state: &State) -> Option<String> {
+pub(super) fn extra_metric(state: &State) -> Option<String> {
     let usual = [MetricId::CpuBusy, MetricId::MemoryUsedPercent];
     let focus = state.focus.as_ref()?;
     (!usual.contains(&focus.metric)).then(|| focus.metric.name().to_owned())
@@ -139,6 +142,9 @@ fn is_due(state: &State, want: &Want) -> bool {
     if answer.subject != want.subject || past.is_outdated {
         return true;
     }
+    if state.is_in_past() {
+        return !is_covered(answer, want);
+    }
     if state.now.since_ms(answer.asked_at) < REFRESH_MS {
         return false;
     }
@@ -151,6 +157,14 @@ fn is_due(state: &State, want: &Want) -> bool {
         && want.seam.since_ms(answer.seam) >= REFRESH_MS;
     let is_young = |gap: &Gap| gap.reason == GapReason::Silent && want.seam.since_ms(gap.to) < YOUNG_GAP_MS;
     runs_out || state.chart_gaps(machine).iter().any(is_young)
+}
+
+/// Whether an answer reaches over all of what is wanted. Where it ends a little early, history had not been told more.
+fn is_covered(answer: &Answer, want: &Want) -> bool {
+    let tolerance_ms = i64::try_from(want.subject.step_ms.saturating_mul(2)).unwrap_or(i64::MAX);
+    let is_late = answer.from > want.from.plus_ms(tolerance_ms);
+    let is_short = want.seam > answer.seam.plus_ms(COMMIT_MARGIN_MS.saturating_add(tolerance_ms));
+    !is_late && !is_short
 }
 
 /// Whether the same thing has been wanted long enough, so that a burst of keys asks once.
@@ -196,6 +210,7 @@ fn ask(state: &mut State, want: Want) -> Option<Effect> {
     past.question = Some(Question {
         request_id,
         subject: want.subject,
+        from: want.from,
         seam: want.seam,
         asked_at: state.now,
         parts: Vec::new(),
@@ -320,6 +335,7 @@ pub(super) fn finish(question: Question) -> Answer {
     Answer {
         spacing_ms: history.as_ref().map_or(0, spacing_ms),
         history,
+        from: question.from,
         seam: question.seam,
         asked_at: question.asked_at,
         subject: question.subject,

@@ -8,7 +8,7 @@ use sysmon_tui::{Effect, KeyCode};
 
 use crate::world::{FLEET, NOW, SIZES, World, fleet_snapshot};
 
-fn series() -> Vec<(SeriesKey, f64)> {
+pub(crate) fn series() -> Vec<(SeriesKey, f64)> {
     use MetricId as M;
     let mut series: Vec<(SeriesKey, f64)> = [
         (M::CpuUser, 81.0),
@@ -103,7 +103,7 @@ fn process(
     }
 }
 
-fn processes() -> wire::ProcessUpdate {
+pub(crate) fn processes() -> wire::ProcessUpdate {
     let mut changed = vec![
         process(
             4_121,

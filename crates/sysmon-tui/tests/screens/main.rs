@@ -12,4 +12,5 @@ mod keys_page;
 mod machine_scenes;
 mod past_scenes;
 mod robustness;
+mod travel_scenes;
 mod world;

@@ -60,10 +60,10 @@ fn any_update() -> impl Strategy<Value = Event> {
         prop::collection::vec(0u32..9, 0..6),
     );
     let update = (
-        prop_oneof![4 => 0u32..4, 1 => Just(7u32)],
+        prop_oneof![4 => 0u32..4, 1 => Just(7u32), 4 => 16u32..24],
         any::<bool>(),
         any::<bool>(),
-        any::<i64>(),
+        prop_oneof![NOW - 4_000_000..NOW, any::<i64>()],
         prop::collection::vec(machine, 0..4),
         window,
     );
@@ -75,6 +75,8 @@ fn any_update() -> impl Strategy<Value = Event> {
             snapshot,
             more,
             now_unix_ms,
+            at_unix_ms: now_unix_ms,
+            caught_up: !snapshot && more,
             machines,
             totals: has_window.then(|| wire::FleetTotals {
                 live: matching,
@@ -134,12 +136,15 @@ fn any_history() -> impl Strategy<Value = Event> {
             continued,
         }
     });
-    (0u64..4, prop::collection::vec(machine, 0..3), any::<bool>()).prop_map(|(number, machines, more)| {
-        Event::Link(LinkEvent::History {
-            request_id: (1 << 32) + number,
-            chunk: Box::new(wire::HistoryChunk { machines, more }),
-        })
-    })
+    let number = (prop_oneof![Just(32u32), Just(48)], 0u64..9);
+    (number, prop::collection::vec(machine, 0..3), any::<bool>()).prop_map(
+        |((space, number), machines, more)| {
+            Event::Link(LinkEvent::History {
+                request_id: (1 << space) + number,
+                chunk: Box::new(wire::HistoryChunk { machines, more }),
+            })
+        },
+    )
 }
 
 fn any_storage() -> impl Strategy<Value = Event> {
@@ -342,8 +347,14 @@ fn any_way() -> impl Strategy<Value = Event> {
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
-    let mouse = (0u16..210, 0u16..70, 0u8..3).prop_map(|(column, row, action)| {
-        let action = [MouseAction::Press, MouseAction::WheelUp, MouseAction::WheelDown][usize::from(action)];
+    let mouse = (0u16..210, 0u16..70, 0usize..5).prop_map(|(column, row, action)| {
+        let action = [
+            MouseAction::Press,
+            MouseAction::Drag,
+            MouseAction::Release,
+            MouseAction::WheelUp,
+            MouseAction::WheelDown,
+        ][action];
         Event::Mouse(Mouse { action, column, row })
     });
     let failed = (any::<String>(), any::<bool>())
@@ -355,7 +366,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => failed,
         1 => any::<bool>().prop_map(|keeps| {
             let capabilities = if keeps {
-                vec!["history".to_owned(), "alerts".to_owned()]
+                vec!["history".to_owned(), "alerts".to_owned(), "past".to_owned()]
             } else {
                 vec!["windows".to_owned()]
             };
@@ -366,9 +377,10 @@ fn any_event() -> impl Strategy<Value = Event> {
         4 => any_alerts(),
         6 => any_way(),
         1 => (any::<bool>(), 0u64..4, 0u32..17, any::<String>()).prop_map(|(asked, number, code, reason)| {
-            let request_id = if asked { (1 << 32) + number } else { number };
+            let request_id = if asked { (1 << (32 + number % 2 * 16)) + number } else { number };
             Event::Link(LinkEvent::Refused { request_id, code, reason })
         }),
+        4 => prop::sample::select(vec!['t', 'p', 'P', ',', '.', '<', '>', 'C', 't']).prop_map(|key| Event::Key(Key::char(key))),
         2 => prop::sample::select(vec!['+', '-', 'D']).prop_map(|key| Event::Key(Key::char(key))),
         1 => any::<i64>().prop_map(|now| Event::Tick { now: sysmon_core::UnixMillis(now), utc_offset_seconds: 3_600 }),
         1 => (0u16..400, 0u16..120).prop_map(|(width, height)| Event::Resize { width, height }),
@@ -383,7 +395,7 @@ proptest! {
         width in 1u16..400, height in 1u16..120, events in prop::collection::vec(any_event(), 1..40), ascii in any::<bool>(),
     ) {
         let mut world = World::new((width, height));
-        world.connected_with(&["history", "alerts"]).update(fleet_snapshot(&FLEET));
+        world.connected_with(&["history", "alerts", "past"]).update(fleet_snapshot(&FLEET));
         world.board(crate::alerts_world::board());
         let mut world = if ascii { world.ascii() } else { world };
         for event in events {

@@ -35,6 +35,12 @@ pub struct SimulateArguments {
     /// Folder for what is not in history yet; without it memory has to do
     #[arg(long, value_name = "DIR")]
     pub spool_dir: Option<PathBuf>,
+    /// For load tests: machines that cost little and keep nothing that is not taken at once
+    #[arg(long, conflicts_with_all = ["spool_dir", "ledger", "scenario"])]
+    pub light: bool,
+    /// Watch the fleet too, and log every 10 s how long samples take from machine to subscriber
+    #[arg(long)]
+    pub latency: bool,
     /// How many connections the machines share [default: one for every hundred]
     #[arg(long, value_name = "C", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub connections: Option<u32>,

@@ -31,6 +31,12 @@ pub struct TerminalCommandLine {
     /// Only machines that match, such as "cpu > 50 and role = db" (docs/filter.md)
     #[arg(long, value_name = "EXPRESSION")]
     pub filter: Option<String>,
+    /// Take everything that happens down in a new file, without arguments of processes
+    #[arg(long, value_name = "FILE", conflicts_with = "once")]
+    pub record: Option<PathBuf>,
+    /// Play a recording; needs no aggregator
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["once", "connect", "record"])]
+    pub replay: Option<PathBuf>,
     #[arg(long, value_name = "DURATION", conflicts_with = "connect", help = table::TUI_INTERVAL.flag_help())]
     interval: Option<String>,
     #[arg(long, value_name = "NAME", help = table::TUI_THEME.flag_help())]

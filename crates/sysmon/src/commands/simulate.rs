@@ -23,11 +23,14 @@ pub(super) fn run(arguments: &SimulateArguments, loaded: Loaded) -> Result<ExitC
     let connections = arguments
         .connections
         .unwrap_or_else(|| arguments.machines.div_ceil(MACHINES_PER_CONNECTION));
-    let (settings, clients) =
-        loaded.with(|settings| roles::of_simulation(settings, connections.min(arguments.machines)))?;
+    let connections = connections.min(arguments.machines);
+    // Whoever watches has a connection of its own.
+    let count = connections + u32::from(arguments.latency);
+    let (settings, mut clients) = loaded.with(|settings| roles::of_simulation(settings, count))?;
+    let watching = clients.split_off(connections as usize).pop();
     let simulation = simulation(arguments).map_err(Failure::usage)?;
     serve::run(&settings, single_threaded()?, async |running| {
-        let work = simulate(simulation, clients, running.shutdown.clone());
+        let work = simulate(simulation, clients, watching, running.shutdown.clone());
         running.spawn("the simulation", work);
         Ok(())
     })
@@ -38,6 +41,7 @@ fn simulation(arguments: &SimulateArguments) -> Result<Simulation, Report> {
     let mut simulation = Simulation::new(arguments.machines);
     simulation.interval_ms = u32::try_from(arguments.interval.as_millis()).unwrap_or(u32::MAX);
     simulation.seed = arguments.seed;
+    simulation.is_light = arguments.light;
     simulation.prefix.clone_from(&arguments.prefix);
     simulation.ledger.clone_from(&arguments.ledger);
     simulation.spool = arguments.spool_dir.as_ref().map(SpoolConfig::new);

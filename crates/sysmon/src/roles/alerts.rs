@@ -1,14 +1,12 @@
 //! The alert service.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use eyre::Report;
 use sysmon_aggregator::Stores;
 use sysmon_alerts::{AlertService, Receivers, install_starter};
 use sysmon_api::{Backoff, Client, local_socket_path};
-use sysmon_store::RuleStore;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +51,7 @@ impl AlertsRole {
     /// Evaluates and notifies until `shutdown` is cancelled. The fleet is followed through `client`.
     ///
     /// # Errors
-    /// None that is known: what fails is tried again.
+    /// That it has broken; what merely fails is tried again.
     pub async fn run(
         self,
         stores: Stores,
@@ -65,29 +63,27 @@ impl AlertsRole {
             shutdown.cancelled().await;
             return Ok(());
         };
-        let starting = install(Arc::clone(&rules));
-        if shutdown.run_until_cancelled(starting).await.is_none() {
-            return Ok(());
-        }
         let stores = sysmon_alerts::Stores {
             rules,
             bus: stores.alert_bus,
         };
+        if shutdown.run_until_cancelled(install(&stores)).await.is_none() {
+            return Ok(());
+        }
         let config = sysmon_alerts::Config {
             receivers: self.receivers,
             ..sysmon_alerts::Config::default()
         };
         let (_service, work) = AlertService::new(config, stores, client, shutdown);
-        work.await;
-        Ok(())
+        Ok(work.await?)
     }
 }
 
 /// Stores the starter pack, in a store where that was never done.
-async fn install(rules: Arc<dyn RuleStore>) {
+async fn install(stores: &sysmon_alerts::Stores) {
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
     loop {
-        match install_starter(&*rules, sysmon_alerts::Clock::system().now()).await {
+        match install_starter(stores, sysmon_alerts::Clock::system().now()).await {
             Ok(0) => return,
             Ok(count) => {
                 tracing::info!(count, "the starter pack of alert rules is installed");

@@ -61,6 +61,8 @@ settings! {
         "Aggregator to report to";
     COLLECTOR_INTERVAL: Interval = "collector.interval", Some("5s"),
         "Time between two samples, 100ms to 1h";
+    COLLECTOR_BURST_INTERVAL: Interval = "collector.burst_interval", Some("250ms"),
+        "The shortest time between samples while somebody looks at this machine, 100ms to 1h; the interval itself for no more";
     COLLECTOR_MACHINE_ID: MachineId = "collector.machine_id", None,
         "Name under which this machine reports, the same after every start; by default its host name";
     COLLECTOR_LABELS: Labels = "collector.labels", None,
@@ -86,6 +88,8 @@ settings! {
         "Aggregator to watch; without one this process measures and shows this machine itself";
     TUI_INTERVAL: Interval = "tui.interval", Some("1s"),
         "Time between two samples of this machine when this process measures it itself";
+    TUI_BURST: Interval = "tui.burst", Some("250ms"),
+        "Time between samples to ask for while a machine is on screen, 100ms to 1h; 1h to leave it at its own pace";
     TUI_THEME: String = "tui.theme", Some("dark"),
         "Colours: dark, light, or NAME for NAME.toml in the folder themes beside the configuration file";
     TUI_ASCII: bool = "tui.ascii", Some("false"),

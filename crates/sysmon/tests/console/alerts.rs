@@ -1,112 +1,20 @@
 //! An alert from the first key to the last: a threshold set in the terminal, load, the notification, the way back, and what
 //! is known of it after a restart.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use crate::hook::Hook;
+use crate::load::{Load, Others, when_others_are_quiet};
 use crate::terminal::{PATIENCE, Terminal, command, pause};
 
 const TUI: &str = env!("CARGO_BIN_EXE_sysmon-tui");
 const TAB: &str = "\t";
 const BACK_TAB: &str = "\x1b[Z";
-
-/// A web server that takes notifications; each is its delivery id and its body.
-struct Hook {
-    url: String,
-    received: Arc<Mutex<Vec<(String, serde_json::Value)>>>,
-}
-
-impl Hook {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let received = Arc::new(Mutex::new(Vec::new()));
-        let copy = Arc::clone(&received);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut reader = BufReader::new(stream.unwrap());
-                let (mut id, mut length) = (String::new(), 0);
-                loop {
-                    let mut line = String::new();
-                    reader.read_line(&mut line).unwrap();
-                    let Some((name, value)) = line.trim_end().split_once(':') else {
-                        if line.trim_end().is_empty() {
-                            break;
-                        }
-                        continue;
-                    };
-                    match name.to_ascii_lowercase().as_str() {
-                        "x-sysmon-delivery" => id = value.trim().to_owned(),
-                        "content-length" => length = value.trim().parse().unwrap(),
-                        _ => {}
-                    }
-                }
-                let mut body = vec![0; length];
-                reader.read_exact(&mut body).unwrap();
-                copy.lock()
-                    .unwrap()
-                    .push((id, serde_json::from_slice(&body).unwrap()));
-                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-                reader.get_mut().write_all(answer).unwrap();
-            }
-        });
-        Self { url, received }
-    }
-
-    /// What came about the processor's rule.
-    fn about_cpu(&self, kind: &str) -> Vec<(String, serde_json::Value)> {
-        let received = self.received.lock().unwrap();
-        let is_meant = |(_, body): &&(String, serde_json::Value)| {
-            body["rule"]["id"] == "cpu-busy" && body["kind"] == kind
-        };
-        received.iter().filter(is_meant).cloned().collect()
-    }
-
-    fn wait_for(&self, kind: &str) -> serde_json::Value {
-        let deadline = Instant::now() + 2 * PATIENCE;
-        loop {
-            if let Some((_, body)) = self.about_cpu(kind).first() {
-                return body.clone();
-            }
-            assert!(
-                Instant::now() < deadline,
-                "no {kind}: {:?}",
-                self.received.lock().unwrap()
-            );
-            for _ in 0..5 {
-                pause();
-            }
-        }
-    }
-}
-
-/// All processors busy; ends when the test ends, however it ends.
-struct Load(Vec<Child>);
-
-impl Load {
-    fn start() -> Self {
-        let processors = std::thread::available_parallelism().unwrap().get();
-        let busy = || {
-            let mut busy = Command::new("sh");
-            busy.args(["-c", "while :; do :; done # the-load"])
-                .stdin(Stdio::null());
-            busy.spawn().unwrap()
-        };
-        Self((0..2 * processors).map(|_| busy()).collect())
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-}
+const RULE: &str = "Processors busy";
+/// The end is told half a minute after it.
+const TOLD: Duration = Duration::from_secs(60);
 
 fn console(home: &tempfile::TempDir, hook: &Hook) -> Terminal {
     let mut tui = command(TUI, home.path());
@@ -124,11 +32,11 @@ fn press(terminal: &mut Terminal, keys: &[&str]) {
     }
 }
 
-/// In the editor of the processor's rule: critical at 90 %, of the newest value, for 5 s, and no warning.
+/// In the editor of the processor's rule: critical at 80 %, of the newest value, for 5 s, and no warning.
 fn set_threshold(terminal: &mut Terminal) {
     // Rules come a moment after the machine.
     press(terminal, &["3"]);
-    terminal.wait_for_text("Processors busy");
+    terminal.wait_for_text(RULE);
     press(terminal, &["1"]);
     terminal.wait_for_text("MACHINE");
     press(terminal, &["\r"]);
@@ -139,7 +47,7 @@ fn set_threshold(terminal: &mut Terminal) {
     terminal.wait_for_text("rule cpu-busy v1");
     press(
         terminal,
-        &[" ", BACK_TAB, BACK_TAB, "9", "0", TAB, TAB, TAB, TAB, "\x1b[A"],
+        &[" ", BACK_TAB, BACK_TAB, "8", "0", TAB, TAB, TAB, TAB, "\x1b[A"],
     );
     terminal.wait_for_text("newest value");
     press(terminal, &[TAB, TAB, "5", "s"]);
@@ -148,51 +56,120 @@ fn set_threshold(terminal: &mut Terminal) {
     terminal.wait_for_text("cpu-busy saved, version 2");
 }
 
-#[test]
-fn a_threshold_set_here_fires_notifies_recovers_and_is_remembered() {
+/// Whether a mark stands in the sparkline of the only machine in the table: beside a dotted cell of it.
+fn is_marked(screen: &str, mark: char) -> bool {
+    let is_dots = |cell: char| ('\u{2800}'..='\u{28ff}').contains(&cell);
+    screen.lines().filter(|line| line.contains('%')).any(|line| {
+        let cells: Vec<char> = line.chars().collect();
+        let beside =
+            |pair: &[char]| pair[1] == mark && is_dots(pair[0]) || pair[0] == mark && is_dots(pair[1]);
+        cells.windows(2).any(beside)
+    })
+}
+
+/// Whether the view of alerts lists the rule in this state; in words, as the history below it has them too, but without
+/// the time that comes after those.
+fn is_listed(screen: &str, state: &str) -> bool {
+    screen
+        .lines()
+        .any(|line| line.contains(RULE) && line.trim_end().ends_with(state))
+}
+
+fn wait_for_hook(hook: &Hook, kind: &str, patience: Duration) -> Value {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some((_, body)) = hook.about("cpu-busy", kind).first() {
+            return body.clone();
+        }
+        assert!(Instant::now() < deadline, "no {kind}: {:?}", hook.summaries());
+        pause();
+    }
+}
+
+/// With the load: pending, then firing, on the sparkline, in the table and in the view of alerts.
+fn goes_up(terminal: &mut Terminal) {
+    terminal.wait_for("pending, on the sparkline in the table", |screen| {
+        is_marked(screen, '◌') && screen.contains("alerts ◌1")
+    });
+    press(terminal, &["2"]);
+    terminal.wait_for("pending, in the view of alerts", |screen| {
+        screen.contains("pending 1") && is_listed(screen, "pending")
+    });
+    terminal.wait_for("firing, in the view of alerts", |screen| {
+        is_listed(screen, "firing")
+    });
+    press(terminal, &["1"]);
+    terminal.wait_for("firing, on the sparkline and in the table", |screen| {
+        let in_table = |line: &str| line.contains('%') && line.trim_end().contains("■1");
+        is_marked(screen, '■') && screen.lines().any(in_table)
+    });
+    press(terminal, &["2"]);
+}
+
+/// What the receiver of the firing got.
+fn names_the_load(fired: &Value) {
+    let alert = &fired["alerts"][0];
+    assert_eq!(
+        (&fired["severity"], &alert["threshold"]),
+        (&"critical".into(), &80.0.into())
+    );
+    let processes = alert["processes"].as_array().unwrap();
+    let is_load = |process: &Value| process["name"].as_str().is_some_and(Load::is_named);
+    assert!(
+        processes.iter().any(is_load),
+        "the load is among the three busiest: {processes:?}"
+    );
+}
+
+/// After a restart the log has every step, once.
+fn is_remembered(home: &tempfile::TempDir, hook: &Hook) {
+    let mut terminal = console(home, hook);
+    terminal.wait_for("this machine again", |screen| screen.contains("live"));
+    press(&mut terminal, &["2"]);
+    terminal.wait_for_text("RULE");
+    press(&mut terminal, &["H"]);
+    let steps = |screen: &str, word: &str| {
+        let is_step = |line: &&str| line.contains(RULE) && line.contains(&format!("  {word} "));
+        screen.lines().filter(is_step).count()
+    };
+    terminal.wait_for("what has happened", |screen| {
+        ["pending", "firing", "resolved"]
+            .iter()
+            .all(|word| steps(screen, word) == 1)
+    });
+    press(&mut terminal, &["q"]);
+    assert!(terminal.wait_for_exit().success());
+}
+
+fn attempt(others: &Others) {
     let (home, hook) = (tempfile::tempdir().unwrap(), Hook::start());
     let mut terminal = console(&home, &hook);
     terminal.wait_for("this machine, with rules", |screen| {
         screen.contains("COMMAND") && screen.contains("live")
     });
+    others.are_to_be_quiet();
     set_threshold(&mut terminal);
-    press(&mut terminal, &["2"]);
+    press(&mut terminal, &["1"]);
+    terminal.wait_for_text("MACHINE");
+    others.may_work();
     let load = Load::start();
-    terminal.wait_for("pending or already firing", |screen| {
-        screen.contains("Processors busy") && (screen.contains("pend") || screen.contains("FIRING 1"))
-    });
-    terminal.wait_for("firing", |screen| {
-        screen
-            .lines()
-            .any(|line| line.contains("Processors busy") && line.contains("firi"))
-    });
-    let fired = hook.wait_for("firing");
-    let alert = &fired["alerts"][0];
-    assert_eq!(
-        (&fired["severity"], &alert["threshold"]),
-        (&"critical".into(), &90.0.into())
-    );
-    let processes = alert["processes"].as_array().unwrap();
-    assert!(
-        processes.iter().any(|process| process["name"] == "sh"),
-        "the load is named: {processes:?}"
-    );
+    goes_up(&mut terminal);
+    names_the_load(&wait_for_hook(&hook, "firing", PATIENCE));
     drop(load);
-    terminal.wait_for("calm", |screen| {
-        !screen
-            .lines()
-            .any(|line| line.contains("Processors busy") && line.contains("firi"))
-    });
-    assert_eq!(hook.about_cpu("firing").len(), 1, "told once");
+    others.are_to_be_quiet();
+    terminal.wait_for("recovered", |screen| is_listed(screen, "resolved"));
+    let recovered = wait_for_hook(&hook, "recovered", TOLD);
+    assert_eq!(recovered["alerts"][0]["change"], "recovered");
     press(&mut terminal, &["q"]);
     assert!(terminal.wait_for_exit().success());
+    is_remembered(&home, &hook);
+    for kind in ["firing", "recovered"] {
+        let told = hook.about("cpu-busy", kind);
+        assert_eq!(told.len(), 1, "{kind} is told once: {:?}", hook.summaries());
+    }
+}
 
-    let mut terminal = console(&home, &hook);
-    terminal.wait_for("this machine again", |screen| screen.contains("live"));
-    press(&mut terminal, &["2"]);
-    terminal.wait_for_text("RULE");
-    press(&mut terminal, &["H"]);
-    terminal.wait_for("what has happened", |screen| {
-        screen.lines().any(|line| line.contains("Processors busy"))
-    });
+#[test]
+fn a_threshold_set_here_fires_notifies_recovers_and_is_remembered() {
+    when_others_are_quiet(attempt);
 }

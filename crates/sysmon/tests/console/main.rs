@@ -1,11 +1,19 @@
 //! The real `sysmon-tui` in a real pseudo-terminal: keys go in, the screen comes out.
 #![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod alerts;
 mod embedded;
+#[cfg(target_os = "linux")]
+#[path = "../support/hook.rs"]
+mod hook;
+#[cfg(target_os = "linux")]
+#[path = "../support/load.rs"]
+mod load;
 #[cfg(unix)]
 mod panic;
+#[cfg(unix)]
+mod past;
 #[cfg(unix)]
 mod remote;
 #[cfg(unix)]

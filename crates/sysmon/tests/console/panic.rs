@@ -29,12 +29,14 @@ fn a_console_that_panics() {
         return;
     }
     let options = Options {
+        burst_interval_ms: 0,
         theme: "dark".into(),
         theme_dirs: Vec::new(),
         ascii: false,
         no_color: false,
         source_name: "this machine".into(),
         is_local: true,
+        recorder: None,
         filter: None,
         notify: sysmon_tui::Notify::None,
     };

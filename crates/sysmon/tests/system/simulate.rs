@@ -102,6 +102,57 @@ async fn two_hundred_machines_report_and_end_at_once_when_told_to() {
 }
 
 #[tokio::test]
+async fn light_machines_report_like_others_and_how_long_their_samples_take_is_told() {
+    let home = Home::new();
+    let (_aggregator, port) = home.start_aggregator(&["--database", "memory:"]).await;
+    let url = format!("http://127.0.0.1:{port}");
+    let arguments = [
+        "simulate",
+        "--machines",
+        "60",
+        "--light",
+        "--latency",
+        "--aggregator",
+        &url,
+    ];
+    let mut simulation = home.start(&arguments);
+    let is_complete = |machine: &Value| value(machine, "process.count").is_some();
+    fleet_when(&home, port, |machines| {
+        live(machines) == 60 && machines.iter().all(is_complete)
+    })
+    .await;
+    let is_told = |line: &Value| line["message"] == "from sample to subscriber" && line["machines"] == 60;
+    let told = simulation.wait_for_log("latency is told", is_told).await;
+    assert!(
+        told["samples"].as_u64().is_some_and(|samples| samples > 100),
+        "{told}"
+    );
+    assert!(
+        told["p50_ms"].as_f64().is_some_and(|p50_ms| p50_ms < 5_000.0),
+        "{told}"
+    );
+    // What was sent live is in history, although nothing is kept here.
+    let arguments = [
+        "query",
+        "--machine",
+        "sim-00007",
+        "--metric",
+        "cpu.busy_percent",
+        "--aggregator",
+        &url,
+    ];
+    let finished = finish(&mut home.sysmon(&arguments)).await;
+    assert!(
+        finished.stdout.contains("sim-00007"),
+        "{} {}",
+        finished.stdout,
+        finished.stderr
+    );
+    simulation.signal(Signal::TERM);
+    assert_eq!(simulation.ended().await.0, Some(0));
+}
+
+#[tokio::test]
 async fn a_machine_that_a_scenario_switches_off_comes_back_booted() {
     let home = Home::new();
     let (_aggregator, port) = home.start_aggregator(&[]).await;

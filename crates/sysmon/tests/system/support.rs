@@ -170,6 +170,12 @@ impl Role {
         rustix::process::kill_process(process, signal).unwrap();
     }
 
+    /// The number of the process.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Waits until it has ended by itself: exit code and what it logged last.
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let mut log = String::new();

@@ -137,13 +137,13 @@ fn alerts_are_asked_for_also_of_machines_that_come_later() {
         judgement("a", std::slice::from_ref(&firing), Health::Warning),
         judgement("b", &[firing], Health::Warning),
     ];
-    lab.fleet.judge_by_alerts(judgements, lab.now);
+    lab.fleet.judge_by_alerts(Some(judgements), lab.now);
     assert_eq!(known(&mut lab), ["a", "", ""]);
     lab.join("b");
     assert_eq!(known(&mut lab), ["ab", "", ""]);
     // A pending alert changes how no machine fares, and yet who matches.
     let judgements = vec![judgement("a", &[alert("cpu", Phase::Pending)], Health::Healthy)];
-    lab.fleet.judge_by_alerts(judgements, lab.now);
+    lab.fleet.judge_by_alerts(Some(judgements), lab.now);
     assert_eq!(known(&mut lab), ["b", "a", "a"]);
 }
 

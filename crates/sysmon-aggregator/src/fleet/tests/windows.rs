@@ -232,7 +232,8 @@ fn a_place_that_is_kept_for_a_while_is_lost_although_nothing_is_heard() {
         },
         alerts: Arc::default(),
     };
-    lab.fleet.judge_by_alerts(vec![calm("m-0"), calm("m-1")], lab.now);
+    lab.fleet
+        .judge_by_alerts(Some(vec![calm("m-0"), calm("m-1")]), lab.now);
     let mut waited_ms = 0;
     while rows(&follower)[0] == "m-1" {
         let due_ms = lab.fleet.next_due_ms().unwrap();

@@ -109,3 +109,19 @@ async fn what_others_change_counts_at_once() {
     stage.run_until(&mut running, 8).await;
     assert_eq!(stage.probe.ids()[0], delivery.id);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_read_that_there_are_no_rules_hears_of_the_starter_pack() {
+    let mut stage = Stage::new(World::new(&[]), &[]).await;
+    stage.bus = Some(open_bus("memory:").unwrap());
+    let bus = Arc::clone(stage.bus.as_ref().unwrap());
+    let mut all = bus.subscribe(&["alerts".to_owned()]).await.unwrap();
+    let stores = Stores {
+        rules: Arc::clone(&stage.store) as Arc<dyn RuleStore>,
+        bus: Some(bus),
+    };
+    let count = install_starter(&stores, START).await.unwrap();
+    let heard = news(&mut all).await.changed_rule_ids;
+    assert_eq!((heard.len(), count), (count, 18));
+    assert_eq!(install_starter(&stores, START).await.unwrap(), 0, "once only");
+}

@@ -91,7 +91,7 @@ async fn what_happened_while_the_service_was_away_is_judged_when_it_is_back() {
     stage.run_until(&mut running, 5).await;
     // It stops as it should.
     running.shutdown.cancel();
-    running.work.await;
+    running.work.await.unwrap();
     assert_eq!(
         stage.store.holders().await.unwrap(),
         [],
@@ -306,4 +306,68 @@ async fn a_receiver_that_is_back_gets_what_waited_in_order() {
     *stage.probe.failure.lock().unwrap() = None;
     stage.run_until(&mut running, 300).await;
     assert_eq!(stage.probe.lines(), ["firing a:fired", "recovered a:recovered"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_something_is_about_to_fire_processes_are_read_with_every_tick() {
+    let world = World::new(&[
+        ("a", &[(0, Some(100)), (5, Some(990)), (40, Some(100))]),
+        ("b", &[(0, Some(100))]),
+    ]);
+    let stage = Stage::new(world, &[&CPU.replacen("[check]", "for = \"20s\"\n[check]", 1)]).await;
+    let mut running = stage.start();
+    stage.run_until(&mut running, 9).await;
+    assert_eq!(*stage.world.closely.lock().unwrap(), Vec::<Vec<String>>::new());
+    stage.run_until(&mut running, 13).await;
+    assert_eq!(*stage.world.closely.lock().unwrap(), [["a"]]);
+    stage.run_until(&mut running, 60).await;
+    let expected = [vec!["a".to_owned()], Vec::new()];
+    assert_eq!(
+        *stage.world.closely.lock().unwrap(),
+        expected,
+        "once it fires no more"
+    );
+    assert_eq!(stage.probe.lines(), ["firing a:fired", "recovered a:recovered"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_whose_state_cannot_be_read_goes_on_and_is_told_once() {
+    let world = World::new(&[
+        ("a", &[(0, Some(100)), (5, Some(990)), (60, Some(100))]),
+        ("b", &[(0, Some(990)), (20, None)]),
+    ]);
+    let stage = Stage::new(world, &[CPU, DOWN]).await;
+    let mut running = stage.start();
+    stage.run_until(&mut running, 45).await;
+    let before = log(&stage).await;
+    let told = stage.probe.lines();
+    running.shutdown.cancel();
+    running.work.await.unwrap();
+    stage.store.scrambles_states.store(true, Ordering::Relaxed);
+    let mut running = stage.start();
+    stage.run_until(&mut running, 58).await;
+    assert_eq!(log(&stage).await, before, "losing a state is no recovery");
+    assert_eq!(stage.probe.lines(), told);
+    stage.run_until(&mut running, 90).await;
+    let after = log(&stage).await;
+    assert_eq!(
+        after.iter().filter(|line| line.starts_with("a ")).count(),
+        2,
+        "{after:?}"
+    );
+    assert!(after.contains(&"a 60 resolved critical".to_owned()), "{after:?}");
+    let alerts = stage.store.alerts().await.unwrap();
+    let down = alerts.iter().find(|alert| alert.key == key("down", "b")).unwrap();
+    assert_eq!(down.phase, Phase::Firing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_one_of_whose_tasks_breaks_ends_as_a_whole_and_gives_its_work_back() {
+    let stage = Stage::new(World::new(&[("a", &[(0, Some(100))])]), &[CPU]).await;
+    stage.store.is_defective.store(true, Ordering::Relaxed);
+    let running = stage.start();
+    let ended = tokio::time::timeout(Duration::from_secs(30), running.work).await;
+    let broken = ended.expect("it ends").unwrap_err();
+    assert!(broken.to_string().contains("the evaluator"), "{broken}");
+    assert_eq!(stage.store.holders().await.unwrap(), []);
 }

@@ -22,7 +22,7 @@ async fn shares(stage: &Stage) -> Vec<usize> {
 async fn run_both(stage: &Stage, one: &mut Running, other: &mut Running, second: i64) {
     tokio::select! {
         () = stage.run_until(one, second) => {}
-        () = &mut other.work => panic!("the service ended"),
+        ended = &mut other.work => panic!("the service ended: {ended:?}"),
     }
 }
 

@@ -54,6 +54,10 @@ impl Trap {
 pub(super) struct Watched {
     inner: Arc<dyn RuleStore>,
     pub(super) is_down: AtomicBool,
+    /// Reading shards breaks: a defect, not a failure.
+    pub(super) is_defective: AtomicBool,
+    /// States of machines that are read are in no form that anybody knows.
+    pub(super) scrambles_states: AtomicBool,
     pub(super) trap: std::sync::Mutex<Option<Arc<Trap>>>,
 }
 
@@ -62,6 +66,8 @@ impl Watched {
         Self {
             inner: open_rule_store("memory:").await.unwrap(),
             is_down: AtomicBool::new(false),
+            is_defective: AtomicBool::new(false),
+            scrambles_states: AtomicBool::new(false),
             trap: std::sync::Mutex::new(None),
         }
     }
@@ -194,7 +200,16 @@ impl RuleStore for Watched {
 
     async fn load_shard(&self, shard: u32) -> Result<Shard, StoreError> {
         self.check()?;
-        let result = self.inner.load_shard(shard).await;
+        assert!(
+            !self.is_defective.load(Ordering::Relaxed),
+            "a defect, for the test"
+        );
+        let mut result = self.inner.load_shard(shard).await;
+        if let (true, Ok(shard)) = (self.scrambles_states.load(Ordering::Relaxed), &mut result) {
+            for (_, state) in &mut shard.states {
+                *state = bytes::Bytes::from_static(b"{\"version\":99}");
+            }
+        }
         self.pass().await;
         result
     }

@@ -28,6 +28,8 @@ pub(super) struct World {
     started: Instant,
     /// Streams end and none begin.
     pub(super) is_cut: AtomicBool,
+    /// Of which machines all processes were asked for, in the order in which that changed.
+    pub(super) closely: Mutex<Vec<Vec<String>>>,
     endpoint: Mutex<Option<InProcess>>,
 }
 
@@ -40,6 +42,7 @@ impl World {
                 .collect(),
             started: Instant::now(),
             is_cut: AtomicBool::new(false),
+            closely: Mutex::default(),
             endpoint: Mutex::new(None),
         }
     }
@@ -232,6 +235,14 @@ impl Backend for Served {
                             body: Some(Reply::Hello(hello(START))),
                         };
                         let _ = responses.send(hello).await;
+                    }
+                    Some(Body::Subscribe(subscribe)) if subscribe.subscription == 2 => {
+                        assert_eq!(subscribe.processes(), wire::ProcessDetail::All);
+                        self.0.closely.lock().unwrap().push(subscribe.machine_ids);
+                    }
+                    Some(Body::Unsubscribe(unsubscribe)) => {
+                        assert_eq!(unsubscribe.subscription, 2);
+                        self.0.closely.lock().unwrap().push(Vec::new());
                     }
                     Some(Body::Subscribe(subscribe)) => {
                         assert!(subscribe.metrics.contains(&"cpu.busy_percent".to_owned()));

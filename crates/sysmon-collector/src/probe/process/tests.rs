@@ -104,14 +104,32 @@ fn a_pid_that_was_given_to_a_new_process_starts_anew() {
     let mut scanner = scanner(&bench);
     put(&bench, 77, "old", 'S', 10, 1_000, 1);
     scan(&mut bench, &mut scanner, 0.0, ProcessDetail::All);
-    put(&bench, 77, "new", 'S', 500, 2_000, 1);
+    put(&bench, 77, "new", 'S', ticks_per_second() / 2, 2_000, 1);
     let table = scan(&mut bench, &mut scanner, 1.0, ProcessDetail::All);
     let process = table.iter().next().unwrap();
     assert_eq!(
         (table.iter().len(), &*process.name, process.cpu_percent),
-        (1, "new", None)
+        (1, "new", Some(50.0))
     );
     assert_eq!(&*process.command, "/bin/new --token=***");
+}
+
+#[test]
+fn a_process_that_began_since_the_last_scan_is_busy_at_once_and_one_that_was_missed_is_not() {
+    let mut bench = Bench::new();
+    let mut scanner = scanner(&bench);
+    let second = ticks_per_second();
+    put(&bench, 5, "old", 'S', 0, 10 * second, 1);
+    let first = scan(&mut bench, &mut scanner, 0.0, ProcessDetail::Top);
+    assert!(first.iter().all(|process| process.cpu_percent.is_none()));
+    put(&bench, 77, "load", 'R', 8 * second, 20 * second, 1);
+    put(&bench, 78, "missed", 'R', 500 * second, 9 * second, 1);
+    let table = scan(&mut bench, &mut scanner, 10.0, ProcessDetail::Top);
+    let busy: Vec<_> = table
+        .iter()
+        .map(|process| (process.key.pid, process.cpu_percent))
+        .collect();
+    assert_eq!(busy, [(5, Some(0.0)), (77, Some(80.0)), (78, None)]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::config::{ProcessDetail, SpoolConfig};
 use crate::sample::{Plan, Sample};
 use crate::simulation::ledger::Ledger;
 use crate::simulation::machine::{Fleet, Machine};
+use crate::simulation::meter::Meter;
 use crate::simulation::noise::Key;
 use crate::simulation::pace::{self, Grid};
 use crate::simulation::replay::{Player, Recording};
@@ -36,23 +37,36 @@ pub(super) struct Life {
     pub(super) spool: Option<SpoolConfig>,
     pub(super) ledger: Option<Ledger>,
     pub(super) client: Client,
+    pub(super) meter: Option<Meter>,
 }
 
 /// Where a machine's samples come from.
-enum Source {
+pub(super) enum Source {
     MadeUp(Box<Machine>),
     Recorded(Box<Player>),
 }
 
 impl Source {
-    fn host(&self) -> &HostInfo {
+    /// What a machine reports: what was recorded, or its own.
+    pub(super) fn new(machine: Machine, recording: Option<&Arc<Recording>>, index: u32) -> Self {
+        match recording {
+            Some(recording) => {
+                let key = Key::of_machine(u64::from(index), index);
+                let player = Player::new(Arc::clone(recording), key, index, machine.id());
+                Self::Recorded(Box::new(player))
+            }
+            None => Self::MadeUp(Box::new(machine)),
+        }
+    }
+
+    pub(super) fn host(&self) -> &HostInfo {
         match self {
             Self::MadeUp(machine) => machine.host(),
             Self::Recorded(player) => player.host(),
         }
     }
 
-    fn sample(&mut self, at: UnixMillis, plan: Plan) -> Sample {
+    pub(super) fn sample(&mut self, at: UnixMillis, plan: Plan) -> Sample {
         match self {
             Self::MadeUp(machine) => machine.sample(at, plan),
             Self::Recorded(player) => player.sample(at),
@@ -74,13 +88,7 @@ impl Life {
                 }
                 continue;
             }
-            let source = match &self.recording {
-                Some(recording) => {
-                    let key = Key::of_machine(u64::from(self.index), self.index);
-                    Source::Recorded(Box::new(Player::new(Arc::clone(recording), key, self.index, &id)))
-                }
-                None => Source::MadeUp(Box::new(machine)),
-            };
+            let source = Source::new(machine, self.recording.as_ref(), self.index);
             let power = shutdown.child_token();
             let next_off = off.iter().map(|spell| spell.start).find(|start| *start > now.0);
             let until_off = nap(now.0, next_off.unwrap_or(i64::MAX), &shutdown);
@@ -109,6 +117,7 @@ impl Life {
     ) -> Result<(), SimulationError> {
         let plan = Plan {
             interval_ms: self.interval_ms,
+            burst_interval_ms: 0,
             processes: ProcessDetail::Top,
         };
         let spool = self.open_spool(&id).await?;
@@ -123,6 +132,8 @@ impl Life {
             machine_id: id,
             instance: rand::random(),
             plan,
+            // Made up in whole ticks.
+            burst_interval_ms_min: 0,
         };
         let connect = Cuttable {
             client: self.client.clone(),
@@ -138,10 +149,15 @@ impl Life {
             board,
             power,
         );
-        let grid = Grid {
-            part: Key::of_machine(0, self.index).unit(),
+        let grid = Grid::of_machine(self.index);
+        let (meter, index) = (self.meter.clone(), self.index);
+        let sample = move |at, plan| {
+            if let Some(meter) = &meter {
+                meter.made(index, at);
+            }
+            source.sample(at, plan)
         };
-        let ticking = pace::run(move |at, plan| source.sample(at, plan), grid, wish, sample_sender);
+        let ticking = pace::run(sample, grid, wish, sample_sender);
         // Ticks end when the uplink takes no more.
         let (ended, ()) = tokio::join!(uplink.run(), ticking);
         match ended {

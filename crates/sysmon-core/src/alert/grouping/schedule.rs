@@ -15,6 +15,8 @@ pub(super) struct Schedule {
     sent: Option<UnixMillis>,
     /// When it was last told at once.
     hurried: Option<UnixMillis>,
+    /// When it was last told that all is over.
+    ended: Option<UnixMillis>,
     /// How long flapping keeps it waiting; 0 when nothing flaps.
     slowed_ms: u64,
     /// The step that began what is told, and how many notifications there were since.
@@ -36,7 +38,7 @@ impl Schedule {
         is_told_critical: bool,
     ) -> Option<NotificationKind> {
         // A clock that was set back must not keep anybody waiting.
-        for moment in [&mut self.sent, &mut self.hurried] {
+        for moment in [&mut self.sent, &mut self.hurried, &mut self.ended] {
             *moment = moment.map(|moment| moment.min(now));
         }
         let fires = items.iter().any(|item| item.change != Change::Recovered);
@@ -53,20 +55,24 @@ impl Schedule {
             .is_none_or(|hurried| after(hurried, self.interval_ms(timing)) <= now);
         if is_first_critical && may_hurry {
             self.hurried = Some(now);
-        } else if self.due(timing, waiting) > now {
+        } else if self.due(timing, waiting, fires) > now {
             return None;
         }
         Some(if fires {
             NotificationKind::Firing
         } else {
+            self.ended = Some(now);
             NotificationKind::Recovered
         })
     }
 
-    /// When what is new since `waiting` is told.
-    fn due(&self, timing: &Timing, waiting: UnixMillis) -> UnixMillis {
+    /// When what is new since `waiting` is told. That all is over does not wait for the interval after what began it:
+    /// whoever was called is not to look for what is gone. It is held back by the end before it only, and when it flaps.
+    fn due(&self, timing: &Timing, waiting: UnixMillis, fires: bool) -> UnixMillis {
         let waited = after(waiting, timing.wait_ms);
-        let paused = self.sent.map(|sent| after(sent, self.interval_ms(timing)));
+        let is_calm = self.slowed_ms == 0;
+        let last = if !fires && is_calm { self.ended } else { self.sent };
+        let paused = last.map(|last| after(last, self.interval_ms(timing)));
         paused.map_or(waited, |paused| paused.max(waited))
     }
 
@@ -90,7 +96,8 @@ impl Schedule {
                     .hurried
                     .map(|hurried| after(hurried, self.interval_ms(timing)))
                     .filter(|hurry| may_hurry && *hurry > now);
-                let next = self.due(timing, waiting);
+                let fires = items.iter().any(|item| item.change != Change::Recovered);
+                let next = self.due(timing, waiting, fires);
                 Some(hurry.map_or(next, |hurry| hurry.min(next)))
             }
             _ if items.is_empty() => None,

@@ -122,6 +122,61 @@ fn the_first_critical_is_told_at_once_and_everything_else_together() {
 }
 
 #[test]
+fn the_end_is_told_soon_but_no_oftener_than_every_five_minutes() {
+    let mut grouping = Grouping::new(Timing::default());
+    let mut told = Vec::new();
+    for (minute, fires) in [
+        (0, true),
+        (1, false),
+        (2, true),
+        (3, false),
+        (9, true),
+        (11, false),
+    ] {
+        let firing = alert("a", Severity::Critical, minute * MINUTE);
+        grouping.sync(if fires { std::slice::from_ref(&firing) } else { &[] });
+        let until = if minute == 11 {
+            HOUR
+        } else {
+            (minute + 1) * MINUTE - 1
+        };
+        let until = if minute == 3 { 9 * MINUTE - 1 } else { until };
+        told.extend(run_until(&mut grouping, minute * MINUTE, until, &chat()));
+    }
+    assert_eq!(
+        told,
+        [
+            "0 chat firing a:fired",
+            "90 chat recovered a:recovered",
+            // It fired from 2:00 to 3:00: nobody was told within the five minutes, and then it was over.
+            "540 chat firing a:fired",
+            "690 chat recovered a:recovered",
+        ]
+    );
+}
+
+#[test]
+fn the_end_of_one_of_several_waits_for_the_interval() {
+    let mut grouping = Grouping::new(Timing::default());
+    let (a, b) = (alert("a", Severity::Warning, 0), alert("b", Severity::Warning, 0));
+    grouping.sync(&[a.clone(), b]);
+    assert_eq!(
+        run_until(&mut grouping, 0, MINUTE, &chat()),
+        ["30 chat firing a:fired b:fired"]
+    );
+    grouping.sync(&[a]);
+    assert_eq!(
+        run_until(&mut grouping, MINUTE, HOUR, &chat()),
+        ["330 chat firing b:recovered a:unchanged"]
+    );
+    grouping.sync(&[]);
+    assert_eq!(
+        run_until(&mut grouping, HOUR, 2 * HOUR, &chat()),
+        ["3630 chat recovered a:recovered"]
+    );
+}
+
+#[test]
 fn a_reminder_comes_every_four_hours_until_somebody_acknowledges() {
     let mut grouping = Grouping::new(Timing::default());
     let mut firing = alert("a", Severity::Critical, 0);

@@ -328,3 +328,109 @@ fn a_machine_whose_clock_is_behind_is_not_late_when_the_offset_is_known() {
     );
     assert_eq!(bench.out.len(), 1);
 }
+
+/// Rules about the processor, mounts and the machine, and a machine that all of them cover.
+fn varied() -> Vec<Rule> {
+    let mut cpu = rule("cpu", 0);
+    let mut mount = rule("mount", 0);
+    if let (Check::Metric(check), Check::Metric(other)) = (&mut cpu.check, &mut mount.check) {
+        check.critical = Some(Level {
+            trigger: 95.0,
+            clear: None,
+            and: None,
+        });
+        check.quantity.function = Function::Average;
+        check.quantity.window_ms = 60_000;
+        other.quantity.metric = "mount.used_percent".into();
+    }
+    cpu.scope.labels = vec!["role=web".into()];
+    let mut down = rule("down", 0);
+    down.check = Check::MachineDown {
+        severity: Severity::Critical,
+    };
+    vec![cpu, mount, down]
+}
+
+#[test]
+fn alerts_whose_state_is_lost_go_on_and_recover_by_their_levels() {
+    let mut bench = Bench::new(varied());
+    let mount = Arc::new(SeriesKey::of(MetricId::MountUsedPercent, "/home"));
+    bench.machine.announce(2, &mount);
+    for second in 0..60 {
+        let at = UnixMillis(second * 5_000);
+        bench
+            .machine
+            .observe(at, at, &[(1, 99.0), (2, 90.0)], &mut bench.out);
+    }
+    let shown: Vec<Alert> = bench.machine.alerts().cloned().collect();
+    assert_eq!(shown.len(), 2, "{shown:?}");
+
+    let set = Arc::new(RuleSet::new(varied()));
+    let mut out = Vec::new();
+    let now = UnixMillis(300_000);
+    let id = MachineId::parse("m").unwrap();
+    let mut machine = MachineAlerts::take_over(id, shown.clone(), &set, now, &mut out);
+    machine.set_host(&[("role".into(), "web".into())], 5_000, now, &mut out);
+    machine.announce(7, &Arc::new(SeriesKey::plain(MetricId::CpuBusy)));
+    machine.announce(8, &mount);
+    let mut values = |machine: &mut MachineAlerts, seconds: std::ops::Range<i64>, cpu: f64, used: f64| {
+        for second in seconds.step_by(5) {
+            let at = UnixMillis(second * 1_000);
+            machine.observe(at, at, &[(7, cpu), (8, used)], &mut out);
+        }
+        let steps = out.drain(..);
+        let line =
+            |step: Transition| format!("{} {} {}", step.key.rule, step.to.word(), step.severity.word());
+        steps.map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&mut machine, 300..330, 88.0, 90.0), Vec::<String>::new());
+    let now_shown: Vec<Alert> = machine.alerts().cloned().collect();
+    let fired = |alerts: &[Alert]| alerts.iter().map(|alert| alert.fired).collect::<Vec<_>>();
+    assert_eq!(fired(&now_shown), fired(&shown), "they are the same alerts");
+    // The window is full: no longer critical, still a warning; then nothing.
+    assert_eq!(
+        values(&mut machine, 330..420, 84.0, 60.0),
+        ["mount resolved warning", "cpu firing warning"]
+    );
+    assert_eq!(
+        values(&mut machine, 420..600, 5.0, 60.0),
+        ["cpu resolved warning"]
+    );
+}
+
+#[test]
+fn an_alert_without_state_ends_when_its_rule_is_gone_and_loses_data_when_its_series_does_not_come() {
+    let mut bench = Bench::new(vec![rule("cpu", 0), rule("other", 0)]);
+    bench.sample(0, 90.0);
+    let shown: Vec<Alert> = bench.machine.alerts().cloned().collect();
+    let (set, mut out) = (Arc::new(RuleSet::new([rule("cpu", 0)])), Vec::new());
+    let id = MachineId::parse("m").unwrap();
+    let mut machine = MachineAlerts::take_over(id, shown, &set, UnixMillis(5_000), &mut out);
+    let ended: Vec<_> = out
+        .iter()
+        .map(|step| (step.key.rule.as_str(), step.cause))
+        .collect();
+    assert_eq!(ended, [("other", Cause::RuleChanged)]);
+    for second in 1..40 {
+        let at = UnixMillis(second * 5_000);
+        machine.observe(at, at, &[], &mut out);
+    }
+    let alert = machine
+        .alerts()
+        .find(|alert| alert.key.rule.as_str() == "cpu")
+        .unwrap();
+    assert_eq!((alert.phase, alert.is_firing()), (Phase::NoData, true));
+}
+
+#[test]
+fn what_is_about_to_fire_is_known_before() {
+    let mut bench = Bench::new(vec![rule("cpu", 60_000)]);
+    bench.sample(0, 10.0);
+    assert!(!bench.machine.is_about_to_fire(15_000));
+    for second in (5..=65).step_by(5) {
+        bench.sample(second, 90.0);
+        let is_near = (50..65).contains(&second);
+        assert_eq!(bench.machine.is_about_to_fire(15_000), is_near, "{second}");
+    }
+    assert_eq!(bench.alert().phase, Phase::Firing);
+}

@@ -8,7 +8,8 @@ use super::migrate::Flavour;
 use super::schema::schema;
 use super::settings::{self, Setting};
 use super::timestamp::Timestamp;
-use super::{rollup, settings::Settings};
+use super::{processes, rollup, settings::Settings};
+use crate::history::processes::Limits;
 use crate::history::{Maintenance, Retention};
 
 pub(super) const MINUTE_MS: i64 = 60_000;
@@ -151,7 +152,12 @@ async fn forget_old(
             .await?;
         done.forgotten += removed.rows_affected();
     }
-    Ok(())
+    let snapshots = Limits {
+        before: before(retention.snapshot_ms).0,
+        bytes: retention.snapshot_bytes,
+        now: now.0,
+    };
+    processes::forget(connection, snapshots, done).await
 }
 
 /// TimescaleDB does all by itself, in the background, by the policies. Where its background workers do not run, the same is

@@ -50,6 +50,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(2 "0002_rollups" by flavour),
     migration!(3 "0003_views"),
     migration!(4 "0004_alerts"),
+    migration!(5 "0005_processes"),
 ];
 
 impl Migration {

@@ -5,11 +5,15 @@
 //! follow from another one (total traffic of a machine with one interface; used memory, which is all less the available)
 //! are written as such: machines are full of them.
 
+mod rows;
+
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::bytes::{Corrupt, Reader, put, put_part, put_signed, seal, unseal};
 use super::lane::{self, Effort};
 use crate::history::answer::Sum;
+use rows::{decode_rows, encode_rows};
 
 /// Where a segment ends and the next one begins.
 const SEGMENT_BYTES: usize = 12_000;
@@ -55,15 +59,7 @@ impl Column {
                 .copied()
                 .unwrap_or(0)
         };
-        let mean = value(0);
-        let whole = mean.div_euclid(100);
-        let count = u32::try_from(value(3)).unwrap_or(0);
-        Sum {
-            minimum: whole.wrapping_sub(value(1)),
-            maximum: whole.wrapping_add(value(2)),
-            hundredfold: i128::from(mean) * i128::from(count),
-            count,
-        }
+        roll_up([value(0), value(1), value(2), value(3)])
     }
 
     /// Appends a roll-up.
@@ -77,6 +73,19 @@ impl Column {
         self.lanes[1].push(whole.wrapping_sub(sum.minimum));
         self.lanes[2].push(sum.maximum.wrapping_sub(whole));
         self.lanes[3].push(i64::from(sum.count));
+    }
+}
+
+/// The roll-up that has these values in its lanes.
+#[inline]
+pub(crate) fn roll_up([mean, below, above, count]: [i64; ROLL_UP_LANES]) -> Sum {
+    let whole = mean.div_euclid(100);
+    let count = u32::try_from(count).unwrap_or(0);
+    Sum {
+        minimum: whole.wrapping_sub(below),
+        maximum: whole.wrapping_add(above),
+        hundredfold: i128::from(mean) * i128::from(count),
+        count,
     }
 }
 
@@ -264,38 +273,6 @@ fn follow(
     None
 }
 
-/// A bit per row; lengths of absent and present stretches in turn; as another column of the segment.
-const ROWS_BITS: u8 = 1;
-const ROWS_RUNS: u8 = 2;
-const ROWS_AS: u8 = 3;
-
-fn encode_rows(column: &Column, count: usize, twin: Option<usize>) -> Vec<u8> {
-    let Some(rows) = &column.rows else {
-        return Vec::new();
-    };
-    if let Some(place) = twin {
-        let mut bytes = vec![ROWS_AS];
-        put(&mut bytes, place as u64);
-        return bytes;
-    }
-    let mut runs = vec![ROWS_RUNS];
-    let mut end = 0;
-    for run in rows.chunk_by(|one, other| one + 1 == *other) {
-        put(&mut runs, u64::from(run[0] - end));
-        put(&mut runs, run.len() as u64);
-        end = run[run.len() - 1] + 1;
-    }
-    if runs.len() <= count.div_ceil(8) {
-        return runs;
-    }
-    let mut bits = vec![0; 1 + count.div_ceil(8)];
-    bits[0] = ROWS_BITS;
-    for row in rows {
-        bits[1 + *row as usize / 8] |= 1 << (row % 8);
-    }
-    bits
-}
-
 /// Reads a head.
 ///
 /// # Errors
@@ -332,7 +309,23 @@ pub(crate) fn decode_head(bytes: &[u8]) -> Result<Head, Corrupt> {
 struct Raw<'a> {
     rows: &'a [u8],
     count: usize,
-    lanes: Vec<&'a [u8]>,
+    lanes: [&'a [u8]; ROLL_UP_LANES],
+}
+
+/// Room that decoding uses again for every column.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    rows: Vec<u32>,
+    lanes: [Vec<i64>; ROLL_UP_LANES],
+}
+
+/// What a column has of a range of rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    /// The rows that have a value, counted from the first of the block; `None` for all of the range.
+    pub(crate) rows: Option<&'a [u32]>,
+    /// Values of these rows.
+    pub(crate) lanes: &'a [Vec<i64>],
 }
 
 /// Reads the wanted columns of a segment.
@@ -345,35 +338,86 @@ pub(crate) fn decode_segment(
     bytes: &[u8],
     wanted: impl Fn(u32) -> bool,
 ) -> Result<Vec<(u32, Column)>, Corrupt> {
+    let mut columns = Vec::new();
+    let all = 0..head.times.len();
+    visit_segment(
+        (head, number, bytes),
+        wanted,
+        &all,
+        &mut Room::default(),
+        |series, part| {
+            let rows = part.rows.map(<[u32]>::to_vec);
+            let lanes = part.lanes.to_vec();
+            columns.push((series, Column { rows, lanes }));
+        },
+    )?;
+    Ok(columns)
+}
+
+/// Reads a range of rows of the wanted columns of a segment, given with its head and number, and shows each to `visit`.
+///
+/// # Errors
+/// As [`decode_segment`].
+pub(crate) fn visit_segment(
+    (head, number, bytes): (&Head, usize, &[u8]),
+    wanted: impl Fn(u32) -> bool,
+    range: &Range<usize>,
+    room: &mut Room,
+    mut visit: impl FnMut(u32, Part),
+) -> Result<(), Corrupt> {
     let list = head.segments.get(number).ok_or(Corrupt("a segment"))?;
     let mut reader = Reader(unseal(bytes)?);
     let mut parts = Vec::with_capacity(list.len());
     for _ in list {
         let rows = reader.part()?;
         let count = reader.count(head.times.len())?;
-        let lanes = (0..head.lanes).map(|_| reader.part()).collect::<Result<_, _>>()?;
+        let mut lanes = [&[][..]; ROLL_UP_LANES];
+        for lane in lanes.iter_mut().take(head.lanes) {
+            *lane = reader.part()?;
+        }
         parts.push(Raw { rows, count, lanes });
     }
-    let mut columns = Vec::new();
     for (series, raw) in list.iter().zip(&parts) {
         if !wanted(*series) {
             continue;
         }
-        let rows = decode_rows(raw.rows, &parts, head.times.len())?;
-        if rows.as_ref().map_or(head.times.len(), Vec::len) != raw.count {
+        let has_rows = decode_rows(
+            raw.rows,
+            &|place| Some(parts.get(place)?.rows),
+            head.times.len(),
+            &mut room.rows,
+        )?;
+        let (count, kept) = if has_rows {
+            let before = |end: usize| room.rows.partition_point(|row| (*row as usize) < end);
+            (room.rows.len(), before(range.start)..before(range.end))
+        } else {
+            (head.times.len(), range.clone())
+        };
+        if count != raw.count {
             return Err(Corrupt("the rows of a column"));
         }
-        let lanes = raw.lanes.iter().map(|lane| decode_lane(lane, raw.count, &parts));
-        let lanes = lanes.collect::<Result<_, _>>()?;
-        columns.push((*series, Column { rows, lanes }));
+        for (bytes, values) in raw.lanes.iter().zip(&mut room.lanes).take(head.lanes) {
+            decode_lane(bytes, raw.count, &kept, &parts, values)?;
+        }
+        let part = Part {
+            rows: has_rows.then(|| &room.rows[kept]),
+            lanes: &room.lanes[..head.lanes],
+        };
+        visit(*series, part);
     }
-    Ok(columns)
+    Ok(())
 }
 
-fn decode_lane(bytes: &[u8], count: usize, parts: &[Raw]) -> Result<Vec<i64>, Corrupt> {
+fn decode_lane(
+    bytes: &[u8],
+    count: usize,
+    range: &Range<usize>,
+    parts: &[Raw],
+    values: &mut Vec<i64>,
+) -> Result<(), Corrupt> {
     let kind = bytes.first().copied().unwrap_or(0);
     if kind & !1 != FOLLOWS {
-        return lane::decode(bytes, count);
+        return lane::decode_range(bytes, count, range.clone(), values);
     }
     let mut reader = Reader(&bytes[1..]);
     let (place, index) = (reader.count(SERIES_MAX)?, reader.count(ROLL_UP_LANES)?);
@@ -383,8 +427,8 @@ fn decode_lane(bytes: &[u8], count: usize, parts: &[Raw]) -> Result<Vec<i64>, Co
         .and_then(|base| base.lanes.get(index))
         .ok_or(Corrupt("a column that follows"))?;
     // A base that follows itself is refused there: its kind is none that a lane has.
-    let mut values = lane::decode(base, count)?;
-    for value in &mut values {
+    lane::decode_range(base, count, range.clone(), values)?;
+    for value in values {
         let moved = if kind == FOLLOWS {
             *value
         } else {
@@ -392,48 +436,7 @@ fn decode_lane(bytes: &[u8], count: usize, parts: &[Raw]) -> Result<Vec<i64>, Co
         };
         *value = moved.wrapping_add(offset);
     }
-    Ok(values)
-}
-
-fn decode_rows(bytes: &[u8], parts: &[Raw], count: usize) -> Result<Option<Vec<u32>>, Corrupt> {
-    let mut reader = Reader(bytes);
-    if reader.is_empty() {
-        return Ok(None);
-    }
-    match reader.byte()? {
-        ROWS_AS => {
-            let twin = parts
-                .get(reader.count(SERIES_MAX)?)
-                .ok_or(Corrupt("the rows of a column"))?;
-            match twin.rows.first() {
-                Some(&ROWS_AS) | None => Err(Corrupt("the rows of a column")),
-                Some(_) => decode_rows(twin.rows, parts, count),
-            }
-        }
-        ROWS_BITS => {
-            let bits = reader.0;
-            let is_set = |row: &u32| {
-                bits.get(*row as usize / 8)
-                    .is_some_and(|byte| byte & (1 << (row % 8)) != 0)
-            };
-            let rows = u32::try_from(count).map_err(|_| Corrupt("the rows of a column"))?;
-            Ok(Some((0..rows).filter(is_set).collect()))
-        }
-        ROWS_RUNS => {
-            let mut rows = Vec::new();
-            let mut end = 0;
-            while !reader.is_empty() {
-                let start = end + reader.count(count - end)?;
-                let length = reader.count(count - start)?;
-                end = start + length;
-                let range = u32::try_from(start).ok().zip(u32::try_from(end).ok());
-                let (start, end) = range.ok_or(Corrupt("the rows of a column"))?;
-                rows.extend(start..end);
-            }
-            Ok(Some(rows))
-        }
-        _ => Err(Corrupt("the rows of a column")),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -505,6 +508,33 @@ mod tests {
             for effort in [Effort::Fast, Effort::Small] {
                 prop_assert_eq!(&decode(&encode(&block, effort)).unwrap(), &block);
             }
+        }
+
+        #[test]
+        fn a_range_of_rows_is_what_the_whole_has_there(
+            block in blocks(), from in 0usize..70, length in 0usize..70,
+        ) {
+            let stored = encode(&block, Effort::Small);
+            let head = decode_head(&stored.head).unwrap();
+            let from = from.min(block.times.len());
+            let range = from..(from + length).min(block.times.len());
+            let (mut room, mut seen) = (Room::default(), 0);
+            for (number, segment) in stored.segments.iter().enumerate() {
+                visit_segment((&head, number, segment), |_| true, &range, &mut room, |series, part| {
+                    let column = &block.columns[&series];
+                    let all: Vec<u32> = (0u32..).take(block.times.len()).collect();
+                    let rows = column.rows.as_ref().unwrap_or(&all);
+                    let kept: Vec<usize> = (0..rows.len()).filter(|index| range.contains(&(rows[*index] as usize))).collect();
+                    let expected: Vec<u32> = kept.iter().map(|index| rows[*index]).collect();
+                    assert_eq!(part.rows, column.rows.as_ref().map(|_| &expected[..]));
+                    for (lane, values) in column.lanes.iter().zip(part.lanes) {
+                        assert_eq!(values, &kept.iter().map(|index| lane[*index]).collect::<Vec<_>>());
+                    }
+                    assert_eq!(part.lanes.len(), column.lanes.len());
+                    seen += 1;
+                }).unwrap();
+            }
+            prop_assert_eq!(seen, block.columns.len());
         }
 
         #[test]

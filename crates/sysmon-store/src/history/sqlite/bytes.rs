@@ -58,7 +58,37 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
+    #[inline]
     pub(crate) fn number(&mut self) -> Result<u64, Corrupt> {
+        // Most numbers are short.
+        match *self.0 {
+            [first, ref rest @ ..] if first < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(first))
+            }
+            [first, second, ref rest @ ..] if second < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(first & 0x7f) | u64::from(second) << 7)
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> Result<u64, Corrupt> {
+        // Up to eight bytes at once: the first without its highest bit is the last of the number, and groups of seven
+        // bits move together in three steps.
+        if let Some(word) = self.0.first_chunk::<8>() {
+            let word = u64::from_le_bytes(*word);
+            let ends = !word & 0x8080_8080_8080_8080;
+            if ends != 0 {
+                let bits = word & (ends ^ (ends - 1));
+                let bits = bits & 0x007f_007f_007f_007f | (bits & 0x7f00_7f00_7f00_7f00) >> 1;
+                let bits = bits & 0x0000_3fff_0000_3fff | (bits & 0x3fff_0000_3fff_0000) >> 2;
+                let bits = bits & 0x0fff_ffff | (bits & 0x0fff_ffff_0000_0000) >> 4;
+                self.0 = &self.0[ends.trailing_zeros() as usize / 8 + 1..];
+                return Ok(bits);
+            }
+        }
         let mut value = 0u64;
         for (index, byte) in self.0.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * index);
@@ -70,6 +100,7 @@ impl<'a> Reader<'a> {
         Err(Corrupt("a number"))
     }
 
+    #[inline]
     pub(crate) fn signed(&mut self) -> Result<i64, Corrupt> {
         let value = self.number()?;
         Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
@@ -88,5 +119,29 @@ impl<'a> Reader<'a> {
         let (part, rest) = self.0.split_at_checked(length).ok_or(Corrupt("a length"))?;
         self.0 = rest;
         Ok(part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_of_every_length_come_back_wherever_they_lie(
+            values in prop::collection::vec((any::<u64>(), 0u32..64), 1..40),
+        ) {
+            let values: Vec<u64> = values.into_iter().map(|(value, shift)| value >> shift).collect();
+            let mut bytes = Vec::new();
+            for value in &values {
+                put(&mut bytes, *value);
+            }
+            let mut reader = Reader(&bytes);
+            for value in &values {
+                prop_assert_eq!(reader.number().unwrap(), *value);
+            }
+            prop_assert!(reader.is_empty() && reader.number().is_err());
+        }
     }
 }

@@ -180,9 +180,11 @@ impl Catalogue {
         for (number, (key, decimals)) in &known.series {
             if is_interval(key) {
                 selection.intervals.push(*number);
+                selection.need(*number);
             }
             if wanted.is_empty() || wanted.contains(key.metric.name()) {
                 selection.series.insert(*number, (key.clone(), *decimals));
+                selection.need(*number);
             }
         }
         selection
@@ -194,12 +196,23 @@ impl Catalogue {
 pub(super) struct Selection {
     pub(super) series: HashMap<u32, (Arc<SeriesKey>, u8)>,
     pub(super) intervals: Vec<u32>,
+    /// A bit per number, set for those of both: it is asked for every series of every block and tick.
+    needed: Vec<u64>,
 }
 
 impl Selection {
+    fn need(&mut self, series: u32) {
+        let word = series as usize / 64;
+        if self.needed.len() <= word {
+            self.needed.resize(word + 1, 0);
+        }
+        self.needed[word] |= 1 << (series % 64);
+    }
+
     /// Whether a column is to be read.
     pub(super) fn needs(&self, series: u32) -> bool {
-        self.series.contains_key(&series) || self.intervals.contains(&series)
+        let word = self.needed.get(series as usize / 64);
+        word.is_some_and(|word| word & 1 << (series % 64) != 0)
     }
 }
 

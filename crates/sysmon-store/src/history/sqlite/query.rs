@@ -1,24 +1,27 @@
 //! Answers out of recent rows and blocks.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::iter::Enumerate;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::vec::IntoIter;
 
 use sqlx::sqlite::SqliteConnection;
 use sysmon_core::{Gap, GapReason, HistoryQuery, MachineHistory, MachineId, Tier, UnixMillis};
 use tokio::task::JoinSet;
 
-use super::block::{Head, decode_head, decode_segment};
+use super::block::decode_head;
 use super::bytes::Corrupt;
 use super::catalogue::Selection;
-use super::{Inner, error, tick};
+use super::material::{Block, Material};
+use super::{Inner, error};
 use crate::error::StoreError;
-use crate::history::answer::{Answer, Edges, nothing};
+use crate::history::answer::{Edges, nothing};
 use crate::history::plan::Plan;
 
 /// Machines whose past is read at the same time: one is decoded while the next is read.
 const AT_ONCE: usize = 3;
 
-/// Answers a question, one machine after the other.
+/// Answers a question.
 pub(super) async fn answer(
     inner: &Arc<Inner>,
     query: &HistoryQuery,
@@ -34,24 +37,57 @@ pub(super) async fn answer(
         machines: Vec::new(),
         ..query.clone()
     });
-    let mut waiting = machines.into_iter().enumerate();
+    let workers = machines.len().min(AT_ONCE);
+    let waiting = Arc::new(Mutex::new(machines.into_iter().enumerate()));
     let mut answers = BTreeMap::new();
     // Dropping the set ends what is under way: a question that nobody waits for costs nothing more.
     let mut working = JoinSet::new();
-    loop {
-        while working.len() < AT_ONCE
-            && let Some((index, machine)) = waiting.next()
-        {
-            let (inner, query, selection) = (inner.clone(), query.clone(), selection.clone());
-            working.spawn(async move { (index, answer_machine(inner, machine, query, selection).await) });
-        }
-        let Some(done) = working.join_next().await else {
-            return Ok(answers.into_values().collect());
-        };
-        let (index, answer) =
-            done.map_err(|_| StoreError::unavailable("answering was interrupted; ask again"))?;
-        answers.insert(index, answer?);
+    for _ in 0..workers {
+        let (inner, query, selection) = (inner.clone(), query.clone(), selection.clone());
+        working.spawn(answer_machines(inner, Arc::clone(&waiting), query, selection));
     }
+    while let Some(done) = working.join_next().await {
+        answers.extend(done.map_err(|_| interrupted())??);
+    }
+    Ok(answers.into_values().collect())
+}
+
+fn interrupted() -> StoreError {
+    StoreError::unavailable("answering was interrupted; ask again")
+}
+
+/// The machines that are left, with their places in the answer.
+type Waiting = Mutex<Enumerate<IntoIter<Known>>>;
+
+/// Answers for one machine after the other, all as of one moment: a transaction for each would take as long as the
+/// reading.
+async fn answer_machines(
+    inner: Arc<Inner>,
+    waiting: Arc<Waiting>,
+    query: Arc<HistoryQuery>,
+    selection: Arc<Selection>,
+) -> Result<Vec<(usize, MachineHistory)>, StoreError> {
+    let failed = |error: sqlx::Error| inner.failed(&error);
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let mut answers = Vec::new();
+    let mut transaction = inner.pools.readers.begin().await.map_err(failed)?;
+    while let Some((index, machine)) = next() {
+        let material = read(&inner, &mut transaction, &machine, &query, &selection).await?;
+        let Some(material) = material else {
+            answers.push((index, nothing(machine.machine)));
+            continue;
+        };
+        let selection = selection.clone();
+        // Millions of numbers may have to be decoded: not on a thread that others wait for.
+        let answer = tokio::task::spawn_blocking(move || material.answer(machine.machine, &selection))
+            .await
+            .map_err(|_| interrupted())?
+            .map_err(|corrupt| error::damaged(&inner.path, corrupt))?;
+        answers.push((index, answer));
+    }
+    // Nothing was written; giving the connection back ends the transaction as well, only later.
+    transaction.commit().await.map_err(failed)?;
+    Ok(answers)
 }
 
 /// A machine that is known.
@@ -81,51 +117,16 @@ async fn known(connection: &mut SqliteConnection, machines: &[MachineId]) -> sql
     Ok(known.collect())
 }
 
-async fn answer_machine(
-    inner: Arc<Inner>,
-    machine: Known,
-    query: Arc<HistoryQuery>,
-    selection: Arc<Selection>,
-) -> Result<MachineHistory, StoreError> {
-    let material = read(&inner, &machine, &query, &selection).await?;
-    let Some(material) = material else {
-        return Ok(nothing(machine.machine));
-    };
-    let path = inner.path.clone();
-    // Millions of numbers may have to be decoded: not on a thread that others wait for.
-    tokio::task::spawn_blocking(move || material.answer(machine.machine, &selection))
-        .await
-        .map_err(|_| StoreError::unavailable("answering was interrupted; ask again"))?
-        .map_err(|corrupt| error::damaged(&path, corrupt))
-}
-
-/// A block as it was read.
-struct Block {
-    id: i64,
-    head: Head,
-    segments: Vec<(usize, Vec<u8>)>,
-}
-
-/// All that an answer for one machine is made of, as of one moment.
-struct Material {
-    plan: Plan,
-    blocks: Vec<Block>,
-    recent: Vec<(i64, Vec<u8>)>,
-    edges: Edges,
-    gaps: Vec<Gap>,
-}
-
+/// Reads what an answer is made of, in a transaction: maintenance moves samples from one place to another meanwhile.
 async fn read(
     inner: &Inner,
+    connection: &mut SqliteConnection,
     machine: &Known,
     query: &HistoryQuery,
     selection: &Selection,
 ) -> Result<Option<Material>, StoreError> {
     let failed = |error: sqlx::Error| inner.failed(&error);
     let damaged = |corrupt: Corrupt| error::damaged(&inner.path, corrupt);
-    // In one transaction: maintenance moves samples from one place to another meanwhile.
-    let mut transaction = inner.pools.readers.begin().await.map_err(failed)?;
-    let connection = &mut *transaction;
     let Some(plan) = choose(connection, machine.id, query).await.map_err(failed)? else {
         return Ok(None);
     };
@@ -164,8 +165,6 @@ async fn read(
     // A stored gap just outside explains silence that reaches into the range.
     let around = (edges.before.unwrap_or(plan.from), edges.after.unwrap_or(plan.to));
     let gaps = read_gaps(connection, machine.id, around).await.map_err(failed)?;
-    // Nothing was written; giving the connection back ends the transaction as well, only later.
-    transaction.commit().await.map_err(failed)?;
     Ok(Some(Material {
         plan,
         blocks,
@@ -332,56 +331,4 @@ async fn read_gaps(
         reason: GapReason::from_name(&reason).unwrap_or(GapReason::Silent),
     };
     Ok(rows.into_iter().map(gap).collect())
-}
-
-impl Material {
-    fn answer(self, machine: MachineId, selection: &Selection) -> Result<MachineHistory, Corrupt> {
-        let mut times: Vec<i64> = self.recent.iter().map(|(at, _)| *at).collect();
-        if self.plan.tier == Tier::Raw {
-            times.extend(self.blocks.iter().flat_map(|block| &block.head.times));
-        }
-        let mut answer = Answer::of(self.plan, &times);
-        for block in &self.blocks {
-            let places = answer.place(&block.head.times);
-            for (number, columns) in &block.segments {
-                let columns =
-                    decode_segment(&block.head, *number, columns, |series| selection.needs(series))?;
-                for (series, column) in columns {
-                    let place = |index: usize| match &column.rows {
-                        None => places.get(index).copied(),
-                        Some(rows) => places.get(*rows.get(index)? as usize).copied(),
-                    };
-                    let outside = crate::history::answer::OUTSIDE;
-                    let count = column.lanes.first().map_or(0, Vec::len);
-                    if column.lanes.len() == super::block::ROLL_UP_LANES {
-                        let roll_ups =
-                            (0..count).map(|index| (place(index).unwrap_or(outside), column.sum(index)));
-                        answer.merge(series, roll_ups);
-                    } else if let (None, [values]) = (&column.rows, &column.lanes[..]) {
-                        answer.add(series, places.iter().copied().zip(values.iter().copied()));
-                    } else if let [values] = &column.lanes[..] {
-                        let samples = values.iter().enumerate();
-                        answer.add(
-                            series,
-                            samples.map(|(index, value)| (place(index).unwrap_or(outside), *value)),
-                        );
-                    }
-                }
-            }
-        }
-        let places = answer.place(&self.recent.iter().map(|(at, _)| *at).collect::<Vec<_>>());
-        let mut columns: BTreeMap<u32, Vec<(u32, i64)>> = BTreeMap::new();
-        for (place, (_, samples)) in places.iter().zip(&self.recent) {
-            tick::decode(samples, |series, value| {
-                if selection.needs(series) {
-                    columns.entry(series).or_default().push((*place, value));
-                }
-            })?;
-        }
-        for (series, samples) in columns {
-            answer.add(series, samples.into_iter());
-        }
-        let describe = |series: u32| selection.series.get(&series).cloned();
-        Ok(answer.finish(machine, &self.edges, self.gaps, describe))
-    }
 }

@@ -13,10 +13,11 @@ use super::error::store_error;
 use crate::error::StoreError;
 
 /// The schema, one step after the other. Steps are never changed once released, only added.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../../../migrations/sqlite/0001_history.sql"),
     include_str!("../../../../../migrations/sqlite/0002_views.sql"),
     include_str!("../../../../../migrations/sqlite/0003_alerts.sql"),
+    include_str!("../../../../../migrations/sqlite/0004_processes.sql"),
 ];
 
 /// How long another program that writes is waited for.
@@ -55,8 +56,11 @@ pub(crate) async fn open(path: &Path, connections: u32) -> Result<Pools, StoreEr
         .await
         .map_err(|error| failed(&error))?;
     migrate(path, &writer, &MIGRATIONS).await?;
-    let readers = pool().max_connections(connections.saturating_sub(1).clamp(1, 64));
-    let readers = readers.connect_lazy_with(options.pragma("query_only", "ON"));
+    // A file needs no asking whether it is still there, and an answer has more rows than are handed over one by one.
+    let readers = pool()
+        .test_before_acquire(false)
+        .max_connections(connections.saturating_sub(1).clamp(1, 64));
+    let readers = readers.connect_lazy_with(options.row_buffer_size(512).pragma("query_only", "ON"));
     Ok(Pools { writer, readers })
 }
 
@@ -160,6 +164,30 @@ mod tests {
                 .unwrap();
             assert_eq!(schema, i64::try_from(MIGRATIONS.len()).unwrap());
         }
+    }
+
+    #[tokio::test]
+    async fn every_documented_question_can_be_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let pools = open(&folder.path().join("history.db"), 2).await.unwrap();
+        let document = include_str!("../../../../../docs/storage.md");
+        let section = document.split_once("\n## SQLite\n").unwrap().1;
+        let questions = section
+            .split("```sql\n")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("```"));
+        let mut asked = 0;
+        for statement in questions.flat_map(|(block, _)| block.split_inclusive(';')) {
+            if statement.trim().is_empty() {
+                continue;
+            }
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+                .fetch_all(&pools.readers)
+                .await
+                .unwrap_or_else(|error| panic!("{statement}: {error}"));
+            asked += 1;
+        }
+        assert!(asked >= 4, "{asked}");
     }
 
     #[tokio::test]

@@ -84,13 +84,20 @@ impl State {
                 && query.from.is_none_or(|from| transition.at >= from)
                 && query.to.is_none_or(|to| transition.at < to)
         };
-        let older = self.log.range(..query.before.unwrap_or(i64::MAX)).rev();
-        let meant = older.filter(|(_, transition)| is_meant(transition));
-        let logged = meant.map(|(id, transition)| LoggedTransition {
+        let logged = |(id, transition): (&i64, &Transition)| LoggedTransition {
             id: *id,
             transition: transition.clone(),
-        });
-        logged.take(limit(query.limit) as usize).collect()
+        };
+        let most = limit(query.limit) as usize;
+        if query.oldest_first {
+            let beyond = query.before.map_or(i64::MIN, |before| before.saturating_add(1));
+            let newer = self.log.range(beyond..);
+            let meant = newer.filter(|(_, transition)| is_meant(transition));
+            return meant.take(most).map(logged).collect();
+        }
+        let older = self.log.range(..query.before.unwrap_or(i64::MAX)).rev();
+        let meant = older.filter(|(_, transition)| is_meant(transition));
+        meant.take(most).map(logged).collect()
     }
 
     pub(super) fn notifier(&mut self) -> Notifier {

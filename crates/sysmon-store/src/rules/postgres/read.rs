@@ -158,18 +158,25 @@ pub(super) async fn transitions(
 ) -> Outcome<Vec<LoggedTransition>> {
     let machines: Vec<&str> = query.machines.iter().map(|machine| machine.as_str()).collect();
     let rules: Vec<&str> = query.rules.iter().map(|rule| rule.as_str()).collect();
+    let (beyond, order) = if query.oldest_first {
+        (query.before.unwrap_or(i64::MIN), "id > $5 ORDER BY id")
+    } else {
+        (query.before.unwrap_or(i64::MAX), "id < $5 ORDER BY id DESC")
+    };
     let meant = sql(
         STEP,
-        "WHERE (cardinality($1) = 0 OR machine = ANY($1)) AND (cardinality($2) = 0 OR rule = ANY($2))
-             AND ($3::timestamptz IS NULL OR at >= $3) AND ($4::timestamptz IS NULL OR at < $4) AND id < $5
-         ORDER BY id DESC LIMIT $6",
+        &format!(
+            "WHERE (cardinality($1) = 0 OR machine = ANY($1)) AND (cardinality($2) = 0 OR rule = ANY($2))
+                 AND ($3::timestamptz IS NULL OR at >= $3) AND ($4::timestamptz IS NULL OR at < $4)
+                 AND {order} LIMIT $6"
+        ),
     );
     let rows = sqlx::query_as(meant)
         .bind(machines)
         .bind(rules)
         .bind(query.from.map(Timestamp::from))
         .bind(query.to.map(Timestamp::from))
-        .bind(query.before.unwrap_or(i64::MAX))
+        .bind(beyond)
         .bind(i64::from(check::limit(query.limit)))
         .fetch_all(connection)
         .await?;

@@ -157,19 +157,26 @@ pub(super) async fn transitions(
 ) -> Outcome<Vec<LoggedTransition>> {
     let machines = (!query.machines.is_empty()).then(|| words::to_json(&query.machines));
     let rules = (!query.rules.is_empty()).then(|| words::to_json(&query.rules));
+    let (beyond, order) = if query.oldest_first {
+        (query.before.unwrap_or(i64::MIN), "id > ?5 ORDER BY id")
+    } else {
+        (query.before.unwrap_or(i64::MAX), "id < ?5 ORDER BY id DESC")
+    };
     let meant = sql(
         STEP,
-        "WHERE (?1 IS NULL OR machine IN (SELECT value FROM json_each(?1)))
-             AND (?2 IS NULL OR rule IN (SELECT value FROM json_each(?2)))
-             AND (?3 IS NULL OR at_unix_ms >= ?3) AND (?4 IS NULL OR at_unix_ms < ?4) AND id < ?5
-         ORDER BY id DESC LIMIT ?6",
+        &format!(
+            "WHERE (?1 IS NULL OR machine IN (SELECT value FROM json_each(?1)))
+                 AND (?2 IS NULL OR rule IN (SELECT value FROM json_each(?2)))
+                 AND (?3 IS NULL OR at_unix_ms >= ?3) AND (?4 IS NULL OR at_unix_ms < ?4)
+                 AND {order} LIMIT ?6"
+        ),
     );
     let rows = sqlx::query_as(meant)
         .bind(machines.transpose()?)
         .bind(rules.transpose()?)
         .bind(query.from.map(|from| from.0))
         .bind(query.to.map(|to| to.0))
-        .bind(query.before.unwrap_or(i64::MAX))
+        .bind(beyond)
         .bind(check::limit(query.limit))
         .fetch_all(connection)
         .await?;

@@ -171,7 +171,10 @@ pub(crate) async fn what_somebody_asks_for_is_due_at_once(backend: &dyn Backend)
         problem: String::new(),
         ..asked.clone()
     };
-    assert_eq!(store.load_notifier().await.unwrap().pending, [pending.clone()]);
+    assert_eq!(
+        store.load_notifier().await.unwrap().pending,
+        std::slice::from_ref(&pending)
+    );
     let error = store.request_delivery(&asked, &ann()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Rejected);
     assert!(error.message.contains("another id"), "{error}");

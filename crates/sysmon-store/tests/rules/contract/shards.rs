@@ -269,6 +269,33 @@ pub(crate) async fn the_log_is_asked_by_machine_rule_and_time(backend: &dyn Back
         ..all.clone()
     };
     assert_eq!(store.transitions(&page).await.unwrap(), logged[3..6]);
+    // The nearest before a moment, and the nearest from it on.
+    let before = TransitionQuery {
+        to: Some(at.plus_ms(60_000)),
+        limit: 1,
+        ..all.clone()
+    };
+    let nearest = store.transitions(&before).await.unwrap();
+    let expected = steps.iter().rev().find(|step| step.at < at.plus_ms(60_000));
+    assert_eq!(nearest.first().map(|logged| &logged.transition), expected);
+    let from = TransitionQuery {
+        from: Some(at.plus_ms(60_000)),
+        limit: 1,
+        oldest_first: true,
+        ..all.clone()
+    };
+    let nearest = store.transitions(&from).await.unwrap();
+    let expected = steps.iter().find(|step| step.at >= at.plus_ms(60_000));
+    assert_eq!((nearest.len(), Some(&nearest[0].transition)), (1, expected));
+    let onwards = TransitionQuery {
+        before: Some(logged[5].id),
+        limit: 3,
+        oldest_first: true,
+        ..all.clone()
+    };
+    let mut next = store.transitions(&onwards).await.unwrap();
+    next.reverse();
+    assert_eq!(next, logged[2..5]);
     let nobody = TransitionQuery {
         machines: vec![machine_of(5, 5)],
         ..all

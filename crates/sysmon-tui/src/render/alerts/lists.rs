@@ -60,6 +60,7 @@ pub(in crate::render) fn deliveries(pen: &mut Pen<'_>, screen: Rect, state: &Sta
         .collect();
     lines.extend(board.deliveries().iter().map(|delivery| {
         let state_words = match delivery.state {
+            DeliveryState::Dead if delivery.attempts == 1 => "given up at once".into(),
             DeliveryState::Dead => format!("given up, {} attempts", delivery.attempts),
             DeliveryState::Waiting if delivery.attempts == 0 => "waits".into(),
             DeliveryState::Waiting => {

@@ -76,6 +76,8 @@ pub(super) fn plot(pen: &mut Pen<'_>, screen: Rect, regions: &EditorRegions, edi
         gaps,
         events: &episodes(editor, key.as_ref()),
         utc_offset_seconds: state.utc_offset_seconds,
+        cursor: None,
+        ends_now: true,
     }
     .draw(pen, regions.axis);
 }

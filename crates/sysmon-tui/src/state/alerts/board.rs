@@ -150,6 +150,22 @@ impl Board {
     /// The most steps kept, the newest: charts mark what happened on them.
     const STEPS_MAX: usize = 1_000;
 
+    /// The board of another moment: these alerts, with the rules and receivers of now, and the steps that led to them.
+    pub(crate) fn at_moment(&self, at: UnixMillis, alerts: Vec<Alert>, steps: Vec<Transition>) -> Self {
+        let alerts = alerts.into_iter().take(Self::ALERTS_MAX);
+        let mut board = Self {
+            alerts: alerts.map(|alert| (alert.key.clone(), alert)).collect(),
+            rules: self.rules.clone(),
+            receivers: self.receivers.clone(),
+            steps: steps.into_iter().take(Self::STEPS_MAX).collect(),
+            evaluated: at,
+            was_told: true,
+            ..Self::default()
+        };
+        board.count();
+        board
+    }
+
     /// Takes a message over and returns the alerts that have become critical by it. What this release cannot read is
     /// left out: an alert of an unknown kind is better not shown than shown wrong.
     pub(crate) fn apply(&mut self, message: &wire::AlertBoard) -> Vec<AlertKey> {

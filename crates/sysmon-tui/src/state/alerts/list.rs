@@ -2,8 +2,8 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use sysmon_core::TextFilter;
 use sysmon_core::alert::{Alert, AlertKey, RuleId};
+use sysmon_core::{TextFilter, UnixMillis};
 
 use super::Log;
 use super::board::{Board, Standing, StoredRule};
@@ -63,7 +63,7 @@ enum Selected {
 }
 
 /// Order, filter and cursor of the table of alerts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct AlertList {
     pub(crate) sort: AlertColumn,
     pub(crate) inverted: bool,
@@ -158,6 +158,14 @@ impl AlertList {
             AlertRow::Alert(key) => Some(key),
             AlertRow::Step(index) => log.steps.get(*index).map(|(_, step)| &step.key),
             AlertRow::Heading(_) => None,
+        }
+    }
+
+    /// When the step under the cursor was; nothing when the cursor is on an alert.
+    pub(crate) fn selected_step_at(&self, log: &Log) -> Option<UnixMillis> {
+        match self.rows.get(self.cursor(log)?)? {
+            AlertRow::Step(index) => log.steps.get(*index).map(|(_, step)| step.at),
+            AlertRow::Alert(_) | AlertRow::Heading(_) => None,
         }
     }
 

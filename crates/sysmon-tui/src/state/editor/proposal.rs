@@ -25,7 +25,7 @@ pub(crate) fn proposed(metric: MetricId, current: Option<f64>, taken: &[&RuleId]
         (Kind::Gauge, _) => (Function::Last, 0),
     };
     let level = |trigger: f64| {
-        Some(Level {
+        trigger.is_finite().then_some(Level {
             trigger,
             clear: None,
             and: None,

@@ -278,10 +278,12 @@ fn may_be_field(field: &TextField, found: &sysmon_core::filter::Completion) -> b
     let word = &word[word.rfind([' ', '(', ')', '\t']).map_or(0, |at| at + 1)..];
     let is_at_end = field.before_cursor().len() == text.len();
     let begins = |candidate: &sysmon_core::filter::Candidate| match candidate.kind {
-        CandidateKind::Field | CandidateKind::Label | CandidateKind::Metric | CandidateKind::Word => candidate
-            .text
-            .get(..word.len())
-            .is_some_and(|begin| begin.eq_ignore_ascii_case(word)),
+        CandidateKind::Field | CandidateKind::Label | CandidateKind::Metric | CandidateKind::Word => {
+            candidate
+                .text
+                .get(..word.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(word))
+        }
         // Behind a name and a blank an operator is offered.
         CandidateKind::Operator => text.ends_with(' '),
         _ => false,

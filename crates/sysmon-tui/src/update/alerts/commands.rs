@@ -14,7 +14,7 @@ use crate::state::alerts::scope::metric_check;
 use crate::state::silencing::SilenceForm;
 use crate::state::{Focus, Overlay, OverlayKind, Prompt, PromptKind, State, View};
 use crate::text_field::TextField;
-use crate::update::{notify, show};
+use crate::update::{notify, show, travel};
 
 /// The alert under the cursor, if it is still one.
 fn selected(state: &mut State) -> Option<AlertKey> {
@@ -34,6 +34,7 @@ pub(in crate::update) fn open(state: &mut State) -> Vec<Effect> {
     let Some(key) = state.alerts.list.selected_key(&state.alerts.log).cloned() else {
         return Vec::new();
     };
+    let step_at = state.alerts.list.selected_step_at(&state.alerts.log);
     // Of a large fleet only some machines are here.
     let is_known = state.fleet_table.is_windowed() || state.fleet.find(key.machine.as_str()).is_some();
     if !is_known {
@@ -45,8 +46,13 @@ pub(in crate::update) fn open(state: &mut State) -> Vec<Effect> {
         .and_then(|stored| metric_check(&stored.rule))
         .and_then(|check| MetricId::from_name(&check.quantity.metric));
     let id: Arc<str> = key.machine.as_str().into();
+    // A step of the log is shown as it was at that moment.
+    let mut effects = match step_at {
+        Some(at) if state.travel.is_possible => travel::go_to(state, at),
+        _ => Vec::new(),
+    };
     state.fleet_table.select(&id);
-    let effects = show(state, View::Machine(id));
+    effects.extend(show(state, View::Machine(id)));
     state.focus = metric.map(|metric| Focus {
         metric,
         entity: Arc::clone(&key.entity),

@@ -95,6 +95,7 @@ pub(super) fn poll(state: &mut State) -> Vec<Effect> {
     past.question = Some(Question {
         request_id,
         subject,
+        from,
         seam: to,
         asked_at: now,
         parts: Vec::new(),

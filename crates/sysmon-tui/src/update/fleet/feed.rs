@@ -4,6 +4,7 @@ use sysmon_api::{CAPABILITY_WINDOWS, wire};
 use sysmon_core::UnixMillis;
 
 use crate::event::Effect;
+use crate::state::fleet::FleetColumn;
 use crate::state::fleet::window::Wanted;
 use crate::state::{Link, PromptKind, State};
 use crate::update::notify;
@@ -35,6 +36,24 @@ pub(in crate::update) fn disconnected(state: &mut State) {
             format!("the connection broke: {open} intervals may not have been changed"),
         );
     }
+}
+
+/// Every machine with what the table shows at least: for the past, which is asked for as a whole.
+pub(in crate::update) fn whole_fleet() -> wire::command::Body {
+    let metrics = FleetColumn::SORTS
+        .iter()
+        .filter_map(|(column, ..)| column.metric());
+    let wanted = Wanted {
+        filter: String::new(),
+        rows: None,
+        metrics: metrics.collect(),
+        past: [FleetColumn::CPU, FleetColumn::MEMORY]
+            .into_iter()
+            .filter_map(FleetColumn::metric)
+            .collect(),
+        period_ms: 1_000,
+    };
+    wire::command::Body::Subscribe(wanted.subscribe())
 }
 
 /// The subscription for what is on screen now.

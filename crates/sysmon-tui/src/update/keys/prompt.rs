@@ -6,6 +6,7 @@ use crate::key::{Key, KeyCode};
 use crate::state::{Movement, PromptKind, State};
 use crate::update::alerts::commands::acknowledge_with;
 use crate::update::fleet;
+use crate::update::travel;
 
 /// Every printable key is text; a list follows its filter as one types.
 pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
@@ -13,6 +14,7 @@ pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
         return fleet::prompt::type_key(state, key);
     }
     match (key.code, key.control) {
+        (KeyCode::Enter, _) if is_moment(state) => return enter_moment(state),
         (KeyCode::Enter, _) => {
             let prompt = state.prompt.take();
             match prompt.map(|prompt| (prompt.kind, prompt.field)) {
@@ -46,6 +48,16 @@ pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
     Vec::new()
 }
 
+fn is_moment(state: &State) -> bool {
+    let kind = state.prompt.as_ref().map(|prompt| &prompt.kind);
+    kind == Some(&PromptKind::Moment)
+}
+
+fn enter_moment(state: &mut State) -> Vec<Effect> {
+    let text = state.prompt.as_ref().map(|prompt| prompt.field.text().to_owned());
+    travel::typed(state, &text.unwrap_or_default())
+}
+
 /// Takes pasted text.
 pub(super) fn paste(state: &mut State, text: &str) {
     if let Some(prompt) = &mut state.prompt {
@@ -71,6 +83,8 @@ fn set_filter(state: &mut State, kind: &PromptKind, text: &str) {
         PromptKind::Processes => state.process_table.set_filter(text),
         PromptKind::Alerts => state.alerts.list.set_filter(text),
         PromptKind::Rules => state.alerts.rules.set_filter(text),
+        // What was wrong is forgotten as soon as it is mended.
+        PromptKind::Moment => state.travel.typed_wrong = None,
         PromptKind::Acknowledge(_) | PromptKind::SaveFilter(_) | PromptKind::Interval(_) => {}
     }
 }

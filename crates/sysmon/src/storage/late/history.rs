@@ -1,10 +1,10 @@
 //! A history that may not be there yet.
 
 use async_trait::async_trait;
-use sysmon_core::{HistoryQuery, MachineHistory, UnixMillis};
+use sysmon_core::{HistoryQuery, MachineHistory, MachineId, MachineMoment, MomentQuery, UnixMillis};
 use sysmon_store::{
-    DeadLetter, DeadLetterFilter, History, IngestBatch, MachineRecord, Maintenance, Outcome, StoreError,
-    StoreInfo,
+    DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord, Maintenance,
+    Outcome, StoreError, StoreInfo,
 };
 
 use super::Late;
@@ -17,6 +17,22 @@ impl History for Late<dyn History> {
 
     async fn query(&self, query: &HistoryQuery) -> Result<Vec<MachineHistory>, StoreError> {
         self.opened().await?.query(query).await
+    }
+
+    async fn state_at(&self, query: &MomentQuery) -> Result<Vec<MachineMoment>, StoreError> {
+        self.opened().await?.state_at(query).await
+    }
+
+    async fn put_process_snapshots(&self, snapshots: &[MachineProcesses]) -> Result<u64, StoreError> {
+        self.opened().await?.put_process_snapshots(snapshots).await
+    }
+
+    async fn process_snapshots_at(
+        &self,
+        machines: &[MachineId],
+        at: UnixMillis,
+    ) -> Result<Vec<MachineProcesses>, StoreError> {
+        self.opened().await?.process_snapshots_at(machines, at).await
     }
 
     async fn machines(&self) -> Result<Vec<MachineRecord>, StoreError> {

@@ -2,8 +2,10 @@
 
 use sysmon_core::Tier;
 
+use super::super::processes;
 use super::{Piece, delete_blocks, json, tier_number};
 use crate::error::StoreError;
+use crate::history::processes::Limits;
 use crate::history::{Maintenance, Retention};
 
 /// Rows that one call forgets at most, per table.
@@ -17,6 +19,8 @@ impl Piece<'_> {
             minute_ms,
             hour_ms,
             cursor_ms,
+            snapshot_ms,
+            snapshot_bytes,
         } = self.inner.retention;
         let before = |kept: u64| self.now.saturating_sub(i64::try_from(kept).unwrap_or(i64::MAX));
         for (tier, kept_ms) in [
@@ -51,6 +55,12 @@ impl Piece<'_> {
                 .await
                 .map_err(|error| self.failed(&error))?;
         }
+        let snapshots = Limits {
+            before: before(snapshot_ms),
+            bytes: snapshot_bytes,
+            now: self.now,
+        };
+        processes::forget(self.inner, snapshots, done).await?;
         self.shrink().await.map_err(|error| self.failed(&error))
     }
 
