@@ -93,8 +93,30 @@ pub enum Command {
     Silences,
     /// List receivers and what did not reach them.
     Deliveries,
-    /// Gather rows by machine or rule.
+    /// Gather rows by machine or rule, machines by a label.
     Group,
+    /// Fold the group under the cursor.
+    Fold,
+    /// One cell per machine instead of a row.
+    HeatMap,
+    /// Choose columns.
+    Columns,
+    /// The column one place to the left.
+    ShiftLeft,
+    /// The column one place to the right.
+    ShiftRight,
+    /// Back to what it was at first.
+    Reset,
+    /// Mark the machine, or take the mark back.
+    Mark,
+    /// Mark all machines that match.
+    MarkAll,
+    /// How often machines measure.
+    Interval,
+    /// One cell to the left.
+    Left,
+    /// One cell to the right.
+    Right,
     /// Show what has happened, or more of it.
     History,
     /// Go to the rule of an alert.
@@ -205,6 +227,10 @@ pub enum Context {
     List,
     /// In the fleet.
     Fleet,
+    /// In the fleet, one cell per machine.
+    HeatMap,
+    /// Over the list of columns.
+    Columns,
     /// In the view of one machine.
     Machine,
     /// While a moment of the past is shown.
@@ -227,8 +253,10 @@ pub enum Context {
 
 impl Context {
     /// The headings of the help, in its order.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::Fleet, "Fleet"),
+        (Self::HeatMap, "Heat map"),
+        (Self::Columns, "Columns"),
         (Self::Machine, "Machine"),
         (Self::Past, "The past"),
         (Self::Alerts, "Alerts"),
@@ -305,8 +333,10 @@ mod tests {
     use crate::key::KeyCode;
     use std::collections::HashSet;
 
-    const VIEWS: [&[Context]; 13] = [
+    const VIEWS: [&[Context]; 15] = [
         &[Context::Fleet, Context::List, Context::Anywhere],
+        &[Context::HeatMap, Context::List, Context::Anywhere],
+        &[Context::Columns, Context::List, Context::Anywhere],
         &[Context::Machine, Context::List, Context::Anywhere],
         &[Context::Alerts, Context::List, Context::Anywhere],
         &[Context::Rules, Context::List, Context::Anywhere],
@@ -406,6 +436,6 @@ mod tests {
         assert_eq!(lookup("g", 0), Binding::Prefix);
         assert_eq!(lookup("gg", 0), Binding::Command(Command::Top));
         assert_eq!(lookup("l", 0), Binding::Command(Command::Open));
-        assert_eq!(lookup("l", 1), Binding::None);
+        assert_eq!(lookup("l", 3), Binding::None);
     }
 }

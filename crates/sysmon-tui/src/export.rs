@@ -236,7 +236,7 @@ fn fleet(state: &State) -> Table {
         cells.push(labels.collect::<Vec<_>>().join(" ").as_str().into());
         cells
     };
-    let machines = state.fleet_table.rows().iter();
+    let machines = state.fleet_table.machines().iter();
     Table {
         name: "fleet",
         columns: vec![
@@ -257,7 +257,13 @@ fn fleet(state: &State) -> Table {
             .filter_map(|number| state.fleet.machine(*number))
             .map(row)
             .collect(),
-        at: state.fleet_table.cursor(&state.fleet),
+        at: state.fleet_table.selected().and_then(|selected| {
+            let mut shown = state.fleet_table.machines().iter();
+            shown.position(|number| {
+                let machine = state.fleet.machine(*number);
+                machine.is_some_and(|machine| machine.id == *selected)
+            })
+        }),
     }
 }
 

@@ -11,10 +11,12 @@ use crate::state::processes::ProcessColumn;
 use crate::state::{State, View};
 
 mod alerts;
+mod fleet;
 mod hints;
 mod palette;
 
 pub(crate) use alerts::{AlertsRegions, EditorRegions, editor_axis, editor_regions};
+pub(crate) use fleet::HeatRegions;
 pub(crate) use hints::{filter_in_force, hints};
 pub(crate) use palette::palette_regions;
 
@@ -72,6 +74,8 @@ pub(crate) enum Body {
     TooSmall(Rect),
     /// All machines.
     Fleet(TableRegions<FleetColumn>),
+    /// All machines, a cell each.
+    Heat(HeatRegions),
     /// One machine.
     Machine(MachineRegions),
     /// What is wrong.
@@ -119,7 +123,8 @@ pub fn layout(area: Rect, state: &State) -> Regions {
     } else {
         match (&state.view, state.shown_machine()) {
             (View::Machine(_), machine) => Body::Machine(machine_regions(body, machine)),
-            (View::Fleet, _) => Body::Fleet(table(body, fleet_columns(body, state.alerts.is_ready()))),
+            (View::Fleet, _) if state.fleet_table.is_heat_map => Body::Heat(fleet::heat_map(body, state)),
+            (View::Fleet, _) => Body::Fleet(fleet::fleet_table(body, state)),
             (View::Alerts, _) => {
                 Body::Alerts(alerts::alerts_regions(body, state.alerts.list.rows().is_empty()))
             }
@@ -144,59 +149,6 @@ fn table<C>(area: Rect, columns: Vec<ColumnRegion<C>>) -> TableRegions<C> {
         rows,
         columns,
     }
-}
-
-/// Columns of the fleet table, the most important last to go as the screen narrows.
-fn fleet_columns(area: Rect, has_alerts: bool) -> Vec<ColumnRegion<FleetColumn>> {
-    use FleetColumn::{Age, Alerts, Cpu, Disk, Load, Memory, Name, Receive, Status, Transmit, Worst};
-    let spark = match area.width {
-        0..72 => 0,
-        72..110 => 9,
-        110..150 => 13,
-        _ => 25,
-    };
-    // Column, width, and the screen width below which it is left out.
-    let fixed = [
-        (Cpu, 4 + spark, 0),
-        (Memory, 4 + spark, 30),
-        (Disk, 4, 40),
-        (Receive, 5, 56),
-        (Transmit, 5, 64),
-        (Load, 5, 48),
-        (Age, 3, 36),
-        (Alerts, 3, if has_alerts { 24 } else { u16::MAX }),
-    ];
-    let taken: u16 = fixed
-        .iter()
-        .filter(|(_, _, from)| area.width >= *from)
-        .map(|(_, width, _)| width + 2)
-        .sum();
-    let rest = area.width.saturating_sub(taken + 3);
-    let name = if rest >= 40 {
-        (rest / 2).clamp(20, 32)
-    } else {
-        rest
-    };
-    let status = rest.saturating_sub(name + 2);
-    let mut x = area.x + 1;
-    let mut columns = Vec::new();
-    let mut place = |column, width: u16, gap: u16| {
-        if width > 0 && x + width <= area.right() {
-            columns.push(ColumnRegion { column, x, width });
-            x += width + gap;
-        }
-    };
-    place(Worst, 1, 1);
-    place(Name, name, 2);
-    for (column, width, from) in fixed {
-        if area.width >= from {
-            place(column, width, 2);
-        }
-    }
-    if name < rest && status >= 12 {
-        place(Status, status, 0);
-    }
-    columns
 }
 
 /// Columns of the process table.
@@ -431,6 +383,7 @@ impl Regions {
         match &self.body {
             Body::TooSmall(_) => 0,
             Body::Fleet(table) => table.rows.height.into(),
+            Body::Heat(heat) => heat.map.height.into(),
             Body::Machine(machine) => machine.processes.rows.height.into(),
             Body::Alerts(alerts) => alerts.table.rows.height.into(),
             Body::Rules(table) => table.rows.height.into(),

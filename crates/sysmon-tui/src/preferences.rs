@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::axis::Range;
 use crate::state::alerts::list::{AlertColumn, RuleColumn};
 use crate::state::console::History;
-use crate::state::fleet::FleetColumn;
+use crate::state::fleet::columns::FleetLayout;
 use crate::state::processes::ProcessColumn;
 use crate::state::{State, View};
 
@@ -41,6 +41,7 @@ pub(crate) struct Preferences {
     commands: Vec<String>,
     filters: Vec<String>,
     order: BTreeMap<String, Order>,
+    fleet: FleetLayout,
 }
 
 fn order<C: Copy + PartialEq>(sorts: &[(C, char, &str)], column: C, inverted: bool) -> Order {
@@ -57,7 +58,7 @@ fn order<C: Copy + PartialEq>(sorts: &[(C, char, &str)], column: C, inverted: bo
 impl Preferences {
     /// Those of a console as it is.
     pub(crate) fn of(state: &State) -> Self {
-        let (fleet, processes) = (&state.fleet_table, &state.process_table);
+        let processes = &state.process_table;
         let (alerts, rules) = (&state.alerts.list, &state.alerts.rules);
         let (view, machine) = match &state.view {
             View::Fleet => ("fleet", ""),
@@ -78,7 +79,6 @@ impl Preferences {
             commands: lines(&state.console.history),
             filters: lines(&state.console.filters),
             order: [
-                ("fleet", order(&FleetColumn::SORTS, fleet.sort, fleet.inverted)),
                 (
                     "processes",
                     order(&ProcessColumn::SORTS, processes.sort, processes.inverted),
@@ -88,6 +88,7 @@ impl Preferences {
             ]
             .map(|(name, order)| (name.to_owned(), order))
             .into(),
+            fleet: state.fleet_table.layout(),
         }
     }
 
@@ -105,10 +106,7 @@ impl Preferences {
             }
         }
         let of = |name: &str| self.order.get(name);
-        sort(of("fleet"), &FleetColumn::SORTS, |column, inverted| {
-            state.fleet_table.sort_by(column);
-            state.fleet_table.inverted = inverted;
-        });
+        state.fleet_table.restore(&harmless(&self.fleet));
         sort(of("processes"), &ProcessColumn::SORTS, |column, inverted| {
             state.process_table.sort_by(column);
             state.process_table.inverted = inverted;
@@ -141,6 +139,28 @@ impl Preferences {
         };
         state.view = view;
         state.trail = vec![View::Fleet];
+    }
+}
+
+/// A layout of the fleet without what no person can have typed: the file may come from anywhere.
+fn harmless(layout: &FleetLayout) -> FleetLayout {
+    let line = |text: &String| sysmon_core::sanitize(text).into_owned();
+    let lines = |texts: &[String]| -> Vec<String> {
+        let short = texts.iter().filter(|text| text.len() <= LINE_BYTES_MAX);
+        short.map(line).collect()
+    };
+    FleetLayout {
+        columns: lines(&layout.columns),
+        sort: line(&layout.sort),
+        group: line(&layout.group),
+        history: lines(&layout.history),
+        saved: layout
+            .saved
+            .iter()
+            .filter(|(name, text)| name.len().max(text.len()) <= LINE_BYTES_MAX)
+            .map(|(name, text)| (line(name), line(text)))
+            .collect(),
+        ..*layout
     }
 }
 
@@ -242,6 +262,10 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use sysmon_core::MetricId;
+
+    use crate::state::fleet::FleetColumn;
+
     use super::*;
     use crate::event::Event;
     use crate::key::{Key, KeyCode};
@@ -295,7 +319,7 @@ mod tests {
         assert_eq!(again.view, View::Machine("web-1".into()));
         assert_eq!(
             (again.fleet_table.sort, again.fleet_table.inverted),
-            (FleetColumn::Memory, true)
+            (FleetColumn::Metric(MetricId::MemoryUsedPercent), true)
         );
         assert_eq!(names.len(), 1, "nothing half written is left: {names:?}");
     }

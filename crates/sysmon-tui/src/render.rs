@@ -44,6 +44,7 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
             bars::header(&mut pen, regions.header, state);
             match body {
                 Body::Fleet(table) => fleet::fleet(&mut pen, table, state),
+                Body::Heat(regions) => fleet::heat::heat_map(&mut pen, regions, state),
                 Body::Machine(machine) => {
                     let axis = charts_axis(&regions, state, theme.glyphs.points_per_cell());
                     machine::machine(&mut pen, machine, axis, state);
@@ -58,6 +59,7 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
                     OverlayKind::Details => {
                         details::details(&mut pen, area, &regions, state, overlay.scroll);
                     }
+                    OverlayKind::Columns => fleet::columns::columns(&mut pen, area, state, overlay.scroll),
                     OverlayKind::Silences => alerts::lists::silences(&mut pen, area, state, overlay.scroll),
                     OverlayKind::Deliveries => {
                         alerts::lists::deliveries(&mut pen, area, state, overlay.scroll);

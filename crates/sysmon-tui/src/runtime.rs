@@ -118,6 +118,7 @@ fn state(options: &Options, source_name: &str, theme: &Theme, remembered: &Prefe
     let names = Theme::names(&options.theme_dirs);
     let mut state = State::new(source_name, None)
         .drawing_points_per_cell(theme.glyphs.points_per_cell())
+        .drawing_half_cells(theme.has_half_cells())
         .asking_for_bursts(options.burst_interval_ms)
         .with_keymap(options.keymap.clone())
         .readonly(options.is_readonly)

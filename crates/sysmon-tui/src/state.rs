@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sysmon_api::{Machine, Replica};
 use sysmon_core::alert::AlertKey;
-use sysmon_core::{Gap, MetricId, ProcessKey, SeriesKey, TextFilter, UnixMillis};
+use sysmon_core::{Gap, MetricId, ProcessKey, SeriesKey, UnixMillis};
 
 use crate::axis::interval_ms;
 use crate::command::Context;
@@ -90,6 +90,10 @@ pub(crate) enum PromptKind {
     Help,
     /// The file that the view is written into.
     Export,
+    /// The name that this filter is saved under.
+    SaveFilter(String),
+    /// How often marked machines measure, or else the selected one.
+    Interval(Vec<Arc<str>>),
     /// A moment to go to.
     Moment,
 }
@@ -133,6 +137,8 @@ pub(crate) enum OverlayKind {
     Silences,
     /// Receivers and what did not reach them; likewise.
     Deliveries,
+    /// Columns of the fleet; likewise.
+    Columns,
 }
 
 /// Something over the view, scrolled down by some lines.
@@ -179,6 +185,8 @@ pub struct State {
     pub(crate) storage: Storage,
     /// How many points the terminal draws side by side in a cell.
     pub(crate) points_per_cell: usize,
+    /// Whether a cell of the heat map can show two machines: that takes colours.
+    pub(crate) can_halve_cells: bool,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) prompt: Option<Prompt>,
     /// Keys of a sequence that is not finished.
@@ -229,6 +237,7 @@ impl State {
             burst: Burst::default(),
             storage: Storage::default(),
             points_per_cell: 2,
+            can_halve_cells: false,
             overlay: None,
             prompt: None,
             pending_keys: Vec::new(),
@@ -264,6 +273,13 @@ impl State {
     #[must_use]
     pub fn drawing_points_per_cell(mut self, points: usize) -> Self {
         self.points_per_cell = points.max(1);
+        self
+    }
+
+    /// The same, for a terminal whose cells can show two colours, one over the other.
+    #[must_use]
+    pub fn drawing_half_cells(mut self, can_halve_cells: bool) -> Self {
+        self.can_halve_cells = can_halve_cells;
         self
     }
 
@@ -324,7 +340,11 @@ impl State {
             },
             (Some(OverlayKind::Silences), _) => &[Context::Silences, Context::List, Context::Anywhere],
             (Some(OverlayKind::Deliveries), _) => &[Context::Deliveries, Context::List, Context::Anywhere],
+            (Some(OverlayKind::Columns), _) => &[Context::Columns, Context::List, Context::Anywhere],
             (Some(OverlayKind::Help | OverlayKind::Details), _) => &[Context::List, Context::Anywhere],
+            (None, View::Fleet) if self.fleet_table.is_heat_map => {
+                &[Context::HeatMap, Context::List, Context::Anywhere]
+            }
             (None, View::Fleet) => &[Context::Fleet, Context::List, Context::Anywhere],
             (None, View::Machine(_)) => &[Context::Machine, Context::List, Context::Anywhere],
             (None, View::Alerts) => &[Context::Alerts, Context::List, Context::Anywhere],
@@ -387,23 +407,6 @@ pub(crate) fn series_key(metric: MetricId, entity: &str) -> SeriesKey {
     } else {
         SeriesKey::of(metric, entity)
     }
-}
-
-/// Whether a machine matches a filter of words.
-pub(crate) fn machine_matches(machine: &Machine, filter: &TextFilter) -> bool {
-    if filter.is_empty() {
-        return true;
-    }
-    let labels: Vec<String> = machine
-        .host
-        .labels
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let texts = [&*machine.id, machine.host.hostname.as_str()]
-        .into_iter()
-        .chain(labels.iter().map(String::as_str));
-    filter.matches(texts.collect::<Vec<_>>().into_iter())
 }
 
 /// Where the cursor of a list goes.

@@ -63,6 +63,17 @@ impl TextField {
             .for_each(|character| self.insert(character));
     }
 
+    /// Puts a text in the place of some bytes, the cursor behind it; what would make the line too long is left out.
+    pub(crate) fn replace(&mut self, span: std::ops::Range<usize>, text: &str) {
+        let is_sound = span.start <= span.end
+            && self.text.is_char_boundary(span.start)
+            && self.text.is_char_boundary(span.end);
+        if is_sound && self.text.len() - span.len() + text.len() <= Self::LIMIT {
+            self.cursor = span.start + text.len();
+            self.text.replace_range(span, text);
+        }
+    }
+
     fn insert(&mut self, character: char) {
         if self.text.len() + character.len_utf8() <= Self::LIMIT {
             self.text.insert(self.cursor, character);

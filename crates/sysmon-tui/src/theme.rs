@@ -182,6 +182,12 @@ impl Theme {
         }
     }
 
+    /// Whether a cell can show two colours, one over the other.
+    #[must_use]
+    pub fn has_half_cells(&self) -> bool {
+        self.depth != ColourDepth::None && self.glyphs != Glyphs::Ascii
+    }
+
     /// Ordinary text.
     #[must_use]
     pub fn text(&self) -> Style {

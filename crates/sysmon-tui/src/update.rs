@@ -5,14 +5,14 @@ use sysmon_core::UnixMillis;
 
 use crate::event::{Effect, Event};
 use crate::layout::layout;
-use crate::state::fleet::FleetColumn;
-use crate::state::{FLEET_SUBSCRIPTION, MACHINE_SUBSCRIPTION, Notice, State, View};
+use crate::state::{MACHINE_SUBSCRIPTION, Notice, State, View};
 
 mod alerts;
 mod burst;
 pub(crate) mod choose;
 mod editor;
 pub(crate) mod export;
+mod fleet;
 mod keys;
 mod link;
 mod mouse;
@@ -77,6 +77,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         effects.extend(past::poll(state));
         effects.extend(travel::poll(state));
         effects.extend(alerts::poll(state));
+        effects.extend(fleet::poll(state));
         effects.extend(burst::poll(state));
     }
     effects
@@ -87,6 +88,7 @@ pub(crate) fn wakes_at(state: &State) -> Option<UnixMillis> {
     let all = [
         past::wakes_at(state),
         editor::wakes_at(state),
+        fleet::wakes_at(state),
         travel::wakes_at(state),
     ];
     all.into_iter().flatten().min()
@@ -112,7 +114,7 @@ fn refresh_tables(state: &mut State) {
     let area = ratatui::layout::Rect::new(0, 0, state.width, state.height);
     let rows = layout(area, state).table_rows();
     match &state.view {
-        View::Fleet => state.fleet_table.refresh(&state.fleet, state.now, rows),
+        View::Fleet => fleet::refresh(state, rows),
         View::Machine(id) => {
             if let Some(machine) = state.machine.find(id) {
                 state.process_table.refresh(&machine.processes, state.now, rows);
@@ -200,24 +202,6 @@ fn enter(state: &mut State, view: View) -> Vec<Effect> {
         ))],
         _ => Vec::new(),
     }
-}
-
-/// What the fleet table needs: a handful of numbers per machine, once a second.
-fn fleet_subscription() -> wire::command::Body {
-    let name = |metric: sysmon_core::MetricId| metric.name().to_owned();
-    wire::command::Body::Subscribe(wire::Subscribe {
-        subscription: FLEET_SUBSCRIPTION,
-        metrics: FleetColumn::metrics().map(name).collect(),
-        history_metrics: [FleetColumn::Cpu, FleetColumn::Memory]
-            .into_iter()
-            .filter_map(FleetColumn::metric)
-            .map(name)
-            .collect(),
-        processes: wire::ProcessDetail::None.into(),
-        history_ms: HISTORY_MS,
-        period_ms: 1_000,
-        ..Default::default()
-    })
 }
 
 /// Everything of one machine, as it comes; what a burst brings, several ticks at a time.

@@ -30,6 +30,19 @@ pub(crate) fn duration(milliseconds: u64) -> String {
     }
 }
 
+/// A number of things, in groups of three digits: `1,024`.
+pub(crate) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A moment in local time, in a form of `chrono::format::strftime`; empty for one that no calendar has.
 pub(crate) fn local(at: UnixMillis, utc_offset_seconds: i32, form: &str) -> String {
     let shifted = at.plus_ms(i64::from(utc_offset_seconds) * 1_000);
@@ -183,6 +196,12 @@ mod tests {
         assert_eq!(of(0, GapReason::Silent), "collector was off 12 min");
         assert_eq!(of(412, GapReason::SpoolFull), "412 samples lost: spool full");
         assert_eq!(of(0, GapReason::SpoolLost), "samples lost: spool gone");
+    }
+
+    #[test]
+    fn large_numbers_are_cut_into_threes() {
+        let texts = [0, 999, 1_024, 1_234_567].map(count);
+        assert_eq!(texts, ["0", "999", "1,024", "1,234,567"]);
     }
 
     #[test]

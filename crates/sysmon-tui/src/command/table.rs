@@ -5,6 +5,7 @@ macro_rules! keys {
 }
 
 mod console;
+mod fleet;
 mod forms;
 mod past;
 
@@ -36,7 +37,7 @@ const fn row(
 }
 
 /// The parts of the table; the order within a context is that of the help.
-const PARTS: [&[CommandDefinition]; 4] = [ROWS, past::ROWS, forms::ROWS, console::ROWS];
+const PARTS: [&[CommandDefinition]; 5] = [fleet::ROWS, ROWS, past::ROWS, forms::ROWS, console::ROWS];
 
 /// All commands, those of a context in the order of the help.
 pub const COMMANDS: &[CommandDefinition] = &joined::<{ count(&PARTS) }>(&PARTS);
@@ -66,20 +67,6 @@ const fn joined<const COUNT: usize>(parts: &[&[CommandDefinition]]) -> [CommandD
 }
 
 const ROWS: &[CommandDefinition] = &[
-    row(
-        Command::Open,
-        Context::Fleet,
-        keys!([plain(KeyCode::Enter)], [char('l')], [plain(KeyCode::Right)]),
-        "open",
-        "open the selected machine",
-    ),
-    row(
-        Command::Threshold,
-        Context::Fleet,
-        keys!([char('e')]),
-        "threshold",
-        "edit a threshold: a second key names the column",
-    ),
     row(
         Command::Back,
         Context::Machine,
@@ -272,7 +259,7 @@ const ROWS: &[CommandDefinition] = &[
         Context::List,
         keys!([char('/')]),
         "filter",
-        "filter: all words must occur in what a row is about",
+        "filter: words that must occur; machines also by `cpu > 50 and role = web`",
     ),
     row(
         Command::Sort,

@@ -74,7 +74,10 @@ fn counts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
         return Vec::new();
     }
     let noun = if all == 1 { "machine" } else { "machines" };
-    let mut pieces = vec![(format!("{all} {noun}  "), bar)];
+    // On a narrow screen the states matter more than the word.
+    let noun = if state.width < 60 { "" } else { noun };
+    let mut pieces = vec![(format!("{} {noun}", words::count(all.into())), bar)];
+    pieces.push((if noun.is_empty() { "" } else { "  " }.into(), bar));
     let states = [
         (totals.healthy, Liveness::Live, Health::Healthy),
         (totals.warning, Liveness::Live, Health::Warning),
@@ -85,7 +88,7 @@ fn counts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
     for (count, liveness, health) in states.into_iter().filter(|(count, _, _)| *count > 0) {
         let mark = pen.theme.glyphs.mark(liveness, health);
         pieces.push((
-            format!("{mark}{count} "),
+            format!("{mark}{} ", words::count(count.into())),
             pen.theme.on_bar(pen.theme.mark(liveness, health)),
         ));
     }
@@ -272,6 +275,9 @@ pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, state: &State) -> Option<Pos
     };
     pen.clear(area);
     if let Some(prompt) = &state.prompt {
+        if prompt.kind == PromptKind::Machines {
+            return Some(super::fleet::prompt::prompt(pen, area, state, prompt));
+        }
         return Some(typed(pen, row, state, prompt));
     }
     if let Some(choosing) = state.choosing {
@@ -298,11 +304,16 @@ pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, state: &State) -> Option<Pos
 /// The line that is being typed; returns where the cursor belongs.
 fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Position {
     let count = match &prompt.kind {
-        PromptKind::Machines => Some(state.fleet_table.rows().len()),
+        PromptKind::Machines => Some(state.fleet_table.match_count()),
         PromptKind::Processes => Some(state.process_table.rows().len()),
         PromptKind::Alerts => Some(state.alerts.list.match_count()),
         PromptKind::Rules => Some(state.alerts.rules.rows().len()),
-        PromptKind::Acknowledge(_) | PromptKind::Help | PromptKind::Export | PromptKind::Moment => None,
+        PromptKind::Acknowledge(_)
+        | PromptKind::SaveFilter(_)
+        | PromptKind::Interval(_)
+        | PromptKind::Help
+        | PromptKind::Export
+        | PromptKind::Moment => None,
     };
     let (label, help) = match (&prompt.kind, count) {
         (PromptKind::Acknowledge(key), _) => {
@@ -317,6 +328,20 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
             "   .csv .json .txt  Enter writes  Esc leaves".to_owned(),
         ),
         (PromptKind::Help, _) => ("/".to_owned(), "   Enter keep  Esc undo".to_owned()),
+        (PromptKind::SaveFilter(_), _) => (
+            "save the filter as: ".to_owned(),
+            "   a short name  Esc leaves".to_owned(),
+        ),
+        (PromptKind::Interval(machines), _) => {
+            let what = match machines.as_slice() {
+                [machine] => format!("{machine} measures"),
+                machines => format!("{} machines measure", machines.len()),
+            };
+            (
+                format!("{what} every: "),
+                "   1s, 30s, 5m; default for their own  Esc leaves".to_owned(),
+            )
+        }
         (PromptKind::Moment, _) => (
             "go to: ".to_owned(),
             match &state.travel.typed_wrong {
@@ -339,20 +364,34 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
     Position::new(row.x.saturating_add(before).min(row.right()), row.y)
 }
 
-fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
+/// What is in force: marks, groups, filter; returns the column behind it.
+fn in_force(pen: &mut Pen<'_>, row: Rect, state: &State, filter: &str) -> u16 {
     let (key, word) = (pen.theme.accent(), pen.theme.quiet());
-    let filter = filter_in_force(state);
     let mut x = row.x;
+    if state.view == View::Fleet && state.overlay.is_none() {
+        x = super::fleet::footing(pen, row, state);
+    }
     if !filter.is_empty() {
+        let matching = if state.view == View::Fleet {
+            super::fleet::matching(state)
+        } else {
+            "  ".to_owned()
+        };
         let pieces = [
             ("/", key),
             (filter, pen.theme.text()),
-            ("  ", word),
+            (&matching, word),
             ("Esc ", key),
             ("all   ", word),
         ];
-        x = pen.pieces(x, row.y, row.width, &pieces);
+        x = pen.pieces(x, row.y, row.right().saturating_sub(x), &pieces);
     }
+    x
+}
+
+fn hints(pen: &mut Pen<'_>, row: Rect, state: &State) {
+    let (key, word) = (pen.theme.accent(), pen.theme.quiet());
+    let x = in_force(pen, row, state, filter_in_force(state));
     for hint in layout::hints(row, x, state) {
         let room = row.right().saturating_sub(hint.x);
         let pieces = [(&*hint.keys, key), (" ", word), (hint.word, word)];

@@ -1,51 +1,64 @@
-//! The table of all machines.
-
-use std::cmp::Reverse;
+//! The table of all machines. Only rows on screen are looked at.
 
 use ratatui::layout::Rect;
 use sysmon_api::Machine;
-use sysmon_core::alert::{Alert, Severity};
-use sysmon_core::{Health, Liveness, MetricId, SeriesKey, Unit, format_age, format_value, thresholds};
+use sysmon_core::{Liveness, display_width};
 
-use super::chart::{points_in, sparkline};
 use super::pen::Pen;
-use super::time_axis::{event_cells, put_mark};
 use super::{lines_in_the_middle, note};
-use crate::axis::Axis;
 use crate::layout::{ColumnRegion, TableRegions};
-use crate::marks::marks;
-use crate::state::alerts::board::Standing;
-use crate::state::fleet::FleetColumn;
+use crate::state::fleet::columns::metric_heading;
+use crate::state::fleet::{FleetColumn, Row, fleet_size};
 use crate::state::{Link, State};
-use crate::track::Track;
 use crate::words;
 
-/// The sparklines of the fleet show at least this much.
-const WINDOW_MS: u64 = 120_000;
-/// Width of the number in front of a sparkline.
-const PERCENT_WIDTH: u16 = 4;
+mod cells;
+pub(super) mod columns;
+mod groups;
+pub(super) mod heat;
+pub(super) mod prompt;
 
 /// Draws headings and rows.
 pub(super) fn fleet(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State) {
     headings(pen, table, state);
-    let rows = state.fleet_table.rows();
-    if rows.is_empty() {
+    place(pen, table, state);
+    let fleet = &state.fleet_table;
+    if fleet.len() == 0 {
         empty(pen, table.rows, state);
         return;
     }
-    let cursor = state.fleet_table.cursor(&state.fleet);
-    let visible = rows.iter().enumerate().skip(state.fleet_table.offset);
-    for (y, (index, number)) in (table.rows.y..table.rows.bottom()).zip(visible) {
-        let Some(machine) = state.fleet.machine(*number) else {
-            continue;
-        };
-        row(pen, table, y, machine, state);
-        if cursor == Some(index) {
+    let is_grouped = fleet.grouping.label().is_some();
+    for (y, index) in (table.rows.y..table.rows.bottom()).zip(fleet.offset..fleet.len()) {
+        match fleet.row(index) {
+            Some(Row::Machine(number)) => {
+                if let Some(machine) = state.fleet.machine(number) {
+                    row(pen, table, y, machine, state, is_grouped);
+                }
+            }
+            Some(Row::Group(group)) => {
+                if let Some(group) = fleet.grouping.groups().get(group) {
+                    pen.set_stale(!state.is_live());
+                    groups::heading(pen, table, y, group, state);
+                }
+            }
+            None => {
+                pen.set_stale(false);
+                let faint = pen.theme.faint();
+                let dots = pen.pick("…", "...");
+                pen.text(
+                    table.rows.x + 3,
+                    y,
+                    table.rows.width.saturating_sub(4),
+                    dots,
+                    faint,
+                );
+            }
+        }
+        if fleet.cursor() == Some(index) {
             let line = Rect {
-                x: table.rows.x,
                 y,
-                width: table.rows.width,
                 height: 1,
+                ..table.rows
             };
             let selected = pen.theme.selected();
             pen.overlay(line, selected);
@@ -55,67 +68,113 @@ pub(super) fn fleet(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state:
 }
 
 fn headings(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State) {
-    let sort = state.fleet_table.sort;
     let arrow = if state.fleet_table.inverted {
         pen.pick("▴", "^")
     } else {
         pen.pick("▾", "v")
     };
     for region in &table.columns {
-        let name = match region.column {
-            FleetColumn::Worst => "",
-            FleetColumn::Name => "MACHINE",
-            FleetColumn::Cpu => "CPU",
-            FleetColumn::Memory => {
-                if region.width > PERCENT_WIDTH {
-                    "MEMORY"
-                } else {
-                    "MEM"
-                }
-            }
-            FleetColumn::Disk => "DISK",
-            FleetColumn::Receive => pen.pick("NET ↓", "RECV"),
-            FleetColumn::Transmit => pen.pick("↑", "SENT"),
-            FleetColumn::Load => "LOAD",
-            FleetColumn::Age => "AGE",
-            FleetColumn::Alerts => pen.pick("▲■", "^#"),
-            FleetColumn::Status => "STATUS",
-        };
-        let is_sort = sort == region.column;
+        let is_sort = state.fleet_table.sort == region.column;
         let style = if is_sort {
             pen.theme.accent()
         } else {
             pen.theme.faint()
         };
-        let text = if is_sort && region.column != FleetColumn::Worst {
-            format!("{name}{arrow}")
-        } else {
-            name.into()
+        let name = heading(pen, region, state);
+        let text = match (is_sort, region.column) {
+            (true, FleetColumn::Worst) => arrow.to_owned(),
+            (true, _) => format!("{name}{arrow}"),
+            (false, _) => name,
         };
-        match region.column {
-            FleetColumn::Worst if is_sort => {
-                pen.text(region.x, table.heading.y, region.width, arrow, style);
-            }
-            FleetColumn::Name | FleetColumn::Status | FleetColumn::Worst => {
-                pen.text(region.x, table.heading.y, region.width, &text, style);
-            }
-            FleetColumn::Cpu | FleetColumn::Memory if region.width > PERCENT_WIDTH => {
-                pen.text(region.x + 1, table.heading.y, region.width, &text, style);
-            }
-            _ => pen.right(
-                region.x.saturating_sub(1),
-                table.heading.y,
-                region.width + 1,
-                &text,
-                style,
-            ),
+        let has_spark = region.width > region.column.width() && region.column.has_spark();
+        let y = table.heading.y;
+        if has_spark {
+            // Over number and line together.
+            let x = region.x + 1;
+            pen.text(x, y, region.width.saturating_sub(1), &text, style);
+        } else if region.column.is_number() {
+            // A long heading may reach into the gap before it, and an arrow into the one behind.
+            let width = region.width + u16::from(is_sort);
+            let needed = u16::try_from(display_width(&text)).unwrap_or(u16::MAX);
+            let x = if needed > width {
+                region.x.saturating_sub(1)
+            } else {
+                region.x
+            };
+            let width = if needed > width { width + 1 } else { width };
+            pen.right(x, y, width, &text, style);
+        } else {
+            pen.text(region.x, y, region.width, &text, style);
         }
     }
 }
 
-fn row(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, y: u16, machine: &Machine, state: &State) {
-    pen.set_stale(!state.is_live() || machine.liveness != Liveness::Live);
-    let age_ms = state.age_ms(machine);
+/// How far down the screen is, where the headings leave room for it.
+fn place(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State) {
+    let fleet = &state.fleet_table;
+    let (Some(cursor), Some(last)) = (fleet.cursor(), table.columns.last()) else {
+        return;
+    };
+    let text = format!(
+        "{}/{}",
+        words::count(cursor as u64 + 1),
+        words::count(fleet.len() as u64)
+    );
+    let heading = if last.column == FleetColumn::Status {
+        7
+    } else {
+        last.width
+    };
+    let free = table.heading.right().saturating_sub(last.x + heading + 2);
+    if fleet.len() > usize::from(table.rows.height) && usize::from(free) >= display_width(&text) {
+        let faint = pen.theme.faint();
+        pen.right(last.x + heading, table.heading.y, free + 1, &text, faint);
+    }
+}
+
+/// What a column is called above its cells.
+fn heading(pen: &Pen<'_>, region: &ColumnRegion<FleetColumn>, state: &State) -> String {
+    match region.column {
+        FleetColumn::Worst => String::new(),
+        FleetColumn::Name => "MACHINE".into(),
+        FleetColumn::Age => "AGE".into(),
+        FleetColumn::Alerts => pen.pick("▲■", "^#").into(),
+        FleetColumn::Status => "STATUS".into(),
+        FleetColumn::Fact(fact) => fact.row().1.into(),
+        FleetColumn::Label(number) => state.fleet_table.columns.label(number).to_uppercase(),
+        FleetColumn::MEMORY if region.width > FleetColumn::MEMORY.width() => "MEMORY".into(),
+        FleetColumn::Metric(metric) => {
+            let (unicode, ascii) = metric_heading(metric);
+            if pen.pick("u", "a") == "u" { unicode } else { ascii }
+        }
+    }
+}
+
+/// What a column is called in a list of columns.
+fn title(column: FleetColumn, state: &State) -> String {
+    match column {
+        FleetColumn::Worst => "STATE".into(),
+        FleetColumn::Alerts => "ALERTS".into(),
+        FleetColumn::Label(number) => format!("label {}", state.fleet_table.columns.label(number)),
+        FleetColumn::Fact(fact) => fact.row().1.into(),
+        FleetColumn::Name => "MACHINE".into(),
+        FleetColumn::Age => "AGE".into(),
+        FleetColumn::Status => "STATUS".into(),
+        FleetColumn::Metric(metric) => metric_heading(metric).1,
+    }
+}
+
+fn row(
+    pen: &mut Pen<'_>,
+    table: &TableRegions<FleetColumn>,
+    y: u16,
+    machine: &Machine,
+    state: &State,
+    is_grouped: bool,
+) {
+    let is_stale = !state.is_live() || machine.liveness != Liveness::Live;
+    pen.set_stale(is_stale);
+    let is_marked = state.fleet_table.marks.contains(&machine.id);
     for region in &table.columns {
         match region.column {
             FleetColumn::Worst => {
@@ -124,175 +183,131 @@ fn row(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, y: u16, machine: &M
                 let mark = pen.theme.glyphs.mark(machine.liveness, machine.health);
                 let style = pen.theme.mark(machine.liveness, machine.health);
                 pen.text(region.x, y, region.width, mark, style);
-                pen.set_stale(!state.is_live() || machine.liveness != Liveness::Live);
+                if is_marked {
+                    let accent = pen.theme.accent();
+                    let chosen = pen.pick("┃", ">");
+                    pen.text(region.x.saturating_sub(1), y, 1, chosen, accent);
+                }
+                pen.set_stale(is_stale);
             }
             FleetColumn::Name => {
-                let style = pen.theme.text();
-                pen.text(region.x, y, region.width, &machine.id, style);
+                let style = if is_marked {
+                    pen.theme.accent()
+                } else {
+                    pen.theme.text()
+                };
+                let indent = u16::from(is_grouped && region.width > 10);
+                let width = region.width - indent;
+                let name = cells::shortened(&machine.id, width.into(), pen.pick("…", "~"));
+                pen.text(region.x + indent, y, width, &name, style);
             }
-            FleetColumn::Age => {
-                let style = pen.theme.quiet();
-                pen.right(region.x, y, region.width, &format_age(age_ms), style);
-            }
-            FleetColumn::Alerts => alerts(pen, *region, y, machine, state),
-            FleetColumn::Status => status(pen, *region, y, machine, state),
-            _ => number(pen, *region, y, machine, state),
+            _ => cells::cell(pen, *region, y, machine, state),
         }
     }
 }
 
-fn number(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine, state: &State) {
-    let column = region.column;
-    let age_ms = state.age_ms(machine);
-    let Some(metric) = column.metric() else { return };
-    let key = SeriesKey::plain(metric);
-    let series = machine
-        .recent
-        .number_of(&key)
-        .and_then(|number| machine.recent.get(number));
-    // A lost machine has no current values; its past is still worth a look.
-    let value = series
-        .filter(|_| machine.liveness != Liveness::Lost)
-        .and_then(sysmon_core::Series::current);
-    let has_spark = matches!(column, FleetColumn::Cpu | FleetColumn::Memory) && region.width > PERCENT_WIDTH;
-    let width = if has_spark { PERCENT_WIDTH } else { region.width };
-    let style = match (value, thresholds(metric)) {
-        (Some(value), Some(thresholds)) => pen.theme.value(thresholds.judge(value)),
-        (Some(_), None) => pen.theme.text(),
-        (None, _) => pen.theme.faint(),
-    };
-    let text = value.map_or_else(
-        || pen.pick("–", "-").to_owned(),
-        |value| format_value(value, metric.definition().unit),
-    );
-    pen.right(region.x, y, width, &text, style);
-    if let Some(series) = series.filter(|_| has_spark) {
-        let axis = Axis::live(
-            machine,
-            age_ms,
-            points_in(pen, region.width - PERCENT_WIDTH - 1),
-            WINDOW_MS,
-        );
-        let slices = axis.slices(&Track::live(&machine.recent, series));
-        let style = pen.theme.chart();
-        let x = region.x + PERCENT_WIDTH + 1;
-        sparkline(pen, x, y, &slices, 100.0, style);
-        let plot = Rect::new(x, y, region.width - PERCENT_WIDTH - 1, 1);
-        let marks = marks(state, &machine.id, &[metric]);
-        for (x, kind) in event_cells(pen, plot, &axis, &marks) {
-            put_mark(pen, x, y, kind);
-        }
+/// What is in force beside the filter, at the left of the line at the bottom; returns the column behind it.
+pub(super) fn footing(pen: &mut Pen<'_>, row: Rect, state: &State) -> u16 {
+    let table = &state.fleet_table;
+    let (accent, word) = (pen.theme.accent(), pen.theme.quiet());
+    let mut x = row.x;
+    if !table.marks.is_empty() || table.marks.is_asking {
+        let count = words::count(table.marks.len() as u64);
+        let pieces = [
+            (count.as_str(), accent),
+            (" marked  ", word),
+            ("Esc ", accent),
+            ("none   ", word),
+        ];
+        x = pen.pieces(x, row.y, row.width, &pieces);
     }
+    if let Some(label) = table.grouping.label() {
+        let pieces = [("by ", word), (label.as_ref(), pen.theme.text()), ("   ", word)];
+        x = pen.pieces(x, row.y, row.right().saturating_sub(x), &pieces);
+    }
+    // A column that is not on screen, or a map without headings.
+    let is_hidden = table.is_heat_map || !table.columns.on(state.width).contains(&table.sort);
+    if is_hidden {
+        let order = match table.sort {
+            FleetColumn::Worst => "worst".to_owned(),
+            sort => title(sort, state).to_lowercase(),
+        };
+        let pieces = [("sort ", word), (order.as_str(), pen.theme.text()), ("   ", word)];
+        x = pen.pieces(x, row.y, row.right().saturating_sub(x), &pieces);
+    }
+    x
 }
 
-/// How many alerts fire on the machine, with the mark of the worst; what is muted quietly.
-fn alerts(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine, state: &State) {
-    let counts = state.alerts.board.counts_of(&machine.id);
-    let (standing, severity, count, style) = match counts.worst() {
-        Some(severity) => {
-            let style = pen.theme.severity(severity);
-            (Standing::Firing, severity, counts.firing(), style)
-        }
-        None if counts.acknowledged > 0 => {
-            let style = pen.theme.quiet();
-            (Standing::Acknowledged, Severity::Info, counts.acknowledged, style)
-        }
-        None => return,
-    };
-    let mark = pen.theme.glyphs.alert_mark(standing, severity);
-    let count = if count > 99 {
-        "99".to_owned()
-    } else {
-        count.to_string()
-    };
-    pen.right(region.x, y, region.width, &format!("{mark}{count}"), style);
-}
-
-/// In words what is wrong, the worst first.
-fn status(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine, state: &State) {
-    let mut pieces: Vec<(String, Health)> = Vec::new();
-    if !machine.problem.is_empty() {
-        pieces.push((machine.problem.clone(), Health::Critical));
-    }
-    match machine.liveness {
-        Liveness::Lost => pieces.push(("no data".into(), Health::Critical)),
-        Liveness::Stale => pieces.push(("late".into(), Health::Warning)),
-        Liveness::Live if state.alerts.is_ready() => {}
-        Liveness::Live => pieces.extend(over_threshold(machine)),
-    }
-    if state.alerts.is_ready() {
-        pieces.extend(firing(machine, state));
-    }
-    let mut x = region.x;
-    for (index, (text, health)) in pieces.iter().enumerate() {
-        let room = (region.x + region.width).saturating_sub(x);
-        let separator = if index == 0 { "" } else { pen.pick(" · ", ", ") };
-        let (quiet, style) = (pen.theme.faint(), pen.theme.value(*health));
-        x = pen.pieces(x, y, room, &[(separator, quiet), (text, style)]);
-    }
-}
-
-/// What fires on the machine, the worst first: `CPU busy critical 4m`; what somebody knows of with their name.
-fn firing(machine: &Machine, state: &State) -> Vec<(String, Health)> {
-    let board = &state.alerts.board;
-    let mut alerts: Vec<_> = board
-        .alerts_of(&machine.id)
-        .map(|alert| (Standing::of(alert), alert))
-        .filter(|(standing, _)| matches!(standing, Standing::Firing | Standing::Acknowledged))
-        .collect();
-    alerts.sort_by_key(|(standing, alert)| (*standing, Reverse(alert.severity), Reverse(alert.since)));
-    let words = |(standing, alert): (Standing, &Alert)| {
-        let title = board.title(&alert.key.rule);
-        let age = words::alerts::age(state, alert.since);
-        let text = format!("{title} {} {age}", alert.severity.word());
-        match (standing, alert.severity) {
-            (Standing::Acknowledged, _) => {
-                let by = alert.acknowledged.as_ref().map_or("", |known| &known.by);
-                (format!("{text} (ack {by})"), Health::Unknown)
-            }
-            (_, Severity::Critical) => (text, Health::Critical),
-            (_, Severity::Warning) => (text, Health::Warning),
-            (_, Severity::Info) => (text, Health::Unknown),
-        }
-    };
-    alerts.into_iter().take(8).map(words).collect()
-}
-
-/// Metrics of the table that are over a level now.
-fn over_threshold(machine: &Machine) -> Vec<(String, Health)> {
-    let names = [
-        (MetricId::CpuBusy, "cpu"),
-        (MetricId::MemoryUsedPercent, "memory"),
-        (MetricId::MountWorstPercent, "disk"),
-    ];
-    let judged = names.into_iter().filter_map(|(metric, name)| {
-        let value = machine.recent.value(metric)?;
-        let health = thresholds(metric)?.judge(value);
-        (health >= Health::Warning)
-            .then(|| (format!("{name} {}", format_value(value, Unit::Percent)), health))
-    });
-    let mut judged: Vec<_> = judged.collect();
-    judged.sort_by_key(|(_, health)| std::cmp::Reverse(*health));
-    judged
+/// How many machines match, of how many.
+pub(super) fn matching(state: &State) -> String {
+    let all = words::count(fleet_size(&state.fleet));
+    let some = words::count(state.fleet_table.match_count() as u64);
+    format!("  {some} of {all}  ")
 }
 
 fn empty(pen: &mut Pen<'_>, area: Rect, state: &State) {
-    if !state.fleet_table.filter_text().is_empty() && state.fleet.machines().len() > 0 {
-        note(pen, area, "no machine matches the filter: Esc shows all");
+    let total = fleet_size(&state.fleet);
+    if !state.fleet_table.filter.is_empty() && total > 0 {
+        let machines = if total == 1 { "machine" } else { "machines" };
+        let first = format!("none of {} {machines} matches the filter", words::count(total));
+        let hint = if state.prompt.is_some() {
+            "Esc takes it back"
+        } else {
+            "Esc shows all"
+        };
+        lines_in_the_middle(pen, area, &[&first, "", hint]);
     } else if state.link == Link::Connecting || (state.is_live() && !state.fleet.is_complete()) {
         note(pen, area, pen.pick("connecting…", "connecting..."));
     } else if state.is_live() {
-        lines_in_the_middle(
-            pen,
-            area,
-            &[
-                "no machine has reported yet",
-                "",
-                "start a collector on each machine:",
-                "sysmon collector --aggregator URL",
-            ],
-        );
+        let command = start_command(&state.source_name);
+        let lines = [
+            "no machine has reported yet",
+            "",
+            "start a collector on each machine:",
+            &command,
+            "",
+            "it needs a token: sysmon tokens create",
+        ];
+        // On a small screen the command is what counts, and it must be whole.
+        let cut = command.rfind(' ').unwrap_or(0);
+        let (head, address) = command.split_at(cut);
+        let head = format!("{head} \\");
+        let short = [lines[2], &head, address];
+        let is_narrow = display_width(&command) > usize::from(area.width);
+        let lines = if is_narrow || area.height < 6 {
+            &short[..]
+        } else {
+            &lines[..]
+        };
+        lines_in_the_middle(pen, area, lines);
     } else {
         note(pen, area, "no connection: nothing is known yet");
+    }
+}
+
+/// The command that starts a collector for this aggregator.
+fn start_command(source: &str) -> String {
+    if source.contains("://") {
+        return format!("sysmon collector --aggregator {source}");
+    }
+    let has_port = source
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if has_port && !source.contains(' ') {
+        return format!("sysmon collector --aggregator http://{source}");
+    }
+    "sysmon collector --aggregator http://HOST:50051".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_names_the_aggregator_where_that_is_known() {
+        let of = |source| start_command(source).replace("sysmon collector --aggregator ", "");
+        assert_eq!(of("prod.example:50051"), "http://prod.example:50051");
+        assert_eq!(of("https://prod:443"), "https://prod:443");
+        assert_eq!(of("this machine"), "http://HOST:50051");
     }
 }

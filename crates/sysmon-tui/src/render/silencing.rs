@@ -1,7 +1,7 @@
 //! The form for a silence.
 
 use ratatui::layout::{Position, Rect};
-use sysmon_core::display_width;
+use sysmon_core::{MachineId, display_width};
 
 use super::overlay::framed;
 use super::pen::Pen;
@@ -19,7 +19,11 @@ pub(super) fn silencing(
     let area = framed(pen, screen, 6, " Silence ", " Enter silences, Esc leaves ");
     let (x, room) = (area.x + 1, area.width.saturating_sub(2));
     let quiet = pen.theme.quiet();
-    let head = format!("{title} on {}", form.key.machine);
+    let head = match form.machines.len() {
+        0 => format!("{title} on {}", form.key.machine),
+        1 => form.key.machine.to_string(),
+        count => format!("{count} marked machines"),
+    };
     let name = pen.theme.title();
     pen.text(x, area.y, room, &head, name);
     let length = match &form.typing {
@@ -29,6 +33,10 @@ pub(super) fn silencing(
     let scope = match form.scope {
         SilenceScope::Alert => format!("{title} on {}", form.key.machine),
         SilenceScope::Rule => format!("{title} everywhere"),
+        SilenceScope::Machine if form.machines.len() > 1 => {
+            let names: Vec<&str> = form.machines.iter().map(MachineId::as_str).collect();
+            format!("everything on {}", names.join(", "))
+        }
         SilenceScope::Machine => format!("everything on {}", form.key.machine),
     };
     let rows = [

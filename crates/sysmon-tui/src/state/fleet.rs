@@ -1,98 +1,112 @@
-//! The fleet table: columns, order and cursor.
+//! The fleet: which machines are shown, in which order, and where the cursor is.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use sysmon_api::{Machine, Replica};
-use sysmon_core::{Health, Liveness, MetricId, TextFilter, UnixMillis};
+use sysmon_core::{MetricId, UnixMillis, display_width};
 
-use super::{Movement, machine_matches, moved, scrolled};
+use super::alerts::board::Board;
+use super::{Movement, moved, scrolled};
 
-/// A column of the fleet table, which is also what it can be sorted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum FleetColumn {
-    /// Worst first: lost, critical, warning, stale, then the rest, each by processor time.
-    #[default]
-    Worst,
-    Name,
-    Cpu,
-    Memory,
-    Disk,
-    Receive,
-    Transmit,
-    Load,
-    Age,
-    /// How many alerts fire.
-    Alerts,
-    Status,
+pub(crate) mod columns;
+mod feed;
+pub(crate) mod filter;
+pub(crate) mod groups;
+pub(crate) mod heat;
+pub(crate) mod marks;
+pub(crate) mod order;
+pub(crate) mod window;
+
+pub(crate) use columns::{FleetColumn, FleetLayout};
+pub(crate) use groups::Row;
+pub(crate) use order::{badness, natural};
+
+use columns::Columns;
+use feed::Feed;
+use filter::FleetFilter;
+use groups::Grouping;
+use marks::Marks;
+use order::Places;
+use window::Window;
+
+/// Our own clock and the aggregator's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Clocks {
+    pub(crate) now: UnixMillis,
+    pub(crate) aggregator: UnixMillis,
 }
 
-impl FleetColumn {
-    /// What the table can be sorted by: column, key and name.
-    pub(crate) const SORTS: [(Self, char, &'static str); 9] = [
-        (Self::Worst, 'w', "worst"),
-        (Self::Name, 'n', "name"),
-        (Self::Cpu, 'c', "cpu"),
-        (Self::Memory, 'm', "memory"),
-        (Self::Disk, 'd', "disk"),
-        (Self::Receive, 'r', "recv"),
-        (Self::Transmit, 't', "sent"),
-        (Self::Load, 'l', "load"),
-        (Self::Age, 'a', "age"),
-    ];
-
-    /// The metric behind a column of numbers.
-    pub(crate) fn metric(self) -> Option<MetricId> {
-        Some(match self {
-            Self::Cpu => MetricId::CpuBusy,
-            Self::Memory => MetricId::MemoryUsedPercent,
-            Self::Disk => MetricId::MountWorstPercent,
-            Self::Receive => MetricId::NetworkReceiveTotal,
-            Self::Transmit => MetricId::NetworkTransmitTotal,
-            Self::Load => MetricId::Load1,
-            _ => return None,
-        })
-    }
-
-    /// Every metric that the table shows.
-    pub(crate) fn metrics() -> impl Iterator<Item = MetricId> {
-        Self::SORTS.iter().filter_map(|(column, _, _)| column.metric())
-    }
-}
-
-/// Order, filter and cursor of the fleet table.
+/// Order, filter, columns, marks and cursor of the fleet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FleetTable {
     pub(crate) sort: FleetColumn,
     pub(crate) inverted: bool,
     pub(crate) offset: usize,
-    filter_text: String,
-    filter: TextFilter,
-    order: Vec<u32>,
+    pub(crate) columns: Columns,
+    pub(crate) filter: FleetFilter,
+    pub(crate) grouping: Grouping,
+    pub(crate) marks: Marks,
+    pub(crate) feed: Feed,
+    /// Whether the heat map is shown instead of the table.
+    pub(crate) is_heat_map: bool,
+    /// First line of the heat map on screen.
+    pub(crate) heat_offset: usize,
+    heat_place: Option<usize>,
+    places: Places,
+    /// All machines that match, in order; only those of the window when the aggregator orders.
+    all: Vec<u32>,
+    rows: Vec<Row>,
     ordered_at: UnixMillis,
     stale_order: bool,
+    /// Machines came, went or have other names or labels.
+    has_other_machines: bool,
+    /// Values changed since the order was made.
+    has_news: bool,
     selected: Option<Arc<str>>,
+    selected_group: Option<Arc<str>>,
+    cursor: Option<usize>,
+    /// The person has put the cursor somewhere; until then it stays on top, whoever is there.
+    is_placed: bool,
+    /// Cells of the longest name so far.
+    name_width: u16,
 }
 
 impl FleetTable {
     /// The order changes by itself at most this often, so that rows can be read.
     const REORDER_MS: u64 = 3_000;
 
-    /// Notes that the rows are about something else now: they are put in order at once.
+    /// The same columns, order, filter and cursor, for a fleet that comes another way.
+    pub(crate) fn for_another_fleet(&self) -> Self {
+        Self {
+            feed: Feed::default(),
+            marks: Marks::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Notes that the rows are about other machines now: they are put in order at once.
     pub(crate) fn mark_stale(&mut self) {
         self.stale_order = true;
+        self.has_other_machines = true;
     }
 
-    /// The filter as typed.
+    /// The filter that is applied.
     pub(crate) fn filter_text(&self) -> &str {
-        &self.filter_text
+        self.filter.text()
     }
 
-    /// Filters from now on.
+    /// Filters from now on; a text that is no filter changes nothing but what is said about it.
     pub(crate) fn set_filter(&mut self, text: &str) {
-        self.filter_text = text.into();
-        self.filter = TextFilter::parse(text);
-        self.stale_order = true;
+        if self.filter.set(text) {
+            self.stale_order = true;
+        }
+    }
+
+    /// Filters by what has been typed so far.
+    pub(crate) fn type_filter(&mut self, text: &str) {
+        if self.filter.set_typed(text) {
+            self.stale_order = true;
+        }
     }
 
     /// Sorts by a column from now on, its natural first row on top.
@@ -100,6 +114,7 @@ impl FleetTable {
         self.sort = column;
         self.inverted = false;
         self.stale_order = true;
+        self.places.unsettle();
     }
 
     /// Sorts by a column whose heading was clicked: a second click turns the order around.
@@ -117,182 +132,332 @@ impl FleetTable {
         self.stale_order = true;
     }
 
-    /// Machines in the order of the table.
-    pub(crate) fn rows(&self) -> &[u32] {
-        &self.order
+    /// Groups by a label from now on, or not at all.
+    pub(crate) fn group_by(&mut self, label: Option<&str>) {
+        self.grouping.set_label(label);
+        self.stale_order = true;
     }
 
-    /// Id of the selected machine.
+    /// Folds or unfolds a group; the cursor goes to its heading.
+    pub(crate) fn fold(&mut self, name: &Arc<str>, is_collapsed: bool) {
+        self.grouping.set_collapsed(name, is_collapsed);
+        self.rows = self.grouping.rows(&self.all);
+        self.selected = None;
+        self.selected_group = Some(Arc::clone(name));
+        self.is_placed = true;
+    }
+
+    /// What the shades of the heat map and the totals of groups are about.
+    pub(crate) fn measure(&self) -> MetricId {
+        self.sort.metric().unwrap_or(MetricId::CpuBusy)
+    }
+
+    /// How many rows there are, also those that have not come.
+    pub(crate) fn len(&self) -> usize {
+        self.remote().map_or(self.rows.len(), |window| window.matching)
+    }
+
+    /// A row; `None` for one that has not come.
+    pub(crate) fn row(&self, index: usize) -> Option<Row> {
+        match self.remote() {
+            Some(window) => {
+                let number = window.machines.get(index.checked_sub(window.first)?)?;
+                Some(Row::Machine(*number))
+            }
+            None => self.rows.get(index).copied(),
+        }
+    }
+
+    /// How many machines match the filter.
+    pub(crate) fn match_count(&self) -> usize {
+        self.remote().map_or(self.all.len(), |window| window.matching)
+    }
+
+    /// The machines that match, in order, as far as they have come.
+    pub(crate) fn machines(&self) -> &[u32] {
+        match self.remote() {
+            Some(window) => &window.machines,
+            None => &self.all,
+        }
+    }
+
+    /// The window when the aggregator orders and not all of its rows are here.
+    fn remote(&self) -> Option<&Window> {
+        self.feed.window.as_ref()
+    }
+
+    /// Whether the aggregator filters and orders.
+    pub(crate) fn is_windowed(&self) -> bool {
+        self.remote().is_some()
+    }
+
+    /// Id of the machine under the cursor.
     pub(crate) fn selected(&self) -> Option<&Arc<str>> {
         self.selected.as_ref()
     }
 
-    /// Row of the selected machine.
-    pub(crate) fn cursor(&self, fleet: &Replica) -> Option<usize> {
-        let selected = self.selected.as_ref()?;
-        self.order.iter().position(|number| {
-            fleet
-                .machine(*number)
-                .is_some_and(|machine| machine.id == *selected)
-        })
+    /// Name of the group whose heading is under the cursor.
+    pub(crate) fn selected_group(&self) -> Option<&Arc<str>> {
+        self.selected_group.as_ref()
+    }
+
+    /// Row of the cursor.
+    pub(crate) fn cursor(&self) -> Option<usize> {
+        self.cursor
+    }
+
+    /// Cells of the longest name.
+    pub(crate) fn name_width(&self) -> u16 {
+        self.name_width
     }
 
     /// Moves the cursor.
     pub(crate) fn move_cursor(&mut self, fleet: &Replica, movement: Movement) {
-        if let Some(row) = moved(self.cursor(fleet), self.order.len(), movement) {
+        if let Some(row) = moved(self.cursor, self.len(), movement) {
             self.select_row(fleet, row);
+            // Whoever goes to the very top wants to see the worst, whichever it is.
+            self.is_placed = movement != Movement::First;
         }
     }
 
     /// Puts the cursor on a row; returns whether it was there already.
     pub(crate) fn select_row(&mut self, fleet: &Replica, row: usize) -> bool {
-        let Some(machine) = self.order.get(row).and_then(|number| fleet.machine(*number)) else {
+        if row >= self.len() {
             return false;
-        };
-        let same = self.selected.as_ref() == Some(&machine.id);
-        self.selected = Some(Arc::clone(&machine.id));
-        same
+        }
+        let before = self.cursor.replace(row);
+        self.is_placed = true;
+        self.note_selection(fleet);
+        before == Some(row)
     }
 
     /// Puts the cursor on a machine.
     pub(crate) fn select(&mut self, id: &Arc<str>) {
         self.selected = Some(Arc::clone(id));
+        self.selected_group = None;
+        self.is_placed = true;
+    }
+
+    /// Remembers what the cursor's row stands for.
+    fn note_selection(&mut self, fleet: &Replica) {
+        match self.cursor.and_then(|row| self.row(row)) {
+            Some(Row::Machine(number)) => {
+                self.selected = fleet.machine(number).map(|machine| Arc::clone(&machine.id));
+                self.selected_group = None;
+            }
+            Some(Row::Group(index)) => {
+                self.selected = None;
+                self.selected_group = self
+                    .grouping
+                    .groups()
+                    .get(index)
+                    .map(|group| Arc::clone(&group.name));
+            }
+            None => (self.selected, self.selected_group) = (None, None),
+        }
     }
 
     /// Brings the rows up to date with the fleet: new and gone machines at once, the order when it is due. Without a
     /// selection the first row is selected, so that Enter always means something.
-    pub(crate) fn refresh(&mut self, fleet: &Replica, now: UnixMillis, window_rows: usize) {
-        let matching = fleet
-            .machines()
-            .filter(|(_, machine)| machine_matches(machine, &self.filter))
-            .count();
-        let kept = |number: &u32| {
-            fleet
-                .machine(*number)
-                .is_some_and(|machine| machine_matches(machine, &self.filter))
-        };
-        let changed = self.order.len() != matching || !self.order.iter().all(kept);
-        let is_due = self.ordered_at == UnixMillis(0) || now.since_ms(self.ordered_at) >= Self::REORDER_MS;
-        if self.stale_order || changed || is_due {
-            self.reorder(fleet);
-            self.ordered_at = now;
-            self.stale_order = false;
+    pub(crate) fn refresh(&mut self, fleet: &Replica, board: &Board, clocks: Clocks, window_rows: usize) {
+        self.settle_window(fleet);
+        if self.remote().is_some() {
+            let machines = self.machines().to_vec();
+            if self.has_news {
+                self.measure_names(machines.iter().filter_map(|number| fleet.machine(*number)));
+            }
+            if self.has_other_machines {
+                self.grouping.learn(fleet);
+                self.has_other_machines = false;
+            }
+            self.has_news = false;
+        } else {
+            let since_ms = clocks.now.since_ms(self.ordered_at);
+            let is_due = since_ms >= Self::REORDER_MS || self.ordered_at == UnixMillis(0);
+            if self.stale_order || self.has_other_machines || (self.has_news && is_due) {
+                self.reorder(fleet, board, clocks);
+            }
         }
-        if self.cursor(fleet).is_none() {
-            self.select_row(fleet, 0);
+        if self.is_heat_map {
+            self.follow_on_map(fleet);
+        } else {
+            self.follow(fleet, window_rows);
         }
-        self.offset = scrolled(self.offset, self.cursor(fleet), self.order.len(), window_rows);
     }
 
-    fn reorder(&mut self, fleet: &Replica) {
-        let mut rows: Vec<(u32, &Machine)> = fleet
+    fn reorder(&mut self, fleet: &Replica, board: &Board, clocks: Clocks) {
+        if self.has_other_machines {
+            self.places.rename(fleet);
+            self.grouping.learn(fleet);
+            self.measure_names(fleet.machines().map(|(_, machine)| machine));
+        }
+        let machines: Vec<(u32, &Machine)> = fleet
             .machines()
-            .filter(|(_, machine)| machine_matches(machine, &self.filter))
+            .filter(|(_, machine)| self.filter.matches(machine, board, clocks.aggregator))
             .collect();
-        rows.sort_by(|(_, a), (_, b)| {
-            let order = compare(self.sort, a, b);
-            let order = if self.inverted { order.reverse() } else { order };
-            order.then_with(|| natural(&a.id, &b.id))
-        });
-        self.order = rows.into_iter().map(|(number, _)| number).collect();
+        let alerts = |id: &str| board.counts_of(id).firing();
+        let ordered = self.places.sort(
+            machines,
+            (self.sort, self.inverted),
+            &self.columns,
+            alerts,
+            clocks.now,
+        );
+        self.all = self.grouping.gather(fleet, ordered, self.measure());
+        self.rows = self.grouping.rows(&self.all);
+        self.ordered_at = clocks.now;
+        self.stale_order = false;
+        self.has_other_machines = false;
+        self.has_news = false;
     }
-}
 
-/// The natural direction of each column: the worst, largest or alphabetically first on top.
-fn compare(column: FleetColumn, a: &Machine, b: &Machine) -> Ordering {
-    match column {
-        FleetColumn::Name => natural(&a.id, &b.id),
-        FleetColumn::Age => a.last_seen.cmp(&b.last_seen),
-        FleetColumn::Worst | FleetColumn::Status | FleetColumn::Alerts => badness(b)
-            .cmp(&badness(a))
-            .then_with(|| compare_steps(FleetColumn::Cpu, a, b)),
-        _ => {
-            let value = |machine: &Machine| column.metric().and_then(|metric| machine.recent.value(metric));
-            descending(value(a), value(b))
+    /// Names only ever need more room: columns that move with every machine cannot be read.
+    fn measure_names<'a>(&mut self, machines: impl Iterator<Item = &'a Machine>) {
+        let longest = machines.map(|machine| display_width(&machine.id)).max();
+        let longest = u16::try_from(longest.unwrap_or(0)).unwrap_or(u16::MAX);
+        self.name_width = self.name_width.max(longest);
+    }
+
+    /// Finds the selection again after the rows have changed, and keeps it on its line of the screen.
+    fn follow(&mut self, fleet: &Replica, window_rows: usize) {
+        let count = self.len();
+        let line = self.cursor.map_or(0, |cursor| cursor.saturating_sub(self.offset));
+        if count == 0 {
+            self.cursor = None;
+            self.offset = 0;
+            return;
         }
-    }
-}
-
-/// In steps of ten, so that the order below the bad ones does not change with every flutter.
-fn compare_steps(column: FleetColumn, a: &Machine, b: &Machine) -> Ordering {
-    let step = |machine: &Machine| {
-        column
-            .metric()
-            .and_then(|metric| machine.recent.value(metric))
-            .map(|value| (value / 10.0).floor())
-    };
-    descending(step(a), step(b))
-}
-
-fn descending(a: Option<f64>, b: Option<f64>) -> Ordering {
-    match (a, b) {
-        (Some(a), Some(b)) => b.total_cmp(&a),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => Ordering::Equal,
-    }
-}
-
-pub(crate) fn badness(machine: &Machine) -> u8 {
-    match (machine.liveness, machine.health) {
-        (Liveness::Lost, _) => 4,
-        (_, Health::Critical) => 3,
-        (_, Health::Warning) => 2,
-        (Liveness::Stale, _) => 1,
-        _ => 0,
-    }
-}
-
-/// Names in the order that people expect: `web-2` before `web-10`.
-pub(crate) fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a.as_bytes(), b.as_bytes());
-    loop {
-        match (left.first(), right.first()) {
-            (None, None) => return a.cmp(b),
-            (None, _) => return Ordering::Less,
-            (_, None) => return Ordering::Greater,
-            (Some(x), Some(y)) if x.is_ascii_digit() && y.is_ascii_digit() => {
-                let (number, rest) = digits(left);
-                let (other, other_rest) = digits(right);
-                match number.len().cmp(&other.len()).then_with(|| number.cmp(other)) {
-                    Ordering::Equal => (left, right) = (rest, other_rest),
-                    unequal => return unequal,
+        let found = self.is_placed.then(|| self.find_selection(fleet)).flatten();
+        match found {
+            Some(row) => {
+                if self.cursor != Some(row) {
+                    self.cursor = Some(row);
+                    self.offset = row.saturating_sub(line);
                 }
             }
-            (Some(x), Some(y)) => match x.to_ascii_lowercase().cmp(&y.to_ascii_lowercase()) {
-                Ordering::Equal => (left, right) = (&left[1..], &right[1..]),
-                unequal => return unequal,
-            },
+            None if !self.is_placed || self.cursor.is_none() => {
+                // Above the first machine may be the heading of its group.
+                let first = usize::from(matches!(self.row(0), Some(Row::Group(_))) && count > 1);
+                self.cursor = Some(first);
+                self.offset = 0;
+                self.note_selection(fleet);
+            }
+            // It is gone, or its row has not come: the cursor stays where it is.
+            None => {
+                self.cursor = self.cursor.map(|row| row.min(count - 1));
+                if self.cursor.is_some_and(|row| self.row(row).is_some()) {
+                    self.note_selection(fleet);
+                }
+            }
         }
+        self.offset = scrolled(self.offset, self.cursor, count, window_rows);
+        // A heading right above the first row on screen belongs to it.
+        if self.cursor == Some(1) && self.offset == 1 && window_rows > 1 {
+            self.offset = 0;
+        }
+    }
+
+    fn find_selection(&self, fleet: &Replica) -> Option<usize> {
+        let is_it = |row: Option<Row>| match row {
+            Some(Row::Machine(number)) => self.selected.as_ref().is_some_and(|selected| {
+                fleet
+                    .machine(number)
+                    .is_some_and(|machine| machine.id == *selected)
+            }),
+            Some(Row::Group(index)) => {
+                let group = self.grouping.groups().get(index);
+                group.is_some_and(|group| self.selected_group.as_ref() == Some(&group.name))
+            }
+            None => false,
+        };
+        if let Some(cursor) = self.cursor.filter(|cursor| is_it(self.row(*cursor))) {
+            return Some(cursor);
+        }
+        let (first, count) = self.remote().map_or((0, self.rows.len()), |window| {
+            (window.first, window.machines.len())
+        });
+        (first..first + count).find(|index| is_it(self.row(*index)))
+    }
+
+    /// The place among all that match of the machine under the cursor of the map.
+    pub(crate) fn heat_place(&self) -> Option<usize> {
+        self.heat_place
+    }
+
+    /// Puts the cursor on the machine of a place among all that match.
+    pub(crate) fn select_place(&mut self, fleet: &Replica, place: usize) {
+        let number = self.machines().get(place).copied();
+        if let Some(machine) = number.and_then(|number| fleet.machine(number)) {
+            self.select(&Arc::clone(&machine.id));
+            self.heat_place = Some(place);
+        }
+    }
+
+    /// Finds the selection on the map again; the first machine takes its place when it is gone.
+    fn follow_on_map(&mut self, fleet: &Replica) {
+        let is_it = |number: &u32| {
+            let machine = fleet.machine(*number);
+            machine.is_some_and(|machine| self.selected.as_ref() == Some(&machine.id))
+        };
+        let machines = self.machines();
+        let before = self
+            .heat_place
+            .filter(|place| machines.get(*place).is_some_and(is_it));
+        self.heat_place = before.or_else(|| machines.iter().position(is_it));
+        if self.heat_place.is_none() {
+            self.select_place(fleet, 0);
+        }
+    }
+
+    /// What is remembered of it.
+    pub(crate) fn layout(&self) -> FleetLayout {
+        FleetLayout {
+            columns: self.columns.words(),
+            sort: if self.sort == FleetColumn::Worst {
+                String::new()
+            } else {
+                self.columns.word(self.sort)
+            },
+            inverted: self.inverted,
+            group: self
+                .grouping
+                .label()
+                .map(|label| label.as_ref().to_owned())
+                .unwrap_or_default(),
+            heat_map: self.is_heat_map,
+            history: self.filter.history().to_vec(),
+            saved: self.filter.saved().to_vec(),
+        }
+    }
+
+    /// Takes what was remembered over.
+    pub(crate) fn restore(&mut self, layout: &FleetLayout) {
+        self.columns.restore(&layout.columns);
+        self.sort = self.columns.parse(&layout.sort).unwrap_or_default();
+        self.inverted = layout.inverted;
+        self.grouping.set_label(Some(&layout.group));
+        self.is_heat_map = layout.heat_map;
+        self.filter.restore(&layout.history, &layout.saved);
+        self.stale_order = true;
     }
 }
 
-/// Leading digits without their zeros, and the rest.
-fn digits(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = text
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(text.len());
-    let zeros = text[..end].iter().take_while(|byte| **byte == b'0').count();
-    (&text[zeros..end], &text[end..])
+/// Whether marks, groups, an order or a filter are told before the hints at the bottom.
+pub(crate) fn has_footing(state: &super::State) -> bool {
+    let table = &state.fleet_table;
+    !table.marks.is_empty()
+        || table.marks.is_asking
+        || table.grouping.label().is_some()
+        || table.is_heat_map
+        || !table.filter_text().is_empty()
+        || !table.columns.on(state.width).contains(&table.sort)
+}
+
+/// How many machines the aggregator knows.
+pub(crate) fn fleet_size(fleet: &Replica) -> u64 {
+    let totals = fleet.totals();
+    u64::from(totals.live) + u64::from(totals.stale) + u64::from(totals.lost)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_sort_as_people_count() {
-        let mut names = ["web-10", "web-2", "Web-1", "db", "web-002"];
-        names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["db", "Web-1", "web-002", "web-2", "web-10"]);
-    }
-
-    #[test]
-    fn every_sort_has_its_own_key() {
-        let mut keys: Vec<char> = FleetColumn::SORTS.iter().map(|(_, key, _)| *key).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        assert_eq!(keys.len(), FleetColumn::SORTS.len());
-    }
-}
+mod tests;

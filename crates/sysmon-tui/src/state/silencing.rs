@@ -1,7 +1,7 @@
 //! A silence while it is made.
 
-use sysmon_core::UnixMillis;
-use sysmon_core::alert::{AlertKey, Matcher, Silence, SilenceId};
+use sysmon_core::alert::{AlertKey, Matcher, RuleId, Silence, SilenceId};
+use sysmon_core::{MachineId, UnixMillis};
 
 use crate::entry::{duration_text, parse_duration};
 use crate::text_field::TextField;
@@ -35,6 +35,8 @@ pub(crate) enum SilenceScope {
 pub(crate) struct SilenceForm {
     /// The alert that it is made for.
     pub(crate) key: AlertKey,
+    /// The machines that it is made for instead, with every rule; empty when it is made for an alert.
+    pub(crate) machines: Vec<MachineId>,
     pub(crate) field: SilenceField,
     pub(crate) length_ms: u64,
     pub(crate) scope: SilenceScope,
@@ -53,6 +55,7 @@ impl SilenceForm {
     pub(crate) fn new(key: AlertKey) -> Self {
         Self {
             key,
+            machines: Vec::new(),
             field: SilenceField::Length,
             length_ms: 3_600_000,
             scope: SilenceScope::Alert,
@@ -60,6 +63,20 @@ impl SilenceForm {
             typing: None,
             problem: None,
         }
+    }
+
+    /// A form for some machines: an hour, every rule. `None` without a machine.
+    pub(crate) fn of_machines(machines: Vec<MachineId>) -> Option<Self> {
+        let key = AlertKey {
+            rule: RuleId::parse("every-rule").ok()?,
+            machine: machines.first()?.clone(),
+            entity: "".into(),
+        };
+        Some(Self {
+            machines,
+            scope: SilenceScope::Machine,
+            ..Self::new(key)
+        })
     }
 
     /// Goes to another field; a typed length is taken first.
@@ -92,6 +109,8 @@ impl SilenceForm {
                 };
                 self.length_ms = next.unwrap_or(self.length_ms);
             }
+            // Machines were chosen before: there is nothing else to choose.
+            SilenceField::Scope if !self.machines.is_empty() => {}
             SilenceField::Scope => {
                 self.scope = match (self.scope, is_up) {
                     (SilenceScope::Alert, false) | (SilenceScope::Machine, true) => SilenceScope::Rule,
@@ -138,6 +157,7 @@ impl SilenceForm {
         let (rules, machines) = match self.scope {
             SilenceScope::Alert => (rule, machine),
             SilenceScope::Rule => (rule, Vec::new()),
+            SilenceScope::Machine if !self.machines.is_empty() => (Vec::new(), self.machines.clone()),
             SilenceScope::Machine => (Vec::new(), machine),
         };
         Silence {

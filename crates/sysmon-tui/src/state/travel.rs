@@ -295,7 +295,7 @@ impl State {
                 } else {
                     Replica::default()
                 },
-                fleet_table: self.fleet_table.clone(),
+                fleet_table: self.fleet_table.for_another_fleet(),
                 machine: self.machine.clone(),
                 board: Board::default(),
                 past,

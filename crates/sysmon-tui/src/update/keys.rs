@@ -1,7 +1,5 @@
 //! Keys and pasted text.
 
-use std::sync::Arc;
-
 use crate::command::{Binding, Command};
 use crate::event::Effect;
 use crate::key::Key;
@@ -10,7 +8,7 @@ use crate::state::{Choosing, Movement, Overlay, OverlayKind, Prompt, PromptKind,
 use crate::text_field::TextField;
 
 use super::alerts::commands;
-use super::{alerts, choose, editor, export, leave, notify, open_machine, palette, past, show, travel};
+use super::{alerts, choose, editor, export, fleet, leave, palette, past, show, travel};
 
 mod form;
 mod prompt;
@@ -76,6 +74,9 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
     if let Some(effects) = travel::run(state, command) {
         return effects;
     }
+    if let Some(effects) = fleet::run(state, command) {
+        return effects;
+    }
     let page = isize::try_from(visible_rows(state).max(1)).unwrap_or(isize::MAX);
     match command {
         Command::Quit => return vec![Effect::Quit],
@@ -103,8 +104,8 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::Filter => start_filter(state),
         Command::Sort => state.choosing = state.overlay.is_none().then_some(Choosing::Sort),
         Command::Invert => invert(state),
-        Command::NextMachine => return neighbour(state, 1),
-        Command::PreviousMachine => return neighbour(state, -1),
+        Command::NextMachine => return fleet::neighbour(state, 1),
+        Command::PreviousMachine => return fleet::neighbour(state, -1),
         Command::ViewFleet => return show(state, View::Fleet),
         Command::ViewAlerts => return show(state, View::Alerts),
         Command::ViewRules => return show(state, View::Rules),
@@ -176,6 +177,7 @@ pub(super) fn go(state: &mut State, movement: Movement) {
             OverlayKind::Deliveries => {
                 state.alerts.board.receivers().len() + state.alerts.board.deliveries().len()
             }
+            OverlayKind::Columns => state.fleet_table.columns.choices().len(),
         };
         let to = crate::state::moved(Some(overlay.scroll.into()), lines, movement).unwrap_or(0);
         state.overlay = Some(Overlay {
@@ -185,7 +187,7 @@ pub(super) fn go(state: &mut State, movement: Movement) {
         return;
     }
     match state.view {
-        View::Fleet => state.fleet_table.move_cursor(&state.fleet, movement),
+        View::Fleet => fleet::go(state, movement),
         View::Machine(_) => state.process_table.move_cursor(movement),
         View::Alerts => state.alerts.list.move_cursor(&state.alerts.log, movement),
         View::Rules => state.alerts.rules.move_cursor(movement),
@@ -204,7 +206,7 @@ fn back(state: &mut State) -> Vec<Effect> {
         return Vec::new();
     }
     match state.view {
-        View::Fleet => state.fleet_table.set_filter(""),
+        View::Fleet => fleet::back(state),
         View::Machine(_) if !state.process_table.filter_text().is_empty() => {
             state.process_table.set_filter("")
         }
@@ -233,32 +235,10 @@ pub(super) fn open(state: &mut State) -> Vec<Effect> {
             }
             return Vec::new();
         }
-        View::Fleet | View::Machine(_) => {}
+        View::Machine(_) => return Vec::new(),
+        View::Fleet => {}
     }
-    // A selection that no row shows any more, because its machine is gone or filtered out, cannot be opened.
-    let is_visible = state.view == View::Fleet && state.fleet_table.cursor(&state.fleet).is_some();
-    let selected: Option<Arc<str>> = state.fleet_table.selected().cloned();
-    match selected.filter(|_| is_visible) {
-        Some(id) => open_machine(state, &id),
-        None => Vec::new(),
-    }
-}
-
-fn neighbour(state: &mut State, step: isize) -> Vec<Effect> {
-    // The order of the fleet may be old while a machine is shown; bring it up to date without moving rows needlessly.
-    state.fleet_table.refresh(&state.fleet, state.now, 1);
-    let rows = state.fleet_table.rows();
-    let Some(at) = state.fleet_table.cursor(&state.fleet).filter(|_| rows.len() > 1) else {
-        notify(state, "there is no other machine");
-        return Vec::new();
-    };
-    let count = isize::try_from(rows.len()).unwrap_or(1);
-    let next = (isize::try_from(at).unwrap_or(0) + step).rem_euclid(count);
-    let id = rows
-        .get(next.cast_unsigned())
-        .and_then(|number| state.fleet.machine(*number))
-        .map(|m| Arc::clone(&m.id));
-    id.map(|id| open_machine(state, &id)).unwrap_or_default()
+    fleet::open_selected(state)
 }
 
 fn start_filter(state: &mut State) {
@@ -266,7 +246,7 @@ fn start_filter(state: &mut State) {
     let (kind, before) = match state.view {
         _ if overlay == Some(OverlayKind::Help) => (PromptKind::Help, state.console.help_filter.as_str()),
         _ if overlay.is_some() => return,
-        View::Fleet => (PromptKind::Machines, state.fleet_table.filter_text()),
+        View::Fleet => return fleet::prompt::open(state),
         View::Machine(_) => (PromptKind::Processes, state.process_table.filter_text()),
         View::Alerts => (PromptKind::Alerts, state.alerts.list.filter_text()),
         View::Rules => (PromptKind::Rules, state.alerts.rules.filter_text()),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use sysmon_api::wire;
 
 use crate::event::{Effect, LinkEvent};
+use crate::state::fleet::marks::NAMES_SUBSCRIPTION;
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{alerts, burst, editor, fleet_subscription, machine_subscription, open_machine, past, travel};
+use super::{alerts, burst, editor, fleet, machine_subscription, open_machine, past, travel};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     if let Some(effects) = travel::news::news(state, &event) {
@@ -26,7 +27,8 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             state.link = Link::Live;
             past::connected(state, &capabilities);
             burst::connected(state, &capabilities);
-            let mut effects = subscribe_all(state);
+            let mut effects = vec![fleet::connected(state, &capabilities)];
+            effects.extend(subscribe_machine(state));
             effects.extend(alerts::connected(state, &capabilities));
             effects
         }
@@ -39,6 +41,9 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             code,
             reason,
         } => {
+            if let Some(effects) = fleet::answered(state, request_id, Some(&reason)) {
+                return effects;
+            }
             if !alerts::refused(state, request_id, code, &reason) {
                 past::refused(state, request_id, code, &reason);
             }
@@ -56,6 +61,9 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         }
         LinkEvent::Alerts(board) => alerts::board(state, &board),
         LinkEvent::Accepted { request_id } | LinkEvent::Silence { request_id, .. } => {
+            if let Some(effects) = fleet::answered(state, request_id, None) {
+                return effects;
+            }
             alerts::accepted(state, request_id);
             Vec::new()
         }
@@ -72,27 +80,29 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     }
 }
 
+/// The connection is gone, or there never was one.
 fn failed(state: &mut State, reason: &str, permanent: bool) {
+    let reason = sysmon_core::sanitize(reason).into_owned();
     let since = match &state.link {
         Link::Down { since, .. } => *since,
         Link::Connecting | Link::Live => state.now,
     };
     past::disconnected(state);
     alerts::disconnected(state);
+    fleet::disconnected(state);
     state.link = Link::Down {
         since,
-        reason: sysmon_core::sanitize(reason).into_owned(),
+        reason,
         permanent,
     };
 }
 
-/// Everything that is on screen, asked for anew.
-fn subscribe_all(state: &State) -> Vec<Effect> {
-    let mut effects = vec![Effect::Send(fleet_subscription())];
-    if let View::Machine(id) = &state.view {
-        effects.push(Effect::Send(machine_subscription(id)));
+/// The machine on screen, asked for anew.
+fn subscribe_machine(state: &State) -> Option<Effect> {
+    match &state.view {
+        View::Machine(id) => Some(Effect::Send(machine_subscription(id))),
+        _ => None,
     }
-    effects
 }
 
 fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
@@ -105,14 +115,19 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
     };
     let received = Effect::Send(wire::command::Body::UpdateReceived(received));
     let followed = match update.subscription {
-        FLEET_SUBSCRIPTION => state.fleet.apply(update),
+        FLEET_SUBSCRIPTION => {
+            let followed = state.fleet.apply(update);
+            state.fleet_table.take(update);
+            followed
+        }
+        NAMES_SUBSCRIPTION => return fleet::take_names(state, update),
         MACHINE_SUBSCRIPTION => state.machine.apply(update),
         // Of a subscription that has ended meanwhile.
         _ => return Vec::new(),
     };
     if followed.is_err() {
         return match (&state.view, update.subscription) {
-            (_, FLEET_SUBSCRIPTION) => vec![Effect::Send(fleet_subscription())],
+            (_, FLEET_SUBSCRIPTION) => vec![fleet::subscribe(state)],
             (View::Machine(id), _) => vec![Effect::Send(machine_subscription(id))],
             _ => Vec::new(),
         };

@@ -8,10 +8,10 @@ use crate::event::{Effect, Mouse, MouseAction};
 use crate::key::{Key, KeyCode};
 use crate::layout::{Body, TableRegions, filter_in_force, hints, layout, palette_regions};
 use crate::state::palette::entries;
-use crate::state::{Movement, State};
+use crate::state::{Movement, State, View};
 
 use super::keys::{go, open, run};
-use super::{palette, travel};
+use super::{fleet, palette, travel};
 
 /// Rows per notch of the wheel.
 const WHEEL_ROWS: isize = 3;
@@ -58,6 +58,10 @@ fn bar_at(state: &State, at: Position) -> Option<Command> {
             ..regions.footer
         };
         let filter = filter_in_force(state);
+        // The fleet has more to say before its hints, of a width that only its drawing knows.
+        if state.view == View::Fleet && crate::state::fleet::has_footing(state) {
+            return None;
+        }
         let before = match filter {
             "" => 0,
             filter => u16::try_from(display_width(filter) + "/  Esc all   ".len()).unwrap_or(u16::MAX),
@@ -116,13 +120,16 @@ fn click(state: &mut State, at: Position) -> Vec<Effect> {
     match &regions.body {
         Body::Fleet(table) => {
             if let Some(column) = heading_at(table, at) {
-                state.fleet_table.click_heading(column);
-            } else if let Some(row) = row_at(table, at, state.fleet_table.offset)
-                && state.fleet_table.select_row(&state.fleet, row)
-            {
-                return open(state);
+                fleet::click_heading(state, column);
+            } else if let Some(row) = row_at(table, at, state.fleet_table.offset) {
+                let is_again = state.fleet_table.select_row(&state.fleet, row);
+                // A heading has nothing but its group to open.
+                if is_again || state.fleet_table.selected_group().is_some() {
+                    return open(state);
+                }
             }
         }
+        Body::Heat(regions) => return fleet::press_on_map(state, regions, at),
         Body::Machine(machine) => {
             if let Some(effects) = travel::mouse::press(state, at) {
                 return effects;

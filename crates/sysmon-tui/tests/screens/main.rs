@@ -6,6 +6,8 @@ mod alerts_world;
 mod console_scenes;
 mod editor_scenes;
 mod fleet_scenes;
+mod fleet_view_scenes;
+mod fleet_window;
 mod input;
 mod keys_page;
 mod machine_scenes;

@@ -53,14 +53,22 @@ fn any_update() -> impl Strategy<Value = Event> {
                 ..Default::default()
             },
         );
+    let window = (
+        any::<bool>(),
+        prop_oneof![0u32..9, any::<u32>()],
+        prop_oneof![0u32..40, any::<u32>()],
+        prop::collection::vec(0u32..9, 0..6),
+    );
     let update = (
-        prop_oneof![0u32..4, 16u32..24],
+        prop_oneof![4 => 0u32..4, 1 => Just(7u32), 4 => 16u32..24],
         any::<bool>(),
         any::<bool>(),
         prop_oneof![NOW - 4_000_000..NOW, any::<i64>()],
         prop::collection::vec(machine, 0..4),
+        window,
     );
-    update.prop_map(|(subscription, snapshot, more, now_unix_ms, machines)| {
+    update.prop_map(|(subscription, snapshot, more, now_unix_ms, machines, window)| {
+        let (has_window, window_first, matching, window_machines) = window;
         let update = wire::Update {
             subscription,
             number: 1,
@@ -70,7 +78,14 @@ fn any_update() -> impl Strategy<Value = Event> {
             at_unix_ms: now_unix_ms,
             caught_up: !snapshot && more,
             machines,
-            totals: None,
+            totals: has_window.then(|| wire::FleetTotals {
+                live: matching,
+                ..Default::default()
+            }),
+            has_window,
+            window_first,
+            matching,
+            window_machines,
             ..wire::Update::default()
         };
         Event::Link(LinkEvent::Update(Box::new(update)))
@@ -325,8 +340,8 @@ fn any_alerts() -> impl Strategy<Value = Event> {
 /// The keys that lead into views, lists and forms.
 fn any_way() -> impl Strategy<Value = Event> {
     let keys = vec![
-        '1', '2', '3', 'e', 'c', 'm', 'a', 'S', 'L', 'N', 'H', 'b', 'd', 'u', 'n', 't', 'k', 'y', ' ', ':',
-        '?', '/', 'x',
+        '1', '2', '3', 'e', 'c', 'm', 'a', 'S', 'L', 'N', 'H', 'b', 'd', 'u', 'n', 't', 'k', 'y', ' ', 'v',
+        'C', '*', 'i', 'h', 'l', 'J', 'K', 'R', '/', 's', 'I', ':', '?', 'x',
     ];
     prop::sample::select(keys).prop_map(|key| Event::Key(Key::char(key)))
 }
@@ -372,7 +387,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             let capabilities = if keeps {
                 vec!["history".to_owned(), "alerts".to_owned(), "past".to_owned()]
             } else {
-                Vec::new()
+                vec!["windows".to_owned()]
             };
             Event::Link(LinkEvent::Connected { capabilities })
         }),

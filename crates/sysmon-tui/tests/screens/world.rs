@@ -306,3 +306,28 @@ pub(crate) fn fleet_snapshot(machines: &[Made]) -> wire::Update {
         ..Default::default()
     }
 }
+
+/// A fleet of so many machines, told without a past: `web-0001`, `db-0002`, … the first of them the worst.
+pub(crate) fn crowd(count: u32) -> Vec<Made> {
+    let roles = ["web", "db", "cache", "batch"];
+    (1..=count)
+        .map(|number| {
+            let role = roles[number as usize % roles.len()];
+            let id: &'static str = Box::leak(format!("{role}-{number:04}").into_boxed_str());
+            let cpu = f64::from(number * 7919 % 900) / 10.0;
+            let made = Made::new(
+                number,
+                id,
+                [cpu, cpu],
+                f64::from(number % 83),
+                f64::from(number % 71),
+            );
+            match number {
+                1..=3 => made.health(Health::Critical),
+                4..=9 => made.health(Health::Warning),
+                10 => made.silent(Liveness::Lost, 360_000),
+                _ => made,
+            }
+        })
+        .collect()
+}

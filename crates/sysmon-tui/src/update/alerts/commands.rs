@@ -35,7 +35,9 @@ pub(in crate::update) fn open(state: &mut State) -> Vec<Effect> {
         return Vec::new();
     };
     let step_at = state.alerts.list.selected_step_at(&state.alerts.log);
-    if state.fleet.find(key.machine.as_str()).is_none() {
+    // Of a large fleet only some machines are here.
+    let is_known = state.fleet_table.is_windowed() || state.fleet.find(key.machine.as_str()).is_some();
+    if !is_known {
         notify(state, format!("{} is not known to this aggregator", key.machine));
         return Vec::new();
     }

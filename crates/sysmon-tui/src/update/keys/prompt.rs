@@ -5,11 +5,14 @@ use crate::event::Effect;
 use crate::key::{Key, KeyCode};
 use crate::state::{Movement, Prompt, PromptKind, State};
 use crate::update::alerts::commands::acknowledge_with;
-use crate::update::export;
 use crate::update::travel;
+use crate::update::{export, fleet};
 
 /// Every printable key is text; a list follows its filter as one types.
 pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
+    if state.prompt.as_ref().map(|prompt| &prompt.kind) == Some(&PromptKind::Machines) {
+        return fleet::prompt::type_key(state, key);
+    }
     match (key.code, key.control) {
         (KeyCode::Enter, _) if is_moment(state) => return enter_moment(state),
         (KeyCode::Enter, _) => {
@@ -17,7 +20,11 @@ pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
             if let Some(Prompt { kind, field, .. }) = &prompt
                 && !matches!(
                     kind,
-                    PromptKind::Acknowledge(_) | PromptKind::Help | PromptKind::Export
+                    PromptKind::Acknowledge(_)
+                        | PromptKind::Help
+                        | PromptKind::Export
+                        | PromptKind::SaveFilter(_)
+                        | PromptKind::Interval(_)
                 )
             {
                 state.console.filters.push(field.text());
@@ -27,6 +34,12 @@ pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
                     return acknowledge_with(state, &alert, field.text());
                 }
                 Some((PromptKind::Export, field)) => return export::write(state, field.text()),
+                Some((PromptKind::SaveFilter(text), field)) => {
+                    fleet::prompt::save_as(state, &text, field.text());
+                }
+                Some((PromptKind::Interval(machines), field)) => {
+                    return fleet::set_interval(state, machines, field.text());
+                }
                 _ => {}
             }
         }
@@ -62,7 +75,11 @@ fn enter_moment(state: &mut State) -> Vec<Effect> {
 pub(super) fn paste(state: &mut State, text: &str) {
     if let Some(prompt) = &mut state.prompt {
         prompt.field.paste(text);
-        apply(state);
+        if prompt.kind == PromptKind::Machines {
+            fleet::prompt::changed(state);
+        } else {
+            apply(state);
+        }
     }
 }
 
@@ -87,6 +104,9 @@ fn set_filter(state: &mut State, kind: &PromptKind, text: &str) {
         }
         // What was wrong is forgotten as soon as it is mended.
         PromptKind::Moment => state.travel.typed_wrong = None,
-        PromptKind::Acknowledge(_) | PromptKind::Export => {}
+        PromptKind::Acknowledge(_)
+        | PromptKind::Export
+        | PromptKind::SaveFilter(_)
+        | PromptKind::Interval(_) => {}
     }
 }

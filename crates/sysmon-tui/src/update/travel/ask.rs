@@ -6,7 +6,8 @@ use sysmon_core::UnixMillis;
 use crate::event::Effect;
 use crate::state::travel::{Channel, FIRST_TRIP, FIRST_TRIP_SUBSCRIPTION, Refused, Stream, Target};
 use crate::state::{Link, State, View};
-use crate::update::{fleet_subscription, machine_subscription};
+use crate::update::fleet::whole_fleet as fleet_subscription;
+use crate::update::machine_subscription;
 
 /// Steps that follow each other are waited for so long before anything is asked.
 const SETTLE_MS: u64 = 120;
