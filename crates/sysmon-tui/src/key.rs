@@ -193,8 +193,14 @@ impl FromStr for Key {
         let held = lower.strip_prefix("ctrl-").or_else(|| lower.strip_prefix('^'));
         if let Some(rest) = held {
             let key: Self = rest.parse()?;
-            // A terminal tells no other keys with Control apart on every link.
+            // No terminal tells other keys with Control apart from those without.
             return match key.code {
+                KeyCode::Up
+                | KeyCode::Down
+                | KeyCode::Left
+                | KeyCode::Right
+                | KeyCode::Home
+                | KeyCode::End => Ok(Self { control: true, ..key }),
                 KeyCode::Char(character) if character.is_ascii_graphic() || character == ' ' => {
                     Ok(Self { control: true, ..key })
                 }
@@ -233,6 +239,11 @@ mod tests {
             assert_eq!(key.to_string().parse(), Ok(key));
         }
         assert_eq!("Ctrl-D".parse(), Ok(Key::control('d')));
+        let left = Key {
+            code: KeyCode::Left,
+            control: true,
+        };
+        assert_eq!(left.to_string().parse(), Ok(left));
         assert_eq!(Key::control('d').to_string().parse(), Ok(Key::control('d')));
         for wrong in [
             "",

@@ -206,8 +206,10 @@ fn a_click_on_a_hint_does_what_the_hint_says_and_one_on_the_top_line_leads_there
 fn the_line_of_commands_follows_the_mouse() {
     let mut world = fleet((80, 24));
     world.keys(":");
-    click(&mut world, "invert", 11);
-    click(&mut world, "invert", 11);
+    let screen = world.screen();
+    let line = screen.lines().position(|line| line.contains("invert")).unwrap();
+    click(&mut world, "invert", line);
+    click(&mut world, "invert", line);
     assert!(
         !world.screen().contains("─ Command "),
         "the second click carries it out"
