@@ -169,9 +169,9 @@ fn conclusion(outcome: Result<(), TuiError>) -> Result<ExitCode, Failure> {
 }
 
 /// A recording of this session, if one is wanted.
-fn recorder(record: Option<&Path>, source: &Source) -> Result<Option<Recorder>, Failure> {
+fn recorder(record: Option<&Path>, source: &Source, filter: &str) -> Result<Option<Recorder>, Failure> {
     let Some(path) = record else { return Ok(None) };
-    let recorder = Recorder::create(path, &source.name, source.roles.is_some(), "");
+    let recorder = Recorder::create(path, &source.name, source.roles.is_some(), filter);
     recorder.map(Some).map_err(|error| {
         Failure::usage(eyre::eyre!(
             "cannot record into {}: {error}; name a file that does not exist yet",
@@ -181,13 +181,13 @@ fn recorder(record: Option<&Path>, source: &Source) -> Result<Option<Recorder>, 
 }
 
 async fn watch(source: Source, options: Options, record: Option<&Path>) -> Result<ExitCode, Failure> {
-    let recorder = recorder(record, &source)?;
+    let recorder = recorder(record, &source, options.filter.as_deref().unwrap_or_default())?;
     let mut signals = Signals::of_terminal().map_err(Failure::runtime)?;
     let shutdown = CancellationToken::new();
     let options = Options {
         is_local: source.roles.is_some(),
-        source_name: source.name,
         recorder,
+        source_name: source.name,
         ..options
     };
     let outcome = {

@@ -390,7 +390,6 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use sysmon_core::MachineId;
     use sysmon_core::alert::{Cause, Rule};
     use sysmon_store::Author;
 

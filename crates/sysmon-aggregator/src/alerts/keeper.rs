@@ -61,8 +61,8 @@ pub(crate) struct Keeper {
     missing: Parts,
     /// The last entry of the log of alerts that was loaded; none before the first time.
     logged: Option<i64>,
-    /// What alerts say of machines; those without an alert are left out.
-    told: HashMap<MachineId, Judgement>,
+    /// How machines fare by their alerts; those without one are left out.
+    health: HashMap<MachineId, Judgement>,
     /// The owner judges by alerts.
     is_judging: bool,
     /// When an alert service last said that it works.
@@ -91,7 +91,7 @@ impl Keeper {
             heard: HashSet::new(),
             missing: Parts::ALL,
             logged: None,
-            told: HashMap::new(),
+            health: HashMap::new(),
             is_judging: false,
             pulse_at: None,
             pulses: HashMap::new(),
@@ -332,13 +332,13 @@ impl Keeper {
             }
             false
         });
-        let told = &mut self.told;
+        let known = &mut self.health;
         changed.retain(|judgement: &Judgement| {
             let is_well = judgement.health == Health::Healthy && judgement.alerts.is_empty();
             let before = if is_well {
-                told.remove(&judgement.machine)
+                known.remove(&judgement.machine)
             } else {
-                told.insert(judgement.machine.clone(), judgement.clone())
+                known.insert(judgement.machine.clone(), judgement.clone())
             };
             before.as_ref().map_or(!is_well, |before| before != judgement)
         });
@@ -349,7 +349,7 @@ impl Keeper {
         let judgements = match (self.is_judging, judges) {
             (true, true) if changed.is_empty() => return,
             (true, true) => Some(changed),
-            (false, true) => Some(self.told.values().cloned().collect()),
+            (false, true) => Some(self.health.values().cloned().collect()),
             (true, false) => {
                 tracing::warn!(
                     "no alert service is heard of any more: alerts are not evaluated, and machines are judged by their numbers"

@@ -13,16 +13,10 @@ impl Fleet {
     pub(super) fn touch(&mut self, number: u32) {
         self.note_version(number);
         self.refilter_changed(number);
-        for position in 0..self.machines[number as usize].watchers.len() {
-            let index = self.machines[number as usize].watchers[position];
-            if let Some(subscription) = &mut self.subscriptions[index] {
-                subscription.queue(number);
-                self.activate(index);
-            }
-        }
+        self.touch_where(number, |_| true);
     }
 
-    /// The same for those who want something in particular, which no filter looks at.
+    /// Notes a change for those alone who want something in particular; filters and orders do not look at it.
     pub(super) fn touch_where(&mut self, number: u32, is_meant: impl Fn(&Wish) -> bool) {
         for position in 0..self.machines[number as usize].watchers.len() {
             let index = self.machines[number as usize].watchers[position];

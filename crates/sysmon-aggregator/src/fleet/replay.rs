@@ -4,6 +4,7 @@ use sysmon_api::{ApiError, wire};
 use sysmon_core::MachineId;
 
 use super::subscription::Wish;
+use super::window::Window;
 use super::{ClientId, Fleet};
 
 impl Fleet {
@@ -12,6 +13,7 @@ impl Fleet {
     /// # Errors
     /// [`sysmon_api::Code::InvalidArgument`] for what is out of bounds.
     pub(crate) fn check_wish(subscribe: &wire::Subscribe) -> Result<(), ApiError> {
+        subscribe.window.as_ref().map(Window::check).transpose()?;
         Wish::check(subscribe).map(drop)
     }
 

@@ -188,7 +188,10 @@ async fn a_client_gets_everything_and_then_every_change_at_once() {
     let Some(Answer::Hello(hello)) = early.response().await.body else {
         panic!("the hello comes first");
     };
-    assert_eq!(hello.capabilities, ["alerts", "filter-language", "windows"]);
+    assert_eq!(
+        hello.capabilities,
+        ["burst", "filter-language", "windows", "alerts"]
+    );
     let mut watcher = Watcher::join(&aggregator, Role::Operator).await;
     watcher.until(|watcher| watcher.alerts.len() == 2).await;
     assert_eq!((watcher.snapshots, watcher.steps.len()), (1, 0));

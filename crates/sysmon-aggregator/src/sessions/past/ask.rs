@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sysmon_api::{ApiError, wire};
-use sysmon_core::{MachineId, Metric, MetricId, UnixMillis};
+use sysmon_core::{Filter, MachineId, Metric, MetricId, UnixMillis};
 
 use crate::fleet::Fleet;
 
@@ -67,7 +67,7 @@ impl Asked {
         }
         let period_ms = std::mem::take(&mut subscribe.period_ms).into();
         let vitals = VITALS.map(|id| Metric::Known(id).name().to_owned());
-        let metrics = and(&subscribe.metrics, &vitals, order_of(&subscribe));
+        let metrics = and(&subscribe.metrics, &vitals, chosen_by(&subscribe));
         let wanted = match (subscribe.history_ms, subscribe.history_metrics.as_slice()) {
             (0, _) => vitals[..MEANS].to_vec(),
             (_, []) => and(&subscribe.metrics, &vitals[..MEANS], None),
@@ -114,14 +114,18 @@ impl Asked {
     }
 }
 
-/// The metric that rows are ordered by, if it is one.
-fn order_of(subscribe: &wire::Subscribe) -> Option<String> {
-    let order = &subscribe.window.as_ref()?.order;
-    MetricId::from_name(order).map(|_| order.clone())
+/// The metrics by which machines are chosen: that which rows are ordered by, if it is one, and those of the filter.
+fn chosen_by(subscribe: &wire::Subscribe) -> Vec<String> {
+    let order = subscribe.window.as_ref().map(|window| &window.order);
+    let order = order.and_then(|order| MetricId::from_name(order));
+    // One that cannot be read is refused elsewhere.
+    let filter = Filter::parse(&subscribe.filter).unwrap_or_default();
+    let all = order.into_iter().chain(filter.metrics());
+    all.map(|metric| metric.name().to_owned()).collect()
 }
 
 /// Names with others; none still stands for all.
-fn and(names: &[String], others: &[String], more: Option<String>) -> Vec<String> {
+fn and(names: &[String], others: &[String], more: impl IntoIterator<Item = String>) -> Vec<String> {
     if names.is_empty() {
         return Vec::new();
     }
@@ -173,14 +177,17 @@ mod tests {
         assert_eq!(all.past_metrics.len(), MEANS, "nothing of the past is wanted");
         let mut some = wire::Subscribe {
             metrics: vec!["load.1".into()],
+            filter: "iowait > 5".into(),
             history_ms: 300_000,
             ..subscribe(0, 0)
         };
-        some.window.get_or_insert_default().order = "memory.used_bytes".into();
+        let window = some.window.get_or_insert_default();
+        (window.order, window.rows) = ("memory.used_bytes".into(), 10);
         let some = Asked::check(some, NOW).unwrap();
         assert!(some.metrics.iter().any(|name| name == "load.1"));
         assert!(some.metrics.iter().any(|name| name == "memory.used_percent"));
         assert!(some.metrics.iter().any(|name| name == "memory.used_bytes"));
+        assert!(some.metrics.iter().any(|name| name == "cpu.iowait_percent"));
         assert_eq!(some.past_metrics.len(), 1 + MEANS);
         assert_eq!((some.subscribe.at_unix_ms, some.past_ms()), (None, 300_000));
     }

@@ -202,7 +202,6 @@ impl Stage {
         let judgements = health.into_iter().map(|(machine, health)| Judgement {
             machine,
             health,
-            // Which alerts there were is told by the log of alerts; filters ask about how machines fared.
             alerts: Arc::default(),
         });
         let judgements = judgements.collect();
