@@ -288,8 +288,8 @@ async fn watch(source: Source, options: Options, record: Option<&Path>) -> Resul
     let shutdown = CancellationToken::new();
     let options = Options {
         is_local: source.roles.is_some(),
-        source_name: source.name,
         recorder,
+        source_name: source.name,
         ..options
     };
     let outcome = {

@@ -15,6 +15,8 @@ const ASK_EVERY_MS: u64 = 100;
 const TYPING_MS: u64 = 200;
 /// So is what another size of the terminal needs.
 const RESIZING_MS: u64 = 250;
+/// How much of what was before it a moment of the past brings.
+const WHOLE_PAST_MS: u32 = 300_000;
 
 /// A connection stands: what the aggregator can, and the first subscription.
 pub(in crate::update) fn connected(state: &mut State, capabilities: &[String]) -> Effect {
@@ -53,7 +55,10 @@ pub(in crate::update) fn whole_fleet() -> wire::command::Body {
             .collect(),
         period_ms: 1_000,
     };
-    wire::command::Body::Subscribe(wanted.subscribe())
+    wire::command::Body::Subscribe(wire::Subscribe {
+        history_ms: WHOLE_PAST_MS,
+        ..wanted.subscribe()
+    })
 }
 
 /// The subscription for what is on screen now.
