@@ -17,7 +17,7 @@ mod palette;
 
 pub(crate) use alerts::{AlertsRegions, EditorRegions, editor_axis, editor_regions};
 pub(crate) use fleet::HeatRegions;
-pub(crate) use hints::{filter_in_force, hints};
+pub(crate) use hints::{filter_in_force, hints, matching};
 pub(crate) use palette::palette_regions;
 
 /// A column of a table at its place.

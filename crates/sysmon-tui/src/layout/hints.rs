@@ -4,7 +4,9 @@ use ratatui::layout::Rect;
 use sysmon_core::display_width;
 
 use crate::command::{COMMANDS, Command, Context};
+use crate::state::fleet::fleet_size;
 use crate::state::{State, View};
+use crate::words;
 
 /// A key and a word for what it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,16 @@ pub(crate) fn filter_in_force(state: &State) -> &str {
         View::Alerts => state.alerts.list.filter_text(),
         View::Rules => state.alerts.rules.filter_text(),
     }
+}
+
+/// What is told after the filter in force: of the fleet, how many machines match, of how many.
+pub(crate) fn matching(state: &State) -> String {
+    if state.view != View::Fleet {
+        return "  ".to_owned();
+    }
+    let all = words::count(fleet_size(&state.fleet));
+    let some = words::count(state.fleet_table.match_count() as u64);
+    format!("  {some} of {all}  ")
 }
 
 /// The hints from column `x` of a row on, as many as there is room for; the way to the help is always the last.

@@ -372,11 +372,7 @@ fn in_force(pen: &mut Pen<'_>, row: Rect, state: &State, filter: &str) -> u16 {
         x = super::fleet::footing(pen, row, state);
     }
     if !filter.is_empty() {
-        let matching = if state.view == View::Fleet {
-            super::fleet::matching(state)
-        } else {
-            "  ".to_owned()
-        };
+        let matching = layout::matching(state);
         let pieces = [
             ("/", key),
             (filter, pen.theme.text()),

@@ -238,13 +238,6 @@ pub(super) fn footing(pen: &mut Pen<'_>, row: Rect, state: &State) -> u16 {
     x
 }
 
-/// How many machines match, of how many.
-pub(super) fn matching(state: &State) -> String {
-    let all = words::count(fleet_size(&state.fleet));
-    let some = words::count(state.fleet_table.match_count() as u64);
-    format!("  {some} of {all}  ")
-}
-
 fn empty(pen: &mut Pen<'_>, area: Rect, state: &State) {
     let total = fleet_size(&state.fleet);
     if !state.fleet_table.filter.is_empty() && total > 0 {

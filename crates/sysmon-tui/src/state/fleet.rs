@@ -442,14 +442,13 @@ impl FleetTable {
     }
 }
 
-/// Whether marks, groups, an order or a filter are told before the hints at the bottom.
+/// Whether marks, groups or an order are told before the hints at the bottom.
 pub(crate) fn has_footing(state: &super::State) -> bool {
     let table = &state.fleet_table;
     !table.marks.is_empty()
         || table.marks.is_asking
         || table.grouping.label().is_some()
         || table.is_heat_map
-        || !table.filter_text().is_empty()
         || !table.columns.on(state.width).contains(&table.sort)
 }
 

@@ -6,7 +6,7 @@ use sysmon_core::display_width;
 use crate::command::Command;
 use crate::event::{Effect, Mouse, MouseAction};
 use crate::key::{Key, KeyCode};
-use crate::layout::{Body, TableRegions, filter_in_force, hints, layout, palette_regions};
+use crate::layout::{Body, TableRegions, filter_in_force, hints, layout, matching, palette_regions};
 use crate::state::palette::entries;
 use crate::state::{Movement, State, View};
 
@@ -64,7 +64,10 @@ fn bar_at(state: &State, at: Position) -> Option<Command> {
         }
         let before = match filter {
             "" => 0,
-            filter => u16::try_from(display_width(filter) + "/  Esc all   ".len()).unwrap_or(u16::MAX),
+            filter => {
+                let width = display_width(filter) + display_width(&matching(state));
+                u16::try_from(width + "/Esc all   ".len()).unwrap_or(u16::MAX)
+            }
         };
         let x = row.x.saturating_add(before);
         if at.x < x {

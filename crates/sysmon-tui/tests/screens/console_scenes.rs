@@ -207,9 +207,9 @@ fn the_line_of_commands_follows_the_mouse() {
     let mut world = fleet((80, 24));
     world.keys(":");
     let screen = world.screen();
-    let line = screen.lines().position(|line| line.contains("invert")).unwrap();
-    click(&mut world, "invert", line);
-    click(&mut world, "invert", line);
+    let line = screen.lines().position(|line| line.contains("group")).unwrap();
+    click(&mut world, "group", line);
+    click(&mut world, "group", line);
     assert!(
         !world.screen().contains("─ Command "),
         "the second click carries it out"
