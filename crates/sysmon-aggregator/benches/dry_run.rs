@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sysmon_aggregator::{Aggregator, Clock, Config, Stores};
@@ -177,9 +177,7 @@ fn dry_run(criterion: &mut Criterion) {
         let history = open_history(&url, HistoryOptions::default())
             .await
             .expect("it opens");
-        let began = Instant::now();
         fill(&*history).await;
-        eprintln!("filled in {:?}", began.elapsed());
         let stores = Stores {
             history: Some(history),
             rules: Some(open_rule_store("memory:").await.expect("it opens")),
@@ -200,10 +198,6 @@ fn dry_run(criterion: &mut Criterion) {
     group.sample_size(20).measurement_time(Duration::from_secs(8));
     for (name, rule) in rules() {
         let reply = runtime.block_on(console.play(&rule));
-        eprintln!(
-            "{name}: {} machines, {} episodes, step {} ms",
-            reply.machine_count, reply.count, reply.step_ms
-        );
         assert_eq!((u64::from(reply.machine_count), reply.step_ms), (MACHINES, 0));
         group.bench_function(name, |bencher| {
             bencher.iter(|| runtime.block_on(console.play(&rule)));

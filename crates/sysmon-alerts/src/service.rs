@@ -181,6 +181,16 @@ async fn run(
     users.spawn(named("the notifier", notifier::run(notifier, over.clone())));
     let users_ended = CancellationToken::new();
     tasks.spawn(named("the leases", hold(leases, users_ended.clone())));
+    watch_over(users, tasks, (shutdown, over, users_ended)).await
+}
+
+/// Waits until all is to end or a part has ended by itself; then `over` ends the parts that use leases, and
+/// `users_ended` the others.
+async fn watch_over(
+    mut users: JoinSet<&'static str>,
+    mut tasks: JoinSet<&'static str>,
+    (shutdown, over, users_ended): (CancellationToken, CancellationToken, CancellationToken),
+) -> Result<(), Broken> {
     let broken = tokio::select! {
         biased;
         () = shutdown.cancelled() => None,

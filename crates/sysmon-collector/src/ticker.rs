@@ -62,28 +62,20 @@ pub(crate) async fn run<S: Source>(
             }
         }
         let plan = current.plan;
-        let is_burst = burst.is_some();
-        let Some((back, sample)) = blocking(move || {
-            let now = clock.now();
-            let sample = if is_burst {
-                source.burst(now, plan)
-            } else {
-                Some(source.sample(now, plan))
-            };
-            (source, sample)
-        })
-        .await
-        else {
+        let Some((back, sample)) = read(source, clock, plan, burst.is_some()).await else {
             return;
         };
         source = back;
         if let Some(at) = burst {
             latest = at.max(Instant::now() - interval(plan));
-            // Of a burst, what nobody takes at once is worth nothing.
-            match sample.map(|sample| samples.try_send(sample)) {
-                Some(Err(mpsc::error::TrySendError::Closed(_))) => return,
-                Some(Err(mpsc::error::TrySendError::Full(_)) | Ok(())) | None => continue,
+            if samples.is_closed() {
+                return;
             }
+            // Of a burst, what nobody takes at once is worth nothing.
+            if let (Some(sample), Ok(place)) = (sample, samples.try_reserve()) {
+                place.send(sample);
+            }
+            continue;
         }
         let Some(sample) = sample else { continue };
         if samples.send(sample).await.is_err() {
@@ -94,6 +86,25 @@ pub(crate) async fn run<S: Source>(
         // After a pause (the machine slept, a reading hung) there is one tick, not all that were missed.
         next = (next + interval(plan)).max(Instant::now());
     }
+}
+
+/// Takes one sample, of a burst or a base tick; `None` when the sampler broke off.
+async fn read<S: Source>(
+    mut source: S,
+    clock: Clock,
+    plan: Plan,
+    is_burst: bool,
+) -> Option<(S, Option<Sample>)> {
+    blocking(move || {
+        let now = clock.now();
+        let sample = if is_burst {
+            source.burst(now, plan)
+        } else {
+            Some(source.sample(now, plan))
+        };
+        (source, sample)
+    })
+    .await
 }
 
 fn interval(plan: Plan) -> Duration {

@@ -68,7 +68,7 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
                 keymap,
                 ..options(&settings, &paths)
             };
-            watch(source, options, record).await
+            Box::pin(watch(source, options, record)).await
         }
     });
     // Whatever still blocks a thread, such as a probe that hangs, does not hold up the end.

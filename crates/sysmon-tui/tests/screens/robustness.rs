@@ -86,7 +86,6 @@ fn any_update() -> impl Strategy<Value = Event> {
             window_first,
             matching,
             window_machines,
-            ..wire::Update::default()
         };
         Event::Link(LinkEvent::Update(Box::new(update)))
     })
