@@ -67,7 +67,8 @@ fn columns<C: Copy + PartialEq>(
 
 fn alert_columns(area: Rect) -> Vec<ColumnRegion<AlertColumn>> {
     use AlertColumn::{Entity, Machine, Rule, Since, State, Value, Worst};
-    let is_wide = area.width >= 110;
+    // From here on the state has its 15 cells beside full names.
+    let is_wide = area.width >= 122;
     // Column, width, and the screen width from which on it is there.
     let wanted = [
         (Worst, 1, 0),
