@@ -1,10 +1,8 @@
 //! The filter of the fleet: what is applied, what is being typed, what was typed before, and what could come next.
 
-use sysmon_api::{Machine, Replica};
-use sysmon_core::filter::{
-    AlertFacts, CandidateKind, Filter, FilterError, Subject, Vocabulary, any_value, complete,
-};
-use sysmon_core::{Health, HostInfo, Liveness, MetricId, UnixMillis};
+use sysmon_api::{Machine, Replica, Seen};
+use sysmon_core::filter::{AlertFacts, CandidateKind, Filter, FilterError, Vocabulary, complete};
+use sysmon_core::{MetricId, UnixMillis};
 
 use crate::state::alerts::board::Board;
 use crate::text_field::TextField;
@@ -126,8 +124,14 @@ impl FleetFilter {
         self.parsed.is_empty()
             || self.parsed.matches(&Seen {
                 machine,
-                board,
-                aggregator_now,
+                now: aggregator_now,
+                // Most machines have none, and the board knows that without looking at its alerts.
+                any_alert: |test: &mut dyn FnMut(AlertFacts<'_>) -> bool| {
+                    board.counts_of(&machine.id) != Default::default()
+                        && board
+                            .alerts_of(&machine.id)
+                            .any(|alert| test(AlertFacts::of(alert)))
+                },
             })
     }
 
@@ -289,50 +293,4 @@ fn may_be_field(field: &TextField, found: &sysmon_core::filter::Completion) -> b
         _ => false,
     };
     is_at_end && !word.is_empty() && found.candidates.iter().any(begins)
-}
-
-/// A machine as the filter sees it.
-struct Seen<'a> {
-    machine: &'a Machine,
-    board: &'a Board,
-    aggregator_now: UnixMillis,
-}
-
-impl Subject for Seen<'_> {
-    fn id(&self) -> &str {
-        &self.machine.id
-    }
-
-    fn host(&self) -> &HostInfo {
-        &self.machine.host
-    }
-
-    fn liveness(&self) -> Liveness {
-        self.machine.liveness
-    }
-
-    fn health(&self) -> Health {
-        self.machine.health
-    }
-
-    fn age_ms(&self) -> u64 {
-        self.aggregator_now.since_ms(self.machine.last_seen)
-    }
-
-    fn interval_ms(&self) -> u32 {
-        self.machine.interval_ms
-    }
-
-    fn any_value(&self, metric: MetricId, entity: Option<&str>, test: &mut dyn FnMut(f64) -> bool) -> bool {
-        any_value(&self.machine.recent, metric, entity, test)
-    }
-
-    fn any_alert(&self, test: &mut dyn FnMut(AlertFacts<'_>) -> bool) -> bool {
-        // Most machines have none, and the board knows that without looking at its alerts.
-        self.board.counts_of(&self.machine.id) != Default::default()
-            && self
-                .board
-                .alerts_of(&self.machine.id)
-                .any(|alert| test(AlertFacts::of(alert)))
-    }
 }
