@@ -86,6 +86,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Whether a batch is of a burst: values under no number, and nothing that lasts.
+    #[must_use]
+    pub fn is_of_burst(batch: &wire::Batch) -> bool {
+        batch.sequence == 0 && batch.tick.is_some() && batch.host.is_none() && batch.announced.is_empty()
+    }
+
     /// Checks a batch. A malformed series is left out and counted; everything else goes on without it.
     ///
     /// # Errors
@@ -120,7 +126,7 @@ impl Batch {
             .collect();
         Ok(Self {
             sequence: batch.sequence,
-            is_burst: batch.sequence == 0,
+            is_burst: Self::is_of_burst(&batch),
             refused_series: batch.announced.len() - announced.len(),
             retired: batch.retired,
             announced,

@@ -152,8 +152,8 @@ impl Session<'_> {
 
     fn batch(&mut self, mut batch: wire::Batch) -> Result<Message, ApiError> {
         let stream = self.ticket.stream;
-        if batch.sequence == 0 {
-            // Of a burst: for the live view here, and for nothing else.
+        if Batch::is_of_burst(&batch) {
+            // For the live view here, and for nothing else.
             let batch = Box::new(Batch::check(batch)?);
             return Ok(Message::Batch { stream, batch });
         }

@@ -418,7 +418,7 @@ async fn what_cannot_be_shown_is_refused_in_words_and_the_stream_goes_on() {
             "there is history from",
         ),
         (hostile(|it| it.history_ms = u32::MAX), "at most 300000"),
-        (hostile(|it| it.filter = "x".repeat(2_000)), "at most"),
+        (hostile(|it| it.filter = "x".repeat(5_000)), "at most"),
         (hostile(|it| it.metrics = vec![String::new(); 2_000]), "at most"),
     ] {
         let refused = failure(&mut console, ask).await;
