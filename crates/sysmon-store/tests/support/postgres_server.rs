@@ -70,8 +70,18 @@ impl PostgresServer {
     /// Ends the server like a power cut of its processes: nothing is written any more.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
+            let backends = children_of(child.id());
             let _ = child.kill();
             let _ = child.wait();
+            // Each serves its connection until it notices, which may be after the next question.
+            for backend in backends {
+                if let Some(pid) = Pid::from_raw(backend.cast_signed()) {
+                    let _ = kill_process(pid, Signal::KILL);
+                }
+                while is_running(backend) {
+                    std::thread::yield_now();
+                }
+            }
         }
     }
 
@@ -236,4 +246,21 @@ fn id(which: &str) -> u32 {
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("the port's address").port()
+}
+
+/// The processes that a process has started.
+fn children_of(pid: u32) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = std::fs::read_to_string(path).unwrap_or_default();
+    children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}
+
+/// Whether a process still does anything; one that merely waits to be collected does not.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    state.is_some_and(|state| state != 'Z' && state != 'X')
 }
