@@ -67,20 +67,24 @@ fn columns<C: Copy + PartialEq>(
 
 fn alert_columns(area: Rect) -> Vec<ColumnRegion<AlertColumn>> {
     use AlertColumn::{Entity, Machine, Rule, Since, State, Value, Worst};
-    // From here on the state has its 15 cells beside full names.
-    let is_wide = area.width >= 122;
+    // Where there is room, what is known of an alert is worth more than a name in full.
+    let is_roomy = area.width >= 100;
+    let (machine, entity, value) = match area.width {
+        122.. => (24, 18, 14),
+        100.. => (16, 12, 11),
+        _ => (13, 7, 11),
+    };
     // Column, width, and the screen width from which on it is there.
     let wanted = [
         (Worst, 1, 0),
         (Rule, 32, 0),
-        (Machine, if is_wide { 24 } else { 13 }, 36),
-        (Entity, if is_wide { 18 } else { 7 }, 76),
-        (Value, if is_wide { 14 } else { 11 }, 52),
+        (Machine, machine, 36),
+        (Entity, entity, 76),
+        (Value, value, 52),
         (Since, 4, 30),
         (State, 15, 66),
     ];
-    // Where there is plenty of room, what is known of an alert is worth more than a name in full.
-    columns(area, &wanted, if is_wide { State } else { Rule }, 8)
+    columns(area, &wanted, if is_roomy { State } else { Rule }, 8)
 }
 
 pub(super) fn rule_table(area: Rect) -> TableRegions<RuleColumn> {
