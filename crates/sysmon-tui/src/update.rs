@@ -23,7 +23,7 @@ mod travel;
 /// How much of the past is asked for.
 const HISTORY_MS: u32 = 300_000;
 /// A burst is told this often, however short its ticks are: a frame is what costs.
-const BURST_PERIOD_MS: u32 = 500;
+const BURST_PERIOD_MS: u32 = 1_000;
 
 /// Takes an event and says what is to be done.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
