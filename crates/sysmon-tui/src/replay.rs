@@ -72,7 +72,10 @@ impl Player {
         points_per_cell: usize,
     ) -> Result<Self, RecordingError> {
         let (mut reader, header) = RecordingReader::open(File::open(path)?)?;
-        let mut times = std::iter::from_fn(|| reader.next()).map(|event| event.at_unix_ms);
+        // What happened before the time was told for the first time has none.
+        let mut times = std::iter::from_fn(|| reader.next())
+            .map(|event| event.at_unix_ms)
+            .filter(|at| *at > 0);
         let begin = times.next().unwrap_or(0);
         let end = times.fold(begin, i64::max);
         let (reader, _) = RecordingReader::open(File::open(path)?)?;
@@ -271,11 +274,12 @@ mod tests {
     /// A minute in which the console is connected after ten seconds and shows the alerts after thirty.
     fn recorded(path: &Path) {
         let mut recorder = Recorder::create(path, "prod", false, "").unwrap();
-        recorder.note(&tick(0));
+        // As the console does: its size is known before the time is.
         recorder.note(&Event::Resize {
             width: 80,
             height: 24,
         });
+        recorder.note(&tick(0));
         for second in 1..=60 {
             recorder.note(&tick(second));
             if second == 10 {
