@@ -216,16 +216,25 @@ mod tests {
             let error = RecordingReader::open(bytes).err().unwrap();
             assert!(error.to_string().contains("no recording"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_recording_of_a_newer_release_is_refused_with_what_to_do() {
         let mut bytes = Vec::new();
-        let mut writer = RecordingWriter::begin(&mut bytes, &wire::RecordingHeader::default()).unwrap();
-        writer
-            .put(&wire::RecordingHeader {
-                format: FORMAT.into(),
-                version: 2,
-                ..wire::RecordingHeader::default()
-            })
-            .unwrap();
+        let mut writer = RecordingWriter {
+            gzip: GzEncoder::new(BufWriter::new(&mut bytes), Compression::fast()),
+            message: Vec::new(),
+        };
+        let header = wire::RecordingHeader {
+            format: FORMAT.into(),
+            version: VERSION + 1,
+            ..wire::RecordingHeader::default()
+        };
+        writer.put(&header).unwrap();
         writer.finish().unwrap();
+        let error = RecordingReader::open(&*bytes).err().unwrap();
+        assert!(matches!(error, RecordingError::Version(2)), "{error}");
+        assert!(error.to_string().contains("upgrade"), "{error}");
     }
 
     proptest! {
