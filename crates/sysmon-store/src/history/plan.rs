@@ -5,6 +5,10 @@ use sysmon_core::{HistoryQuery, Tier};
 /// Times further from 1970 than this are no times of samples (the year 275,760): within it no sum of times runs over.
 pub(crate) const TIME_LIMIT_MS: i64 = 8_640_000_000_000_000;
 
+/// Moments of at least this length are made of whole ones: PostgreSQL keeps roll-ups of five minutes beside those of one,
+/// which then answer with a fifth of the rows.
+pub(crate) const FIVE_MINUTES_MS: i64 = 300_000;
+
 /// How a question is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -16,7 +20,8 @@ pub(crate) struct Plan {
     pub(crate) to: i64,
     /// Start of the first moment, at or before `from`.
     pub(crate) first: i64,
-    /// Length of a moment: a multiple of the tier's width, at least 1 ms. Moments start at multiples of it, so that an
+    /// Length of a moment: a multiple of the tier's width, of minutes also of [`FIVE_MINUTES_MS`] where it is as long;
+    /// at least 1 ms. Moments start at multiples of it, so that an
     /// answer to the same question a little later has the same ones.
     pub(crate) step_ms: i64,
     /// How many moments reach from `first` to `to`: at most what was asked for.
@@ -45,10 +50,17 @@ impl Plan {
         }
         let width = i64::try_from(tier.width_ms().unwrap_or(1)).unwrap_or(1);
         let points = i64::from(query.points.clamp(1, HistoryQuery::MOMENTS_MAX));
-        let whole = |length: i64| (length + width - 1).div_euclid(width).max(1) * width;
+        let ceil = |length: i64, parts: i64| (length + parts - 1).div_euclid(parts);
+        let whole = |length: i64| {
+            let width = if tier == Tier::Minute && length >= FIVE_MINUTES_MS {
+                FIVE_MINUTES_MS
+            } else {
+                width
+            };
+            ceil(length, width).max(1) * width
+        };
         let aligned = |step: i64| (from.div_euclid(step) * step, step);
         let count = |(first, step): (i64, i64)| (to - first + step - 1).div_euclid(step);
-        let ceil = |length: i64, parts: i64| (length + parts - 1).div_euclid(parts);
         // Moments that start at multiples of the step may be one more than the range has steps.
         let (first, step_ms) = Some(aligned(whole(ceil(to - from, points))))
             .filter(|plan| count(*plan) <= points)
@@ -114,6 +126,25 @@ mod tests {
         assert_eq!(tier(24, 300), Tier::Minute);
         assert_eq!(tier(24, 24), Tier::Hour);
         assert_eq!(tier(720, 300), Tier::Hour);
+    }
+
+    #[test]
+    fn long_moments_of_minutes_are_whole_fives_of_them() {
+        for (hours, points, minutes) in [
+            (6, 300, 2),
+            (20, 300, 4),
+            (24, 300, 5),
+            (48, 300, 10),
+            (168, 300, 35),
+        ] {
+            let plan = Plan::of(&query(0, hours * 3_600_000, points)).unwrap();
+            assert_eq!(
+                (plan.tier, plan.step_ms),
+                (Tier::Minute, minutes * 60_000),
+                "{hours} h"
+            );
+            assert_eq!(plan.first % plan.step_ms, 0);
+        }
     }
 
     proptest! {

@@ -19,6 +19,7 @@ mod rows;
 mod schema;
 pub(crate) mod sessions;
 pub(crate) mod settings;
+mod tiers;
 pub(crate) mod timestamp;
 
 use std::str::FromStr as _;

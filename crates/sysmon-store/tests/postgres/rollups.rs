@@ -41,7 +41,9 @@ async fn is_the_same_rolled_up(history: Arc<dyn History>) {
         let hours = ask(&history, &collector.machine, START, end, 5).await;
         assert_eq!((minutes.tier, minutes.step_ms), (Tier::Minute, 60_000));
         assert_eq!((hours.tier, hours.step_ms), (Tier::Hour, 3_600_000));
-        (content(&minutes), content(&hours))
+        let fives = ask(&history, &collector.machine, START + 90_017, end - 17, 60).await;
+        assert_eq!((fives.tier, fives.step_ms), (Tier::Minute, 300_000));
+        (content(&minutes), content(&hours), content(&fives))
     };
     let before = ask_both().await;
     assert_eq!(before.0.len(), 300);
@@ -51,6 +53,9 @@ async fn is_the_same_rolled_up(history: Arc<dyn History>) {
     assert!((point.mean - 0.4).abs() < 1e-9, "{point:?}");
     assert_eq!(before.1.len(), 5);
     assert_eq!(before.1[0].1.count, 180);
+    // The first moment begins with the minute that the question begins in.
+    assert_eq!(before.2.len(), 60);
+    assert_eq!((before.2[0].1.count, before.2[1].1.count), (12, 15));
     // Nothing changes when part of it is rolled up, and then all of it.
     settle(&history, START + 2 * HOUR + 90_000).await;
     assert_eq!(ask_both().await, before);
@@ -66,7 +71,65 @@ async fn is_the_same_rolled_up(history: Arc<dyn History>) {
     assert_eq!(after.0[1].1.maximum, 99.9);
     assert_eq!(after.0[1].1.count, 4);
     assert_eq!(after.1[0].1.count, 181);
+    assert_eq!(after.2[0].1.count, 13);
     assert_eq!(after.0[2..], before.0[2..]);
+    assert_eq!(after.2[1..], before.2[1..]);
+}
+
+/// As a database is that has been kept since before there were roll-ups of five minutes.
+async fn fills_in_five_minutes(history: Arc<dyn History>, url: &str, forget: &'static str) {
+    let mut collector = Collector::new("m", &[cpu()]);
+    let (end, now) = (START + 30 * HOUR, START + 31 * HOUR);
+    fill(&history, &mut collector, START, end).await;
+    settle(&history, now).await;
+    let ask = async || content(&ask(&history, &collector.machine, START, end, 360).await);
+    let answer = ask().await;
+    assert_eq!(answer.len(), 360);
+    let mut connection = crate::connect(url).await;
+    for statement in [
+        forget,
+        "DELETE FROM store_setting WHERE name = 'five_minutes_done_to_unix_ms'",
+    ] {
+        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+    }
+    assert_eq!(ask().await, answer);
+    settle(&history, now).await;
+    let (rows, samples): (i64, i64) =
+        sqlx::query_as("SELECT count(*), sum(cpu_busy_percent_count)::bigint FROM machine_five_minutes")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!((rows, samples), (360, 5_400));
+    assert_eq!(ask().await, answer);
+}
+
+#[tokio::test]
+async fn roll_ups_of_five_minutes_are_made_of_minutes_that_were_there_before() {
+    let server = PostgresServer::start().await;
+    let history = open(&server.url()).await;
+    fills_in_five_minutes(
+        Arc::clone(&history),
+        &server.url(),
+        "TRUNCATE machine_five_minutes",
+    )
+    .await;
+    // And they are what answers.
+    let mut connection = crate::connect(&server.url()).await;
+    sqlx::raw_sql("UPDATE machine_five_minutes SET cpu_busy_percent_max = 777")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let collector = Collector::new("m", &[cpu()]);
+    let answer = ask(&history, &collector.machine, START, START + 30 * HOUR, 360).await;
+    assert!(content(&answer).iter().all(|(_, point)| point.maximum == 777.0));
+}
+
+#[tokio::test]
+async fn timescale_fills_in_roll_ups_of_five_minutes() {
+    if let Some(server) = TimescaleServer::start().await {
+        let history = open(&server.url()).await;
+        fills_in_five_minutes(history, &server.url(), "SELECT").await;
+    }
 }
 
 #[tokio::test]

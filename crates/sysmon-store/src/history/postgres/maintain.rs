@@ -1,20 +1,26 @@
 //! Upkeep: what rolls up, compresses and forgets where nobody else does.
 
+use std::time::{Duration, Instant};
+
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use sysmon_core::UnixMillis;
 
 use super::failure::Failure;
+use super::late::TIMESCALE_DELAY_MS;
 use super::migrate::Flavour;
 use super::schema::schema;
-use super::settings::{self, Setting};
+use super::settings::{self, FIVES_FILLED, Setting};
 use super::timestamp::Timestamp;
 use super::{processes, rollup, settings::Settings};
+use crate::history::plan::FIVE_MINUTES_MS;
 use crate::history::processes::Limits;
 use crate::history::{Maintenance, Retention};
 
 pub(super) const MINUTE_MS: i64 = 60_000;
 pub(super) const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
+/// How long one call goes on filling in roll-ups of five minutes.
+const FILLING_LONGEST: Duration = Duration::from_secs(20);
 
 /// One at a time; `sysmon` and 2.
 const LOCK: i64 = 0x7379_736d_6f6e_0002;
@@ -107,6 +113,7 @@ async fn forget(
     let mut old: Vec<(String, &str, i64)> = Vec::new();
     old.extend(kinds().map(|kind| (format!("{kind}_sample"), "sampled_at", raw)));
     old.extend(roll_ups("minute").map(|table| (table, "bucket", minute)));
+    old.extend(roll_ups("five_minutes").map(|table| (table, "bucket", minute)));
     old.extend(roll_ups("hour").map(|table| (table, "bucket", hour)));
     for (table, time, before) in old.into_iter().filter(|(_, _, before)| *before > 0) {
         let statement = format!(
@@ -175,6 +182,7 @@ async fn timescale(
         }
     }
     refresh_late(connection, now, done).await?;
+    fill_five_minutes(connection, minute, now, done).await?;
     let is_running: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM timescaledb_information.job_stats
              WHERE hypertable_name IS NOT NULL AND last_run_started_at > now() - INTERVAL '1 hour')",
@@ -188,6 +196,7 @@ async fn timescale(
     let hour = horizon(now, retention.hour_ms);
     let mut old: Vec<(String, i64)> = kinds().map(|kind| (format!("{kind}_sample"), raw)).collect();
     old.extend(roll_ups("minute").map(|table| (table, minute)));
+    old.extend(roll_ups("five_minutes").map(|table| (table, minute)));
     old.extend(roll_ups("hour").map(|table| (table, hour)));
     for (table, before) in old.into_iter().filter(|(_, before)| *before > 0) {
         let chunks: i64 = sqlx::query_scalar(
@@ -218,7 +227,7 @@ async fn refresh(
     let end = floor(now.0.saturating_sub(MINUTE_MS), MINUTE_MS).min(floor(newest.0, MINUTE_MS) + MINUTE_MS);
     let raw = horizon(now, retention.raw_ms);
     let from = was_done.map(|done| floor(done.min(now.0).saturating_sub(LATE_MS).max(raw), HOUR_MS));
-    for (tier, end) in [("minute", end), ("hour", floor(end, HOUR_MS))] {
+    for (tier, end) in tiers_until(end) {
         if from.is_some_and(|from| from >= end) {
             continue;
         }
@@ -246,7 +255,7 @@ async fn refresh_late(
         return Ok(());
     };
     let end = newest.saturating_add(HOUR_MS).min(due);
-    for (tier, end) in [("minute", end), ("hour", floor(end, HOUR_MS))] {
+    for (tier, end) in tiers_until(end) {
         if oldest < end {
             refresh_tier(connection, tier, Some(oldest), end).await?;
         }
@@ -256,6 +265,47 @@ async fn refresh_late(
         .await?;
     done.rolled_up += settled.rows_affected();
     Ok(())
+}
+
+/// The tiers, each with the end of what can be rolled up of it until `end`.
+fn tiers_until(end: i64) -> [(&'static str, i64); 3] {
+    [
+        ("minute", end),
+        ("five_minutes", floor(end, FIVE_MINUTES_MS)),
+        ("hour", floor(end, HOUR_MS)),
+    ]
+}
+
+/// Makes the roll-ups of five minutes of what is older than they are, a day at a time. Until that is done, what they have
+/// so far is all that is read of them: the policies only look back some days, and leave out what is before.
+async fn fill_five_minutes(
+    connection: &mut PgConnection,
+    kept: i64,
+    now: UnixMillis,
+    done: &mut Maintenance,
+) -> Result<(), Failure> {
+    let started = Instant::now();
+    let filled = settings::get(connection, Setting::FiveMinutesDone).await?;
+    if filled == Some(FIVES_FILLED) {
+        return Ok(());
+    }
+    let first: Option<Timestamp> = sqlx::query_scalar("SELECT min(first_sample) FROM machine")
+        .fetch_one(&mut *connection)
+        .await?;
+    let end = floor(now.0.saturating_sub(TIMESCALE_DELAY_MS), FIVE_MINUTES_MS);
+    let first = first.map_or(end, |first| floor(first.0.max(kept), FIVE_MINUTES_MS));
+    let mut from = filled.unwrap_or(first);
+    while from < end {
+        if started.elapsed() > FILLING_LONGEST {
+            done.more = true;
+            return Ok(());
+        }
+        let to = from.saturating_add(DAY_MS).min(end);
+        refresh_tier(connection, "five_minutes", Some(from), to).await?;
+        settings::advance(connection, Setting::FiveMinutesDone, to).await?;
+        from = to;
+    }
+    settings::advance(connection, Setting::FiveMinutesDone, FIVES_FILLED).await
 }
 
 async fn refresh_tier(

@@ -51,6 +51,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(3 "0003_views"),
     migration!(4 "0004_alerts"),
     migration!(5 "0005_processes"),
+    migration!(6 "0006_five_minutes" by flavour),
 ];
 
 impl Migration {

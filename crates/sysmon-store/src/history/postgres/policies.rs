@@ -11,7 +11,7 @@ use super::settings;
 use crate::history::Retention;
 
 /// Changed whenever what follows is, so that existing databases get it.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Under which name it is remembered which policies a database has.
 const NAME: &str = "policies";
 const HOUR_MS: u64 = 3_600_000;
@@ -83,6 +83,10 @@ fn script(retention: &Retention) -> String {
     for table in roll_ups("minute") {
         let refresh = Some((TIMESCALE_DELAY_MS.cast_unsigned(), 300_000));
         relation(&table, retention.minute_ms, late_ms + day_ms, refresh);
+    }
+    for table in roll_ups("five_minutes") {
+        let refresh = Some((TIMESCALE_DELAY_MS.cast_unsigned(), 300_000));
+        relation(&table, retention.minute_ms, late_ms + 2 * day_ms, refresh);
     }
     for table in roll_ups("hour") {
         let refresh = Some((HOUR_MS, HOUR_MS / 2));

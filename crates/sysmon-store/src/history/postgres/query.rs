@@ -14,6 +14,7 @@ use super::names::series_key;
 use super::reading::{Late, Reading, Shape, statement};
 use super::schema::{Column, schema};
 use super::settings::{Setting, Settings};
+use super::tiers::{plan, stretches};
 use super::timestamp::Timestamp;
 use crate::history::answer::{Answer, nothing};
 use crate::history::plan::Plan;
@@ -145,27 +146,6 @@ async fn find_machines(
     Ok(machines)
 }
 
-/// The shared plan; where finer roll-ups or samples are forgotten already, what is coarser answers.
-fn plan(query: &HistoryQuery, settings: &Settings, asked: &BTreeMap<i32, Asked>) -> Option<Plan> {
-    let plan = Plan::of(query)?;
-    let is_forgotten = |setting| {
-        let kept = settings.get(setting)?;
-        let had_some = asked
-            .values()
-            .filter_map(|machine| machine.span)
-            .any(|(first, _)| first < kept);
-        (plan.from < kept && had_some).then_some(())
-    };
-    let raw_is_gone = plan.tier == Tier::Raw && is_forgotten(Setting::RawKept).is_some();
-    let minutes_are_gone =
-        (raw_is_gone || plan.tier == Tier::Minute) && is_forgotten(Setting::MinuteKept).is_some();
-    match (raw_is_gone, minutes_are_gone) {
-        (_, true) => Plan::at(query, Tier::Hour),
-        (true, false) => Plan::at(query, Tier::Minute),
-        (false, false) => Some(plan),
-    }
-}
-
 struct Reader<'connection> {
     connection: &'connection mut PgConnection,
     plan: Plan,
@@ -230,10 +210,12 @@ impl Reader<'_> {
         let kept = settings.get(Setting::RawKept).unwrap_or(i64::MIN);
         self.find_late(&all, (reach.0.max(kept), done)).await?;
         let late = self.late_range(reach.0, done);
+        let fives = settings.get(Setting::FiveMinutesDone).unwrap_or(i64::MIN);
+        let stretches = stretches(&self.plan, tier, (reach.0, done), fives);
         for source in &sources {
-            if done > reach.0 {
+            for (tier, range) in &stretches {
                 let without = late.map(|_| Late::Without);
-                self.rows(source, Shape::RolledUp(tier), &all, (reach.0, done), without)
+                self.rows(source, Shape::RolledUp(tier), &all, *range, without)
                     .await?;
             }
             if let Some(range) = late {

@@ -1,4 +1,4 @@
-//! Roll-ups without TimescaleDB: minutes from samples, hours from minutes, a bounded piece at a time.
+//! Roll-ups without TimescaleDB: minutes from samples, five minutes and hours from minutes, a bounded piece at a time.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use super::schema::{Storage, Table, schema};
 use super::settings::{self, Setting};
 use super::timestamp::Timestamp;
 use crate::history::Maintenance;
+use crate::history::plan::FIVE_MINUTES_MS;
 
 /// How long one call goes on taking further pieces.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -20,7 +21,6 @@ const LONGEST: Duration = Duration::from_secs(2);
 const DELAY_MS: i64 = MINUTE_MS;
 /// How much of the past is rolled up at a time.
 const MINUTES_AT_ONCE_MS: i64 = 5 * MINUTE_MS;
-const HOURS_AT_ONCE_MS: i64 = 6 * HOUR_MS;
 /// How many hours of machines with late samples are rolled up again at a time.
 const LATE_AT_ONCE: i64 = 100;
 
@@ -43,8 +43,9 @@ pub(super) async fn roll_up(
     loop {
         let late = roll_up_late(connection, done).await?;
         let minutes = roll_up_minutes(connection, due, done).await?;
-        let hours = roll_up_hours(connection, done).await?;
-        if !(late || minutes || hours) {
+        let fives = roll_up_coarser(connection, &FIVE_MINUTES, done).await?;
+        let hours = roll_up_coarser(connection, &HOURS, done).await?;
+        if !(late || minutes || fives || hours) {
             return Ok(());
         }
         if started.elapsed() > LONGEST {
@@ -101,26 +102,55 @@ async fn roll_up_minutes(
     Ok(to < due)
 }
 
-/// Rolls up the next whole hours; says whether there may be more.
-async fn roll_up_hours(connection: &mut PgConnection, done: &mut Maintenance) -> Result<bool, Failure> {
+/// A tier that is made of minutes.
+struct Coarser {
+    tier: &'static str,
+    width_ms: i64,
+    at_once_ms: i64,
+    done: Setting,
+}
+
+const FIVE_MINUTES: Coarser = Coarser {
+    tier: "five_minutes",
+    width_ms: FIVE_MINUTES_MS,
+    at_once_ms: HOUR_MS,
+    done: Setting::FiveMinutesDone,
+};
+
+const HOURS: Coarser = Coarser {
+    tier: "hour",
+    width_ms: HOUR_MS,
+    at_once_ms: 6 * HOUR_MS,
+    done: Setting::HourDone,
+};
+
+/// Rolls up the next whole roll-ups of a tier that is made of minutes; says whether there may be more.
+async fn roll_up_coarser(
+    connection: &mut PgConnection,
+    coarser: &Coarser,
+    done: &mut Maintenance,
+) -> Result<bool, Failure> {
     let Some(minutes) = settings::get(connection, Setting::MinuteDone).await? else {
         return Ok(false);
     };
-    let finished = settings::get(connection, Setting::HourDone).await?;
-    let due = floor(minutes, HOUR_MS);
+    let finished = settings::get(connection, coarser.done).await?;
+    let due = floor(minutes, coarser.width_ms);
+    if finished.is_some_and(|finished| finished >= due) {
+        return Ok(false);
+    }
     let next: Option<Timestamp> =
         sqlx::query_scalar("SELECT min(bucket) FROM machine_minute WHERE bucket >= $1")
             .bind(Timestamp(finished.unwrap_or(0).max(0)))
             .fetch_one(&mut *connection)
             .await?;
     let Some(next) = next else { return Ok(false) };
-    let from = finished.unwrap_or(i64::MIN).max(floor(next.0, HOUR_MS));
-    let to = (from + HOURS_AT_ONCE_MS).min(due);
+    let from = finished.unwrap_or(i64::MIN).max(floor(next.0, coarser.width_ms));
+    let to = (from + coarser.at_once_ms).min(due);
     if to <= from {
         return Ok(false);
     }
     let mut transaction = connection.begin().await?;
-    for statement in statements("hour", &Piece::Range) {
+    for statement in statements(coarser.tier, &Piece::Range) {
         let made = sqlx::query(AssertSqlSafe(statement))
             .bind(Timestamp(from))
             .bind(Timestamp(to))
@@ -128,7 +158,7 @@ async fn roll_up_hours(connection: &mut PgConnection, done: &mut Maintenance) ->
             .await?;
         done.rolled_up += made.rows_affected();
     }
-    settings::advance(&mut transaction, Setting::HourDone, to).await?;
+    settings::advance(&mut transaction, coarser.done, to).await?;
     transaction.commit().await?;
     Ok(to < due)
 }
@@ -163,7 +193,7 @@ async fn roll_up_late(connection: &mut PgConnection, done: &mut Maintenance) -> 
         taken_hours.push(hour);
     }
     let mut transaction = connection.begin().await?;
-    for tier in ["minute", "hour"] {
+    for tier in ["minute", "five_minutes", "hour"] {
         for statement in statements(tier, &Piece::Late) {
             let made = sqlx::query(AssertSqlSafe(statement))
                 .bind(&machine_keys)
@@ -238,6 +268,7 @@ fn statement(
     };
     let (source, time, width) = match tier {
         "minute" => (format!("{kind}_sample"), "sampled_at", "1 minute"),
+        "five_minutes" => (format!("{kind}_{minute}"), "bucket", "5 minutes"),
         _ => (format!("{kind}_{minute}"), "bucket", "1 hour"),
     };
     let (mut names, mut values, mut updates) = (String::new(), String::new(), String::new());

@@ -193,6 +193,15 @@ mod tests {
             let line = line.trim_end_matches([',', ';']);
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
+                ["CREATE", "TABLE", name, "(LIKE", other, "INCLUDING", "ALL)"] => {
+                    let start = format!("{other}.");
+                    let of_other = |(column, kind): (&String, &String)| {
+                        let column = column.strip_prefix(&start)?;
+                        Some((format!("{name}.{column}"), kind.clone()))
+                    };
+                    let copied: Vec<(String, String)> = columns.iter().filter_map(of_other).collect();
+                    columns.extend(copied);
+                }
                 ["CREATE", "TABLE", name, ..] | ["CREATE", "MATERIALIZED", "VIEW", name, ..] => {
                     table = (*name).to_owned();
                 }
@@ -225,11 +234,11 @@ mod tests {
                         Some(wanted),
                         "{name} has no column of its type. Add the next file to migrations/postgres/ with\n    \
                          ALTER TABLE {kind}_sample ADD COLUMN {name} {wanted};\n\
-                         and roll-ups {kind}_minute_N and {kind}_hour_N with {name}_min, _max, _avg and _count, made \
-                         as 0002_rollups makes its own, list it in MIGRATIONS (migrate.rs) and, with its N, in LATER (schema.rs); \
+                         and roll-ups {kind}_minute_N, {kind}_five_minutes_N and {kind}_hour_N with {name}_min, _max, _avg and _count, made \
+                         as 0002_rollups and 0006_five_minutes make their own, list it in MIGRATIONS (migrate.rs) and, with its N, in LATER (schema.rs); \
                          then recreate the views of 0003_views that select all columns of the table"
                     );
-                    for tier in ["minute", "hour"] {
+                    for tier in ["minute", "five_minutes", "hour"] {
                         for part in ["min", "max", "avg", "count"] {
                             let output = format!("{}.{name}_{part}", table.roll_up(tier, column.part));
                             assert!(

@@ -3,6 +3,7 @@
 use sqlx::{PgConnection, Row as _};
 
 use super::failure::Failure;
+use crate::history::plan::TIME_LIMIT_MS;
 
 /// A remembered moment, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +16,15 @@ pub(crate) enum Setting {
     MinuteClaimed,
     /// Minutes before this are rolled up.
     MinuteDone,
+    /// Roll-ups of five minutes before this are made; [`FIVES_FILLED`] where the server makes them.
+    FiveMinutesDone,
     /// Hours before this are rolled up.
     HourDone,
 }
+
+/// Later than all samples: since roll-ups of five minutes came, those of everything before have been made too, and the
+/// server makes what follows.
+pub(crate) const FIVES_FILLED: i64 = TIME_LIMIT_MS;
 
 impl Setting {
     fn name(self) -> &'static str {
@@ -26,6 +33,7 @@ impl Setting {
             Self::MinuteKept => "minute_kept_from_unix_ms",
             Self::MinuteClaimed => "minute_claimed_to_unix_ms",
             Self::MinuteDone => "minute_done_to_unix_ms",
+            Self::FiveMinutesDone => "five_minutes_done_to_unix_ms",
             Self::HourDone => "hour_done_to_unix_ms",
         }
     }

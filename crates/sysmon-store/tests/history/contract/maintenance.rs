@@ -62,6 +62,8 @@ pub(crate) async fn every_tier_says_the_same_before_and_after_maintenance(backen
         (start, 3_000),
         (start, 400),
         (start.plus_ms(90 * MINUTE_MS + 17), 300),
+        (start.plus_ms(92 * MINUTE_MS + 17), 60),
+        (start, 96),
         (start, 8),
     ];
     let mut before = Vec::new();
@@ -158,7 +160,12 @@ pub(crate) async fn late_samples_reach_every_tier(backend: &dyn Backend) {
         if let Some(later) = later {
             maintain(&*history, now.plus_ms(later)).await;
         }
-        for (points, tier) in [(3_000, Tier::Raw), (400, Tier::Minute), (8, Tier::Hour)] {
+        for (points, tier) in [
+            (3_000, Tier::Raw),
+            (400, Tier::Minute),
+            (96, Tier::Minute),
+            (8, Tier::Hour),
+        ] {
             let answer = ask(&*history, "web-1", start, now, points).await;
             assert_eq!(answer.tier, tier);
             assert_eq!(count(&answer, &cpu()), 8 * 360, "{tier:?} after {later:?}");
