@@ -8,7 +8,8 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sysmon_core::alert::{Check, MachineAlerts, Rule, RuleId, RuleSet, Transition, dry_run, starter_pack};
 use sysmon_core::{
-    CATALOGUE, MachineHistory, MachineId, MetricId, Point, SeriesKey, SeriesPoints, Tier, Unit, UnixMillis,
+    CATALOGUE, MachineHistory, MachineId, MachineSamples, MetricId, Point, SeriesKey, SeriesPoints, Tier,
+    Unit, UnixMillis,
 };
 
 /// Processor time of this process where the kernel tells it, so that a busy machine does not make us slow: the field
@@ -207,7 +208,8 @@ fn past(criterion: &mut Criterion<ProcessorTime>) {
         ("cpu-busy", MetricId::CpuBusy),
     ] {
         let rule = starter(id);
-        let histories: Vec<MachineHistory> = (0..100).map(|machine| day(machine, metric)).collect();
+        let samples = |machine| MachineSamples::from(&day(machine, metric));
+        let histories: Vec<MachineSamples> = (0..100).map(samples).collect();
         for history in &histories {
             assert_eq!(
                 dry_run(&rule, &[], 5_000, history).episodes.len(),

@@ -109,6 +109,45 @@ pub struct MachineHistory {
     pub gaps: Vec<Gap>,
 }
 
+/// The past of one machine for whoever judges every moment of it: a number for each, and nothing else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachineSamples {
+    /// Which machine.
+    pub machine: MachineId,
+    /// Length of one moment; 0 when the moments are single samples.
+    pub step_ms: u64,
+    /// As [`MachineHistory::times`].
+    pub times: Vec<UnixMillis>,
+    /// Series that have at least one sample in the range, sorted by key.
+    pub series: Vec<SeriesSamples>,
+}
+
+/// One series of a machine's samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesSamples {
+    /// What it measures.
+    pub key: Arc<SeriesKey>,
+    /// One value per moment of [`MachineSamples::times`]: the sample, or the mean of the moment. Not a number where the
+    /// series has no sample.
+    pub values: Vec<f64>,
+}
+
+impl From<&MachineHistory> for MachineSamples {
+    fn from(history: &MachineHistory) -> Self {
+        let mean = |point: &Option<Point>| point.map_or(f64::NAN, |point| point.mean);
+        let samples = |series: &SeriesPoints| SeriesSamples {
+            key: Arc::clone(&series.key),
+            values: series.points.iter().map(mean).collect(),
+        };
+        Self {
+            machine: history.machine.clone(),
+            step_ms: history.step_ms,
+            times: history.times.clone(),
+            series: history.series.iter().map(samples).collect(),
+        }
+    }
+}
+
 /// A stretch of time without samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {

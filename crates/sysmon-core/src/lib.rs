@@ -27,7 +27,8 @@ pub use filter::{Filter, TextFilter};
 pub use format::{format_age, format_duration, format_rate, format_value};
 pub use health::{Health, Thresholds, assess, thresholds};
 pub use history::{
-    Gap, GapReason, HistoryQuery, INTERVAL_METRIC, MachineHistory, Point, SeriesPoints, Tier, silent_gaps,
+    Gap, GapReason, HistoryQuery, INTERVAL_METRIC, MachineHistory, MachineSamples, Point, SeriesPoints,
+    SeriesSamples, Tier, silent_gaps,
 };
 pub use identity::{Epoch, IdentityError, MachineId};
 pub use machine::{Recent, Series};

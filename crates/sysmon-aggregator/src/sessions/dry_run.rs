@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sysmon_api::{ApiError, Code, severity_to_wire, wire};
 use sysmon_core::alert::{Check, DryRun, Episode, Level, Quantity, Rule, dry_run};
-use sysmon_core::{HistoryQuery, INTERVAL_METRIC, MachineHistory, MachineId, Tier, UnixMillis};
+use sysmon_core::{HistoryQuery, INTERVAL_METRIC, MachineId, MachineSamples, UnixMillis};
 use sysmon_store::MachineRecord;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -152,7 +152,7 @@ impl Play {
         let _guard = over.clone().drop_guard();
         let mut outcome = Outcome::default();
         let mut machines = on_thread(&shared, &over, move |play| play.covered(records)).await?;
-        let mut unjudged: Option<(Vec<MachineRecord>, Vec<MachineHistory>)> = None;
+        let mut unjudged: Option<(Vec<MachineRecord>, Vec<MachineSamples>)> = None;
         // While some machines are judged, the next are read.
         loop {
             let piece: Vec<_> = machines.drain(..at_a_time.min(machines.len())).collect();
@@ -161,7 +161,7 @@ impl Play {
                 if piece.is_empty() {
                     return Ok(None);
                 }
-                let answer = archive.ask(archive.history.query(&query), limit).await?;
+                let answer = archive.ask(archive.history.samples(&query), limit).await?;
                 Ok::<_, ApiError>(Some((piece, answer)))
             };
             let judging = async {
@@ -193,13 +193,11 @@ impl Play {
                 && record.last_sample.is_some_and(|last| last >= from)
         };
         let is_covered = |record: &MachineRecord| {
-            let nothing = MachineHistory {
+            let nothing = MachineSamples {
                 machine: record.machine.clone(),
-                tier: Tier::Raw,
                 step_ms: 0,
                 times: Vec::new(),
                 series: Vec::new(),
-                gaps: Vec::new(),
             };
             dry_run(&self.rule, &record.host.labels, INTERVAL_MS, &nothing).is_covered
         };
@@ -258,7 +256,7 @@ impl Outcome {
         &mut self,
         play: &Play,
         records: &[MachineRecord],
-        answer: &[MachineHistory],
+        answer: &[MachineSamples],
         over: &CancellationToken,
     ) {
         for history in answer {
@@ -272,7 +270,7 @@ impl Outcome {
         }
     }
 
-    fn add(&mut self, play: &Play, history: &MachineHistory, played: DryRun) {
+    fn add(&mut self, play: &Play, history: &MachineSamples, played: DryRun) {
         if history.times.last().is_none_or(|last| *last < play.from) {
             return;
         }
@@ -347,15 +345,15 @@ fn metrics(rule: &Rule) -> (Vec<String>, u64) {
 }
 
 /// The time between two samples of a machine: what its collector said last, or else the usual distance.
-fn interval_ms(history: &MachineHistory) -> u64 {
+fn interval_ms(history: &MachineSamples) -> u64 {
     let said = history
         .series
         .iter()
         .find(|series| series.key.id() == Some(INTERVAL_METRIC))
-        .and_then(|series| series.points.iter().rev().find_map(|point| *point));
-    if let Some(said) = said.filter(|point| point.mean >= 1.0) {
-        // Finite and above zero; more than fits is cut.
-        return said.mean as u64;
+        .and_then(|series| series.values.iter().rev().find(|value| !value.is_nan()));
+    if let Some(said) = said.filter(|said| **said >= 1.0) {
+        // Above zero; more than fits is cut.
+        return *said as u64;
     }
     let mut distances: Vec<u64> = history
         .times

@@ -6,7 +6,7 @@ use super::machine::MachineAlerts;
 use super::rule::{Rule, Severity};
 use super::rule_set::RuleSet;
 use super::state::{Phase, Transition};
-use crate::history::{MachineHistory, SeriesPoints};
+use crate::history::{MachineSamples, SeriesSamples};
 use crate::identity::MachineId;
 use crate::time::UnixMillis;
 
@@ -62,7 +62,7 @@ pub fn dry_run(
     rule: &Rule,
     labels: &[(String, String)],
     interval_ms: u64,
-    history: &MachineHistory,
+    history: &MachineSamples,
 ) -> DryRun {
     let mut result = DryRun {
         machine: history.machine.clone(),
@@ -84,8 +84,8 @@ pub fn dry_run(
         return result;
     }
     result.is_covered = true;
-    let is_needed = |series: &&SeriesPoints| rules.needs(series.key.metric.name());
-    let needed: Vec<&SeriesPoints> = history.series.iter().filter(is_needed).collect();
+    let is_needed = |series: &&SeriesSamples| rules.needs(series.key.metric.name());
+    let needed: Vec<&SeriesSamples> = history.series.iter().filter(is_needed).collect();
     for (number, series) in (1..).zip(&needed) {
         machine.announce(number, &series.key);
     }
@@ -93,8 +93,9 @@ pub fn dry_run(
     for (index, at) in history.times.iter().enumerate() {
         values.clear();
         for (number, series) in (1..).zip(&needed) {
-            if let Some(point) = series.points.get(index).copied().flatten() {
-                values.push((number, point.mean));
+            // One that is not a number would not be judged either.
+            if let Some(value) = series.values.get(index).filter(|value| !value.is_nan()) {
+                values.push((number, *value));
             }
         }
         machine.observe(*at, *at, &values, &mut out);

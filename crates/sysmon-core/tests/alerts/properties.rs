@@ -370,7 +370,7 @@ proptest! {
             live.observe(*at, received, &sample, &mut out);
         }
         for rule in rules().iter().filter(|rule| matches!(rule.check, Check::Metric(_))) {
-            let run = dry_run(rule, &[], 5_000, &history);
+            let run = dry_run(rule, &[], 5_000, &(&history).into());
             prop_assert!(run.is_covered && run.is_exact);
             let begins: Vec<(&str, i64)> = out
                 .iter()

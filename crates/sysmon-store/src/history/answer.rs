@@ -1,5 +1,6 @@
 //! Puts samples and roll-ups into the moments of an answer.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,12 +59,17 @@ pub(crate) struct Sum {
 impl Sum {
     /// Takes a sample over.
     pub(crate) fn add(&mut self, value: i64) {
-        self.merge(&Self {
+        self.merge(&Self::one(value));
+    }
+
+    /// What is known of one sample.
+    fn one(value: i64) -> Self {
+        Self {
             minimum: value,
             maximum: value,
             hundredfold: i128::from(value) * 100,
             count: 1,
-        });
+        }
     }
 
     /// Takes over what is known of the same moment from elsewhere.
@@ -83,6 +89,9 @@ impl Sum {
 
     /// What is known of samples that are given all at once; nothing for none.
     pub(crate) fn of(values: &[i64]) -> Self {
+        if let [value] = values {
+            return Self::one(*value);
+        }
         let (Some(minimum), Some(maximum)) = (values.iter().min(), values.iter().max()) else {
             return Self::default();
         };
@@ -167,21 +176,27 @@ impl Answer {
     /// The moment of each of these times, [`OUTSIDE`] for those out of range; notes that the machine was there.
     pub(crate) fn place(&mut self, times: &[i64]) -> Vec<u32> {
         let (from, to) = self.plan.reach();
-        let place = |time: &i64| {
+        // Times mostly follow each other as the moments do, so the search begins at the next one.
+        let mut next = 0;
+        let mut place = |time: &i64| {
             if *time < from || *time >= to {
                 return OUTSIDE;
             }
-            let time = &self.plan.time_of(*time).max(self.plan.first);
             let index = match &self.single {
+                Some(times) if times.get(next) == Some(time) => Some(next),
                 Some(times) => times.binary_search(time).ok(),
-                None => usize::try_from((time - self.plan.first) / self.plan.step_ms).ok(),
+                None => {
+                    let time = self.plan.time_of(*time).max(self.plan.first);
+                    usize::try_from((time - self.plan.first) / self.plan.step_ms).ok()
+                }
             };
+            next = index.map_or(next, |index| index + 1);
             match index {
                 Some(index) if index < self.seen.len() => u32::try_from(index).unwrap_or(OUTSIDE),
                 _ => OUTSIDE,
             }
         };
-        let places: Vec<u32> = times.iter().map(place).collect();
+        let places: Vec<u32> = times.iter().map(&mut place).collect();
         for place in &places {
             if let Some(seen) = self.seen.get_mut(*place as usize) {
                 *seen = true;
@@ -273,6 +288,25 @@ impl Answer {
         }
     }
 
+    /// Takes over what another answer with the same moments knows.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        for (seen, others) in self.seen.iter_mut().zip(&other.seen) {
+            *seen |= others;
+        }
+        for (series, sums) in other.series {
+            match self.series.entry(series) {
+                Entry::Vacant(entry) => {
+                    entry.insert(sums);
+                }
+                Entry::Occupied(mut entry) => {
+                    for (sum, other) in entry.get_mut().iter_mut().zip(&sums) {
+                        sum.merge(other);
+                    }
+                }
+            }
+        }
+    }
+
     /// The answer. `describe` gives key and decimals of a series, or `None` for one that was not asked for.
     pub(crate) fn finish(
         self,
@@ -307,9 +341,15 @@ impl Answer {
                     points,
                 });
         }
+        let said: Vec<&Vec<Sum>> = edges
+            .intervals
+            .iter()
+            .filter_map(|series| self.series.get(series))
+            .collect();
         let intervals = |index: usize| {
-            edges.intervals.iter().find_map(|series| {
-                let sum = self.series.get(series)?.get(*kept.get(index)?)?;
+            let index = *kept.get(index)?;
+            said.iter().find_map(|sums| {
+                let sum = sums.get(index)?;
                 (sum.count > 0).then(|| u64::try_from(sum.maximum).unwrap_or(0))
             })
         };

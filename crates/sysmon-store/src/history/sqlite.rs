@@ -17,6 +17,7 @@ mod material;
 mod merge;
 mod processes;
 mod query;
+mod samples;
 pub(crate) mod schema;
 mod tick;
 
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sysmon_core::{HistoryQuery, HostInfo, MachineHistory, MachineId, UnixMillis};
+use sysmon_core::{HistoryQuery, HostInfo, MachineHistory, MachineId, MachineSamples, UnixMillis};
 
 use self::catalogue::Catalogue;
 use self::schema::Pools;
@@ -87,6 +88,10 @@ impl History for SqliteHistory {
 
     async fn query(&self, query: &HistoryQuery) -> Result<Vec<MachineHistory>, StoreError> {
         query::answer(&self.inner, query).await
+    }
+
+    async fn samples(&self, query: &HistoryQuery) -> Result<Vec<MachineSamples>, StoreError> {
+        query::samples(&self.inner, query).await
     }
 
     async fn put_process_snapshots(&self, snapshots: &[MachineProcesses]) -> Result<u64, StoreError> {

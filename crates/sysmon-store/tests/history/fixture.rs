@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use sysmon_core::{
-    Epoch, GapReason, HistoryQuery, Label, MachineHistory, MachineId, Metric, MetricId, SeriesKey,
-    SeriesPoints, Unit, UnixMillis,
+    Epoch, GapReason, HistoryQuery, Label, MachineHistory, MachineId, MachineSamples, Metric, MetricId,
+    SeriesKey, SeriesPoints, Unit, UnixMillis,
 };
 use sysmon_store::{
     Content, DeadTick, History, HistoryOptions, IngestBatch, Maintenance, SeriesEntry, SeriesTable,
@@ -200,7 +200,31 @@ pub(crate) async fn ask(
     assert_eq!(answers.len(), 1, "{name} is not known");
     let answer = answers.remove(0);
     check(&answer, &query);
+    check_samples(history, &query, &answer).await;
     answer
+}
+
+/// The same question for numbers only has the same numbers, unless somebody has stored more meanwhile.
+async fn check_samples(history: &dyn History, query: &HistoryQuery, answer: &MachineHistory) {
+    let samples = history.samples(query).await.unwrap();
+    if history.query(query).await.unwrap().first() != Some(answer) {
+        return;
+    }
+    let bits = |samples: &MachineSamples| -> Vec<(Arc<SeriesKey>, Vec<Option<u64>>)> {
+        let bit = |value: &f64| Some(value.to_bits()).filter(|_| !value.is_nan());
+        let series = samples.series.iter();
+        series
+            .map(|series| (Arc::clone(&series.key), series.values.iter().map(bit).collect()))
+            .collect()
+    };
+    let expected = MachineSamples::from(answer);
+    assert_eq!(samples.len(), 1);
+    assert_eq!(
+        (&samples[0].machine, samples[0].step_ms),
+        (&expected.machine, expected.step_ms)
+    );
+    assert_eq!(samples[0].times, expected.times);
+    assert_eq!(bits(&samples[0]), bits(&expected));
 }
 
 /// What holds for every answer.

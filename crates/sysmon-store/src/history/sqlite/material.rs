@@ -1,6 +1,7 @@
 //! What was read for an answer, and the answer made of it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use sysmon_core::{Gap, MachineHistory, MachineId, Tier};
 
@@ -11,10 +12,14 @@ use super::tick;
 use crate::history::answer::{Answer, Edges, OUTSIDE, Stretch, Sum};
 use crate::history::plan::Plan;
 
+/// From so many bytes of columns on, two threads decode the columns of one machine: a few hundred kilobytes take longer
+/// than handing half of them over.
+const SHARED_BYTES: usize = 200_000;
+
 /// A block as it was read.
 pub(super) struct Block {
     pub(super) id: i64,
-    pub(super) head: Head,
+    pub(super) head: Arc<Head>,
     pub(super) segments: Vec<(usize, Vec<u8>)>,
 }
 
@@ -28,41 +33,93 @@ pub(super) struct Material {
 }
 
 impl Material {
-    /// Decodes the rows and columns that were asked for, and nothing else.
-    ///
-    /// # Errors
-    /// [`Corrupt`] when something that is needed is damaged.
-    pub(super) fn answer(self, machine: MachineId, selection: &Selection) -> Result<MachineHistory, Corrupt> {
+    /// An answer without anything in it yet.
+    pub(super) fn begin(&self) -> Answer {
         let mut times: Vec<i64> = self.recent.iter().map(|(at, _)| *at).collect();
         if self.plan.tier == Tier::Raw {
             times.extend(self.blocks.iter().flat_map(|block| &block.head.times));
         }
-        let mut answer = Answer::of(self.plan, &times);
-        let mut room = Room::default();
-        for block in &self.blocks {
-            let rows = within(&block.head.times, self.plan);
-            let stretches = answer.stretches(&block.head.times[rows.clone()]);
-            if stretches.is_empty() {
-                continue;
-            }
-            for (number, columns) in &block.segments {
-                visit_segment(
-                    (&block.head, *number, columns),
-                    |series| selection.needs(series),
-                    &rows,
-                    &mut room,
-                    |series, part| take(&mut answer, series, part, &stretches, rows.start),
-                )?;
-            }
+        Answer::of(self.plan, &times)
+    }
+
+    /// Takes about half of the columns out, for another thread to decode; nothing when there are few.
+    pub(super) fn share(&mut self) -> Option<Vec<Block>> {
+        let length = |block: &Block| {
+            block
+                .segments
+                .iter()
+                .map(|(_, columns)| columns.len())
+                .sum::<usize>()
+        };
+        let whole: usize = self.blocks.iter().map(length).sum();
+        if whole < SHARED_BYTES {
+            return None;
         }
-        take_recent(&mut answer, &self.recent, selection)?;
+        let mut left = whole / 2;
+        let share = self.blocks.iter_mut().map(|block| {
+            let mut segments = Vec::new();
+            while let Some((_, columns)) = block.segments.last().filter(|(_, columns)| columns.len() <= left)
+            {
+                left -= columns.len();
+                segments.extend(block.segments.pop());
+            }
+            Block {
+                id: block.id,
+                head: Arc::clone(&block.head),
+                segments,
+            }
+        });
+        Some(share.collect())
+    }
+
+    /// Decodes the rows and columns that were asked for, and nothing else, into what was begun.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when something that is needed is damaged.
+    pub(super) fn decode(&self, answer: &mut Answer, selection: &Selection) -> Result<(), Corrupt> {
+        decode(&self.blocks, self.plan, answer, selection)?;
+        take_recent(answer, &self.recent, selection)
+    }
+
+    /// The answer, when everything has been decoded.
+    pub(super) fn finish(self, answer: Answer, machine: MachineId, selection: &Selection) -> MachineHistory {
         let describe = |series: u32| selection.series.get(&series).cloned();
-        Ok(answer.finish(machine, &self.edges, self.gaps, describe))
+        answer.finish(machine, &self.edges, self.gaps, describe)
     }
 }
 
+/// Decodes the wanted columns of blocks.
+///
+/// # Errors
+/// [`Corrupt`] when something that is needed is damaged.
+pub(super) fn decode(
+    blocks: &[Block],
+    plan: Plan,
+    answer: &mut Answer,
+    selection: &Selection,
+) -> Result<(), Corrupt> {
+    let mut room = Room::default();
+    for block in blocks {
+        let rows = within(&block.head.times, plan);
+        let stretches = answer.stretches(&block.head.times[rows.clone()]);
+        if stretches.is_empty() {
+            continue;
+        }
+        for (number, columns) in &block.segments {
+            visit_segment(
+                (&block.head, *number, columns),
+                |series| selection.needs(series),
+                &rows,
+                &mut room,
+                |series, part| take(answer, series, part, &stretches, rows.start),
+            )?;
+        }
+    }
+    Ok(())
+}
+
 /// The rows of a block that are in the range of a plan.
-fn within(times: &[i64], plan: Plan) -> Range<usize> {
+pub(super) fn within(times: &[i64], plan: Plan) -> Range<usize> {
     let (from, to) = plan.reach();
     let start = times.partition_point(|time| *time < from);
     start..times.partition_point(|time| *time < to).max(start)

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::vec::IntoIter;
 
 use sqlx::sqlite::SqliteConnection;
-use sysmon_core::{Gap, GapReason, HistoryQuery, MachineHistory, MachineId, Tier, UnixMillis};
+use sysmon_core::{
+    Gap, GapReason, HistoryQuery, MachineHistory, MachineId, MachineSamples, Tier, UnixMillis,
+};
 use tokio::task::JoinSet;
 
 use super::block::decode_head;
 use super::bytes::Corrupt;
 use super::catalogue::Selection;
-use super::material::{Block, Material};
+use super::material::{Block, Material, decode};
 use super::{Inner, error};
 use crate::error::StoreError;
 use crate::history::answer::{Edges, nothing};
@@ -21,11 +23,48 @@ use crate::history::plan::Plan;
 /// Machines whose past is read at the same time: one is decoded while the next is read.
 const AT_ONCE: usize = 3;
 
-/// Answers a question.
+/// What becomes of what was read of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// A chart's points, with its gaps.
+    Points,
+    /// Numbers only; points where there is no short way to them.
+    Samples,
+}
+
+/// The past of a machine in either form.
+enum Past {
+    Points(MachineHistory),
+    Samples(MachineSamples),
+}
+
+/// See [`crate::History::query`].
 pub(super) async fn answer(
     inner: &Arc<Inner>,
     query: &HistoryQuery,
 ) -> Result<Vec<MachineHistory>, StoreError> {
+    let points = |past| match past {
+        Past::Points(history) => Some(history),
+        Past::Samples(_) => None,
+    };
+    let answers = answer_as(inner, query, Form::Points).await?;
+    Ok(answers.into_iter().filter_map(points).collect())
+}
+
+/// See [`crate::History::samples`].
+pub(super) async fn samples(
+    inner: &Arc<Inner>,
+    query: &HistoryQuery,
+) -> Result<Vec<MachineSamples>, StoreError> {
+    let samples = |past| match past {
+        Past::Points(history) => MachineSamples::from(&history),
+        Past::Samples(samples) => samples,
+    };
+    let answers = answer_as(inner, query, Form::Samples).await?;
+    Ok(answers.into_iter().map(samples).collect())
+}
+
+async fn answer_as(inner: &Arc<Inner>, query: &HistoryQuery, form: Form) -> Result<Vec<Past>, StoreError> {
     let failed = |error: sqlx::Error| inner.failed(&error);
     let (machines, selection) = {
         let mut connection = inner.pools.readers.acquire().await.map_err(failed)?;
@@ -44,7 +83,13 @@ pub(super) async fn answer(
     let mut working = JoinSet::new();
     for _ in 0..workers {
         let (inner, query, selection) = (inner.clone(), query.clone(), selection.clone());
-        working.spawn(answer_machines(inner, Arc::clone(&waiting), query, selection));
+        working.spawn(answer_machines(
+            inner,
+            Arc::clone(&waiting),
+            query,
+            selection,
+            (form, workers == 1),
+        ));
     }
     while let Some(done) = working.join_next().await {
         answers.extend(done.map_err(|_| interrupted())??);
@@ -66,28 +111,85 @@ async fn answer_machines(
     waiting: Arc<Waiting>,
     query: Arc<HistoryQuery>,
     selection: Arc<Selection>,
-) -> Result<Vec<(usize, MachineHistory)>, StoreError> {
+    (form, is_alone): (Form, bool),
+) -> Result<Vec<(usize, Past)>, StoreError> {
     let failed = |error: sqlx::Error| inner.failed(&error);
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
     let mut answers = Vec::new();
     let mut transaction = inner.pools.readers.begin().await.map_err(failed)?;
     while let Some((index, machine)) = next() {
-        let material = read(&inner, &mut transaction, &machine, &query, &selection).await?;
+        let material = read(&inner, &mut transaction, &machine, &query, &selection, form).await?;
         let Some(material) = material else {
-            answers.push((index, nothing(machine.machine)));
+            answers.push((index, Past::Points(nothing(machine.machine))));
             continue;
         };
-        let selection = selection.clone();
-        // Millions of numbers may have to be decoded: not on a thread that others wait for.
-        let answer = tokio::task::spawn_blocking(move || material.answer(machine.machine, &selection))
-            .await
-            .map_err(|_| interrupted())?
-            .map_err(|corrupt| error::damaged(&inner.path, corrupt))?;
+        let answer = match form {
+            Form::Points => decode_all(material, machine.machine, &selection, is_alone).await?,
+            Form::Samples => decode_samples(material, machine.machine, &selection).await?,
+        };
+        let answer = answer.map_err(|corrupt| error::damaged(&inner.path, corrupt))?;
         answers.push((index, answer));
     }
     // Nothing was written; giving the connection back ends the transaction as well, only later.
     transaction.commit().await.map_err(failed)?;
     Ok(answers)
+}
+
+/// Decodes what was read, on threads that nobody waits for: millions of numbers may have to be. For a machine that is
+/// asked for alone on two of them, if that is worth it; of several there is one for each anyway.
+async fn decode_all(
+    mut material: Material,
+    machine: MachineId,
+    selection: &Arc<Selection>,
+    is_alone: bool,
+) -> Result<Result<Past, Corrupt>, StoreError> {
+    let plan = material.plan;
+    let share = if is_alone { material.share() } else { None };
+    let other = share.map(|blocks| {
+        let selection = Arc::clone(selection);
+        let mut answer = material.begin();
+        tokio::task::spawn_blocking(move || {
+            decode(&blocks, plan, &mut answer, &selection)?;
+            Ok(answer)
+        })
+    });
+    let for_this = Arc::clone(selection);
+    let decoded = tokio::task::spawn_blocking(move || {
+        let mut answer = material.begin();
+        material.decode(&mut answer, &for_this)?;
+        Ok((material, answer))
+    });
+    let other = match other {
+        Some(other) => Some(other.await.map_err(|_| interrupted())?),
+        None => None,
+    };
+    let decoded = decoded.await.map_err(|_| interrupted())?;
+    let finish = || {
+        let (material, mut answer) = decoded?;
+        if let Some(other) = other {
+            answer.absorb(other?);
+        }
+        Ok(Past::Points(material.finish(answer, machine, selection)))
+    };
+    Ok(finish())
+}
+
+/// As [`decode_all`] for the numbers only.
+async fn decode_samples(
+    material: Material,
+    machine: MachineId,
+    selection: &Arc<Selection>,
+) -> Result<Result<Past, Corrupt>, StoreError> {
+    let selection = Arc::clone(selection);
+    let decoded = tokio::task::spawn_blocking(move || {
+        if let Some(samples) = material.samples(&machine, &selection)? {
+            return Ok(Past::Samples(samples));
+        }
+        let mut answer = material.begin();
+        material.decode(&mut answer, &selection)?;
+        Ok(Past::Points(material.finish(answer, machine, &selection)))
+    });
+    decoded.await.map_err(|_| interrupted())
 }
 
 /// A machine that is known.
@@ -124,6 +226,7 @@ async fn read(
     machine: &Known,
     query: &HistoryQuery,
     selection: &Selection,
+    form: Form,
 ) -> Result<Option<Material>, StoreError> {
     let failed = |error: sqlx::Error| inner.failed(&error);
     let damaged = |corrupt: Corrupt| error::damaged(&inner.path, corrupt);
@@ -136,7 +239,7 @@ async fn read(
         let head = decode_head(&head).map_err(damaged)?;
         blocks.push(Block {
             id,
-            head,
+            head: Arc::new(head),
             segments: Vec::new(),
         });
     }
@@ -153,6 +256,15 @@ async fn read(
     .fetch_all(&mut *connection)
     .await
     .map_err(failed)?;
+    if form == Form::Samples && plan.tier == Tier::Raw {
+        return Ok(Some(Material {
+            plan,
+            blocks,
+            recent,
+            edges: Edges::default(),
+            gaps: Vec::new(),
+        }));
+    }
     let mut edges = read_edges(connection, machine, &plan).await.map_err(failed)?;
     let times = || blocks.iter().flat_map(|block| &block.head.times).copied();
     edges.before = edges.before.max(times().filter(|time| *time < from).max());

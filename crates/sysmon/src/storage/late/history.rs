@@ -1,7 +1,9 @@
 //! A history that may not be there yet.
 
 use async_trait::async_trait;
-use sysmon_core::{HistoryQuery, MachineHistory, MachineId, MachineMoment, MomentQuery, UnixMillis};
+use sysmon_core::{
+    HistoryQuery, MachineHistory, MachineId, MachineMoment, MachineSamples, MomentQuery, UnixMillis,
+};
 use sysmon_store::{
     DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord, Maintenance,
     Outcome, StoreError, StoreInfo,
@@ -17,6 +19,10 @@ impl History for Late<dyn History> {
 
     async fn query(&self, query: &HistoryQuery) -> Result<Vec<MachineHistory>, StoreError> {
         self.opened().await?.query(query).await
+    }
+
+    async fn samples(&self, query: &HistoryQuery) -> Result<Vec<MachineSamples>, StoreError> {
+        self.opened().await?.samples(query).await
     }
 
     async fn state_at(&self, query: &MomentQuery) -> Result<Vec<MachineMoment>, StoreError> {
