@@ -6,6 +6,7 @@
 mod alerts;
 mod auth;
 mod client;
+mod codec;
 mod conflict;
 mod convert;
 mod error;
