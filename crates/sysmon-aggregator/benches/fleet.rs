@@ -4,7 +4,7 @@
 use std::fs;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use sysmon_aggregator::fleet::{Batch, ClientId, Fleet, Hello, Moment, StreamId};
@@ -339,6 +339,83 @@ fn checks(criterion: &mut Criterion) {
     );
 }
 
+/// How long the owner of the fleet is kept from everything else: by one look of a filter at 10,000 machines, and by what it
+/// makes at once of a snapshot of 1,000.
+#[expect(clippy::print_stdout, reason = "a benchmark prints its result")]
+fn pauses(_: &mut Criterion) {
+    let mut bench = Bench::of(10_000, SERIES);
+    for _ in 0..5 {
+        let (now, batches) = bench.next();
+        bench.ingest(now, batches);
+    }
+    for filter in [
+        "cpu > 50 and memory > 60",
+        "cpu.core_busy_percent > 90",
+        "host ~ example",
+    ] {
+        let filtered = wire::Subscribe {
+            filter: filter.into(),
+            window: Some(wire::Window {
+                order: "name".into(),
+                reversed: false,
+                first: 0,
+                rows: 50,
+            }),
+            ..table()
+        };
+        let mut times = Vec::new();
+        for _ in 0..9 {
+            let client = bench.fleet.open_client().expect("below the limit");
+            let begin = Instant::now();
+            let subscribed = bench.fleet.subscribe(client, &filtered);
+            times.push(begin.elapsed());
+            subscribed.expect("a valid subscription");
+            bench.fleet.close_client(client);
+        }
+        times.sort_unstable();
+        println!(
+            "pauses: {filter:?} of 10,000 machines × {SERIES} series: {:?}",
+            times[4]
+        );
+    }
+    let mut bench = Bench::new();
+    for _ in 0..310 {
+        let (now, batches) = bench.next();
+        bench.ingest(now, batches);
+    }
+    for (what, past) in [
+        ("nothing of the past", None),
+        ("the past of three metrics", Some(table().metrics)),
+        ("the past of everything", Some(Vec::new())),
+    ] {
+        let wanted = wire::Subscribe {
+            history_ms: if past.is_some() { 300_000 } else { 0 },
+            history_metrics: past.unwrap_or_default(),
+            ..everything()
+        };
+        let client = bench.fleet.open_client().expect("below the limit");
+        let begin = Instant::now();
+        bench
+            .fleet
+            .subscribe(client, &wanted)
+            .expect("a valid subscription");
+        let mut longest = begin.elapsed();
+        loop {
+            let begin_one = Instant::now();
+            let count = bench.deliver();
+            longest = longest.max(begin_one.elapsed());
+            if count == 0 {
+                break;
+            }
+        }
+        println!(
+            "pauses: snapshot of 1,000 machines with {what}: longest {longest:?} of {:?}",
+            begin.elapsed()
+        );
+        bench.fleet.close_client(client);
+    }
+}
+
 #[expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 fn memory(_: &mut Criterion) {
     let before = resident_bytes();
@@ -367,6 +444,6 @@ fn resident_bytes() -> Option<u64> {
 criterion_group! {
     name = fleet;
     config = Criterion::default().measurement_time(Duration::from_secs(4)).warm_up_time(Duration::from_secs(1));
-    targets = memory, rates, windows, checks
+    targets = memory, pauses, rates, windows, checks
 }
 criterion_main!(fleet);

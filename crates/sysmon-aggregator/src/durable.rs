@@ -10,13 +10,15 @@
 //! - backlog to the writer, as many as are granted at most: it is never full;
 //! - either, when very large batches wait: as with a full queue;
 //! - snapshots of processes to what stores them, one offer of all machines: what comes then is dropped and counted;
-//! - the writer to a session, the latest word per epoch: it replaces the one before.
+//! - the writer to a session, the latest word per epoch: it replaces the one before;
+//! - sessions that are to say what is stored, in [`pace`]: each at most once.
 
 mod board;
 mod check;
 mod credits;
 mod dictionary;
 mod maintenance;
+mod pace;
 mod queue;
 mod snapshots;
 mod status;
@@ -41,6 +43,7 @@ use crate::counters::Counters;
 use crate::fleet::Listed;
 use crate::fleet::keys::Keys;
 use credits::Credits;
+use pace::Pace;
 use queue::{Gate, Intake};
 use writer::{Limits, Writer};
 
@@ -60,6 +63,7 @@ pub(crate) struct Durable {
 #[derive(Debug)]
 struct Shared {
     credits: Credits,
+    pace: Pace,
     /// The keys of all streams' dictionaries.
     keys: Mutex<Keys>,
     clock: Clock,
@@ -76,6 +80,8 @@ pub(crate) struct Work {
     writer: Writer,
     maintenance: maintenance::Maintainer,
     snapshots: snapshots::Snapshotter,
+    shared: Arc<Shared>,
+    gate: watch::Receiver<Gate>,
 }
 
 impl Durable {
@@ -93,6 +99,7 @@ impl Durable {
         let (intake, outlet) = queue::queues(config.commit_queue);
         let shared = Arc::new(Shared {
             credits: Credits::new(),
+            pace: Pace::default(),
             keys: Mutex::default(),
             clock,
             counters: Arc::clone(counters),
@@ -108,15 +115,17 @@ impl Durable {
         let (snapshotter, snapshots) =
             snapshots::Snapshotter::new(Arc::clone(&history), Arc::clone(&shared), intake.gate(), board);
         let writer = Writer::new(history, Arc::clone(&shared), outlet, component, limits, shutdown);
-        let durable = Self {
-            shared,
-            intake,
-            snapshots,
-        };
         let work = Work {
             writer,
             maintenance,
             snapshots: snapshotter,
+            shared: Arc::clone(&shared),
+            gate: intake.gate(),
+        };
+        let durable = Self {
+            shared,
+            intake,
+            snapshots,
         };
         (durable, work)
     }
@@ -134,6 +143,14 @@ impl Work {
         tasks.spawn(self.writer.run());
         tasks.spawn(self.maintenance.run());
         tasks.spawn(self.snapshots.run());
+        let (shared, mut gate) = (self.shared, self.gate);
+        tasks.spawn(async move {
+            tokio::select! {
+                // Also when the writer is gone.
+                _ = gate.wait_for(|gate| *gate == Gate::Finished) => {}
+                () = shared.pace.run() => {}
+            }
+        });
         tasks
     }
 }

@@ -1,5 +1,6 @@
 //! The one task that owns the fleet.
 
+mod rhythm;
 mod sharing;
 
 use std::collections::HashMap;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use sysmon_api::{ApiError, wire};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -16,6 +17,7 @@ use crate::counters::Counters;
 use crate::fleet::{ClientId, Fleet, Listed, Moment, StreamId};
 use crate::message::{Command, Message, StreamTicket};
 use crate::mirror::{Event, Sharing};
+use rhythm::Rhythm;
 use sharing::Shared;
 
 /// At most this many messages are taken before subscribers get what has changed.
@@ -80,8 +82,15 @@ impl Owner {
     pub(crate) async fn run(mut self) {
         let mut messages = Vec::with_capacity(BURST);
         let mut remote = Vec::new();
+        let mut rhythm = Rhythm::default();
         self.warm_up().await;
         loop {
+            if rhythm.lets_gather() {
+                tokio::select! {
+                    () = self.shutdown.cancelled() => break,
+                    () = sleep(rhythm::PAUSE) => {}
+                }
+            }
             let due = self.next_due();
             tokio::select! {
                 biased;
@@ -92,6 +101,7 @@ impl Owner {
                 () = sleep_until(due) => {}
             }
             let now = self.clock.now();
+            rhythm.took(messages.len(), now.monotonic_ms);
             for message in messages.drain(..) {
                 self.handle(message, now);
             }

@@ -6,6 +6,7 @@
 mod alerts;
 mod auth;
 mod client;
+mod codec;
 mod conflict;
 mod convert;
 mod error;
@@ -40,7 +41,7 @@ pub use history::{
     query_from_wire, query_to_wire,
 };
 pub use private_path::local_socket_path;
-pub use replica::{Machine, OutOfSync, Replica, Seen, Window};
+pub use replica::{Machine, OutOfSync, Replica, Window};
 pub use server::{Backend, Server, TlsIdentity};
 pub use streams::{Closed, Inbound, Outbound};
 pub use transport::InProcess;

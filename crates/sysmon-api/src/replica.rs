@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sysmon_core::filter::{AlertFacts, Subject, any_value};
-use sysmon_core::{Health, HostInfo, Liveness, MetricId, ProcessTable, Recent, UnixMillis, series};
+use sysmon_core::filter::Seen;
+use sysmon_core::{Health, HostInfo, Liveness, ProcessTable, Recent, UnixMillis, series};
 use thiserror::Error;
 
 use crate::convert::{
@@ -42,51 +42,20 @@ pub struct Machine {
     sequence: u64,
 }
 
-/// A machine as filters see it. The copy has only what was subscribed: a metric that was not has no value here.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen<'a, A> {
-    /// The machine.
-    pub machine: &'a Machine,
-    /// The aggregator's clock.
-    pub now: UnixMillis,
-    /// Whether what is asked holds for one of the machine's alerts.
-    pub any_alert: A,
-}
-
-impl<A> Subject for Seen<'_, A>
-where
-    A: Fn(&mut dyn FnMut(AlertFacts<'_>) -> bool) -> bool,
-{
-    fn id(&self) -> &str {
-        &self.machine.id
-    }
-
-    fn host(&self) -> &HostInfo {
-        &self.machine.host
-    }
-
-    fn liveness(&self) -> Liveness {
-        self.machine.liveness
-    }
-
-    fn health(&self) -> Health {
-        self.machine.health
-    }
-
-    fn age_ms(&self) -> u64 {
-        self.now.since_ms(self.machine.last_seen)
-    }
-
-    fn interval_ms(&self) -> u32 {
-        self.machine.interval_ms
-    }
-
-    fn any_value(&self, metric: MetricId, entity: Option<&str>, test: &mut dyn FnMut(f64) -> bool) -> bool {
-        any_value(&self.machine.recent, metric, entity, test)
-    }
-
-    fn any_alert(&self, test: &mut dyn FnMut(AlertFacts<'_>) -> bool) -> bool {
-        (self.any_alert)(test)
+impl Machine {
+    /// The machine as filters see it at `now` on the aggregator's clock; `any_alert` says whether what is asked holds for one
+    /// of its alerts. The copy has only what was subscribed: a metric that was not has no value here.
+    pub fn seen<A>(&self, now: UnixMillis, any_alert: A) -> Seen<'_, A> {
+        Seen {
+            id: &self.id,
+            host: &self.host,
+            liveness: self.liveness,
+            health: self.health,
+            age_ms: now.since_ms(self.last_seen),
+            interval_ms: self.interval_ms,
+            recent: &self.recent,
+            any_alert,
+        }
     }
 }
 

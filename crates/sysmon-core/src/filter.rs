@@ -34,7 +34,7 @@ pub use complete::{Candidate, CandidateKind, Completion, Vocabulary, complete};
 pub use error::FilterError;
 pub use expression::Operator;
 pub use plain::TextFilter;
-pub use subject::{AlertFacts, Subject, any_value};
+pub use subject::{AlertFacts, Seen, Subject, any_value};
 pub use table::{FIELDS, FieldDefinition, FieldKind, NumberField, TextField};
 
 use crate::catalogue::MetricId;

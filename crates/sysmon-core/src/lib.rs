@@ -40,5 +40,5 @@ pub use process::{
 pub use rates::{Counter, CounterWidth, Derivation, RateTracker};
 pub use sample::{HostInfo, Label, Metric, SeriesKey, Value};
 pub use scaled::{MAX_DECIMALS, from_scaled, to_scaled};
-pub use text::{clip, display_width, is_clean, sanitize};
+pub use text::{clip, display_width, is_clean, natural, sanitize};
 pub use time::{Liveness, UnixMillis};

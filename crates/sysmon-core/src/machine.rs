@@ -2,7 +2,6 @@
 //!
 //! Aggregator and clients keep the same record, fed by the same ticks, so that they show the same numbers.
 
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -17,6 +16,8 @@ use crate::time::UnixMillis;
 pub struct Series {
     /// Here, so that it takes no room of its own.
     number: u32,
+    /// Of its key: so that whoever looks for some metrics among all series need not look at their keys.
+    metric: u16,
     /// What it measures.
     pub key: Arc<SeriesKey>,
     /// Digits after the point of its scaled values.
@@ -25,13 +26,32 @@ pub struct Series {
     pub column: Column,
 }
 
+/// Where a series stands. With its metric, so that looking for one compares numbers that lie side by side, and not texts
+/// here and there: a filter looks into every machine of a fleet.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The metric's place in the catalogue; [`Place::CUSTOM`] for all others.
+    metric: u16,
+    /// There are at most [`Recent::SERIES_LIMIT`].
+    index: u16,
+}
+
+impl Place {
+    const CUSTOM: u16 = u16::MAX;
+
+    /// What [`Place::metric`] is for a key. Keys are in the order of these first, as the order of metrics has it too.
+    fn metric_of(key: &SeriesKey) -> u16 {
+        key.id().map_or(Self::CUSTOM, |id| id as u16)
+    }
+}
+
 /// Series and ticks of one machine. Series go by numbers that whoever feeds the record assigns.
 #[derive(Clone, Debug)]
 pub struct Recent {
     /// By number, ascending.
     series: Vec<Series>,
-    /// Numbers of the series, ascending by their keys.
-    by_key: Vec<u32>,
+    /// Where the series stand in the list above, ascending by their keys.
+    by_key: Vec<Place>,
     times: VecDeque<UnixMillis>,
     /// Number of the oldest kept tick.
     first_tick: u64,
@@ -69,16 +89,26 @@ impl Recent {
         if self.series.len() >= Self::SERIES_LIMIT {
             return false;
         }
+        let (Ok(index) | Err(index)) = self.index_of(number);
         let (Ok(place) | Err(place)) = self.place_of(&key);
+        self.shift(index, true);
         reserve(&mut self.by_key);
-        self.by_key.insert(place, number);
+        let metric = Place::metric_of(&key);
+        let index_of_place = u16::try_from(index).unwrap_or(u16::MAX);
+        self.by_key.insert(
+            place,
+            Place {
+                metric,
+                index: index_of_place,
+            },
+        );
         let series = Series {
             number,
+            metric,
             key,
             decimals: decimals.min(MAX_DECIMALS),
             column: Column::default(),
         };
-        let (Ok(index) | Err(index)) = self.index_of(number);
         reserve(&mut self.series);
         self.series.insert(index, series);
         true
@@ -92,6 +122,19 @@ impl Recent {
                 self.by_key.remove(place);
             }
             self.series.remove(index);
+            self.shift(index, false);
+        }
+    }
+
+    /// Makes places true again when the series from `index` on move up, or down, by one.
+    fn shift(&mut self, index: usize, is_up: bool) {
+        if index >= self.series.len() {
+            return;
+        }
+        for place in &mut self.by_key {
+            if usize::from(place.index) >= index {
+                place.index = if is_up { place.index + 1 } else { place.index - 1 };
+            }
         }
     }
 
@@ -99,12 +142,23 @@ impl Recent {
         self.series.binary_search_by_key(&number, |series| series.number)
     }
 
-    /// Where the number of a key stands, or would.
+    /// Where the place of a key stands, or would.
     fn place_of(&self, key: &SeriesKey) -> Result<usize, usize> {
-        self.by_key.binary_search_by(|number| match self.get(*number) {
-            Some(series) => (*series.key).cmp(key),
-            None => Ordering::Less,
+        let metric = Place::metric_of(key);
+        self.by_key.binary_search_by(|place| {
+            let by_metric = place.metric.cmp(&metric);
+            by_metric.then_with(|| (*self.at(*place).key).cmp(key))
         })
+    }
+
+    fn at(&self, place: Place) -> &Series {
+        &self.series[usize::from(place.index)]
+    }
+
+    /// The series of a key.
+    fn find(&self, key: &SeriesKey) -> Option<&Series> {
+        let place = self.place_of(key).ok()?;
+        Some(self.at(self.by_key[place]))
     }
 
     /// Adds one tick with scaled values by series number; numbers that were not announced are ignored. A tick that is
@@ -193,8 +247,7 @@ impl Recent {
     /// The number of a key.
     #[must_use]
     pub fn number_of(&self, key: &SeriesKey) -> Option<u32> {
-        let place = self.place_of(key).ok()?;
-        Some(self.by_key[place])
+        self.find(key).map(|series| series.number)
     }
 
     /// All series of one metric with the entity of each (`""` for a plain one), by number.
@@ -202,6 +255,17 @@ impl Recent {
         self.series
             .iter()
             .filter(move |series| series.key.id() == Some(metric))
+            .map(|series| (series.key.entity().unwrap_or(""), series))
+    }
+
+    /// The same by the names of the entities: without a look at any other series.
+    pub fn entities_of(&self, metric: MetricId) -> impl Iterator<Item = (&str, &Series)> {
+        let metric = metric as u16;
+        let first = self.by_key.partition_point(|place| place.metric < metric);
+        self.by_key[first..]
+            .iter()
+            .take_while(move |place| place.metric == metric)
+            .map(|place| self.at(*place))
             .map(|series| (series.key.entity().unwrap_or(""), series))
     }
 
@@ -214,7 +278,7 @@ impl Recent {
     /// The newest value of a series, however old.
     #[must_use]
     pub fn value_of(&self, key: &SeriesKey) -> Option<Value> {
-        self.get(self.number_of(key)?)?.current()
+        self.find(key)?.current()
     }
 
     /// The points of a series from tick `from` on, oldest first; `None` where it had no value.
@@ -236,6 +300,12 @@ impl Recent {
 }
 
 impl Series {
+    /// The place of its metric in [`crate::CATALOGUE`]; `None` for one that is not in there.
+    #[must_use]
+    pub fn catalogue_index(&self) -> Option<usize> {
+        (self.metric != Place::CUSTOM).then_some(usize::from(self.metric))
+    }
+
     /// The newest value, however old.
     #[must_use]
     pub fn current(&self) -> Option<Value> {
@@ -255,7 +325,12 @@ fn reserve<T>(list: &mut Vec<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
+    use crate::catalogue::Unit;
+    use crate::sample::Metric;
     use crate::scaled::to_scaled;
+    use proptest::prelude::*;
 
     fn recent() -> Recent {
         let mut recent = Recent::new(300_000);
@@ -351,9 +426,54 @@ mod tests {
             .map(|(_, series)| series.column.heap_bytes())
             .sum();
         let places =
-            recent.series.capacity() * size_of::<Series>() + recent.by_key.capacity() * size_of::<u32>();
+            recent.series.capacity() * size_of::<Series>() + recent.by_key.capacity() * size_of::<Place>();
         let bytes_per_series = (heap + places) / SERIES as usize;
         assert!(bytes_per_series < 512, "{bytes_per_series}");
+    }
+
+    proptest! {
+        #[test]
+        fn series_that_come_and_go_in_any_order_are_found_by_key_and_by_metric(
+            steps in prop::collection::vec((0u32..40, 0u8..30, any::<bool>()), 1..200),
+        ) {
+            let key = |choice: u8| match choice {
+                0 => SeriesKey::plain(MetricId::CpuBusy),
+                1 => SeriesKey::plain(MetricId::Load1),
+                2..4 => SeriesKey {
+                    metric: Metric::named(&format!("jvm.heap_{choice}"), Unit::Bytes),
+                    labels: Vec::new(),
+                },
+                4..16 => SeriesKey::of(MetricId::MountUsed, &choice.to_string()),
+                _ => SeriesKey::of(MetricId::CpuCoreBusy, &choice.to_string()),
+            };
+            let mut recent = Recent::new(300_000);
+            let mut model: BTreeMap<u32, u8> = BTreeMap::new();
+            for (number, choice, is_gone) in steps {
+                if is_gone {
+                    recent.retire(number);
+                    model.remove(&number);
+                } else {
+                    let holder = model.iter().find(|(_, known)| **known == choice).map(|(number, _)| *number);
+                    let is_taken = recent.announce(number, Arc::new(key(choice)), 0);
+                    prop_assert_eq!(is_taken, holder.is_none_or(|holder| holder == number));
+                    if holder.is_none() {
+                        model.insert(number, choice);
+                    }
+                }
+                recent.push(UnixMillis(0), model.keys().map(|number| (*number, i64::from(*number))));
+                for choice in 0..30 {
+                    let expected = model.iter().find(|(_, known)| **known == choice).map(|(number, _)| *number);
+                    prop_assert_eq!(recent.number_of(&key(choice)), expected);
+                    prop_assert_eq!(recent.value_of(&key(choice)), expected.map(f64::from));
+                }
+                for metric in [MetricId::MountUsed, MetricId::CpuCoreBusy, MetricId::CpuBusy, MetricId::Load5] {
+                    let mut expected: Vec<_> = recent.of_metric(metric).map(|(entity, series)| (entity, series.number)).collect();
+                    expected.sort_unstable();
+                    let found: Vec<_> = recent.entities_of(metric).map(|(entity, series)| (entity, series.number)).collect();
+                    prop_assert_eq!(found, expected);
+                }
+            }
+        }
     }
 
     #[test]

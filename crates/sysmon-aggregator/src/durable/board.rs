@@ -23,10 +23,24 @@ pub(super) struct Board {
 #[derive(Debug, Default)]
 struct State {
     stored: Vec<(Epoch, u64)>,
+    /// Whether the session is to say what is stored.
+    turn: Turn,
     set_back: Vec<SetBack>,
     granted: u32,
     refused: Option<String>,
     credit: Credit,
+}
+
+/// When a session says what is stored: see [`super::pace`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Turn {
+    /// There is nothing to be said.
+    #[default]
+    NotNeeded,
+    /// It stands in line.
+    InLine,
+    /// As soon as it can.
+    Now,
 }
 
 /// The first sequence of an epoch that was not taken.
@@ -60,8 +74,8 @@ impl Board {
         }
     }
 
-    /// Everything of the epoch up to this sequence is stored.
-    pub(super) fn stored(&self, epoch: Epoch, through: u64) {
+    /// Everything of the epoch up to this sequence is stored. Returns whether the stream is to stand in line for saying so.
+    pub(super) fn stored(&self, epoch: Epoch, through: u64) -> bool {
         let mut state = self.lock();
         match state.stored.iter_mut().find(|(known, _)| *known == epoch) {
             Some((_, known)) => *known = (*known).max(through),
@@ -70,7 +84,16 @@ impl Board {
                 state.stored.push((epoch, through));
             }
         }
-        drop(state);
+        let joins = state.turn == Turn::NotNeeded;
+        if joins {
+            state.turn = Turn::InLine;
+        }
+        joins
+    }
+
+    /// The session may say what is stored.
+    pub(super) fn release(&self) {
+        self.lock().turn = Turn::Now;
         self.changed.notify_one();
     }
 
@@ -121,9 +144,15 @@ impl Board {
         }
     }
 
-    /// An epoch of which more is stored than was told, and through which sequence.
+    /// An epoch of which more is stored than was told, and through which sequence; none before it is time to say so.
     pub(super) fn take_stored(&self) -> Option<(Epoch, u64)> {
         let mut state = self.lock();
+        if state.turn != Turn::Now {
+            return None;
+        }
+        if state.stored.len() <= 1 {
+            state.turn = Turn::NotNeeded;
+        }
         (!state.stored.is_empty()).then(|| state.stored.remove(0))
     }
 
@@ -155,11 +184,14 @@ mod tests {
             board.stored(Epoch([1; 16]), sequence);
         }
         board.stored(Epoch([1; 16]), 4);
+        assert_eq!(board.take_stored(), None, "it is not its turn");
+        board.release();
         assert_eq!(board.take_stored(), Some((Epoch([1; 16]), 9)));
         assert_eq!(board.take_stored(), None);
         for epoch in 0..=255 {
             board.stored(Epoch([epoch; 16]), 1);
         }
+        board.release();
         assert_eq!(std::iter::from_fn(|| board.take_stored()).count(), EPOCHS_MAX);
     }
 

@@ -23,6 +23,8 @@ use crate::fleet::Listed;
 /// Time between two snapshots of a machine, in milliseconds: at rest, and while somebody looks or something is wrong.
 const AT_REST_MS: u64 = 60_000;
 const CLOSE_MS: u64 = 10_000;
+/// So many lists are looked at before others get a turn.
+const AT_ONCE: usize = 64;
 /// Ticks do not come when snapshots are due: one may be taken so much earlier.
 const SLACK_MS: u64 = 4_000;
 /// How long the store may take for one piece.
@@ -77,22 +79,26 @@ impl Snapshotter {
 
     async fn work(&mut self) {
         while let Some(offer) = self.offers.recv().await {
-            // The lists are the fleet's: they are let go before anything is waited for.
-            let snapshots = self.due(offer);
+            // The lists are the fleet's: they are let go before the store is waited for.
+            let snapshots = self.due(offer).await;
             for some in snapshots.chunks(SNAPSHOTS_AT_A_TIME) {
                 self.store(some.to_vec()).await;
             }
         }
     }
 
-    /// The snapshots that are due.
-    fn due(&mut self, offer: Vec<Listed>) -> Vec<MachineProcesses> {
+    /// The snapshots that are due. Of a large fleet all are at the same moment, so others get a turn in between.
+    async fn due(&mut self, offer: Vec<Listed>) -> Vec<MachineProcesses> {
         let troubled = self.board.as_ref().map(|board| board.borrow().troubled());
         let troubled = troubled.unwrap_or_default();
-        let machines: HashSet<&MachineId> = offer.iter().map(|listed| &listed.machine).collect();
+        let machines: HashSet<MachineId> = offer.iter().map(|listed| listed.machine.clone()).collect();
         self.taken.retain(|machine, _| machines.contains(machine));
+        drop(machines);
         let mut due = Vec::new();
-        for listed in offer {
+        for (index, listed) in offer.into_iter().enumerate() {
+            if index % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
             let is_close = listed.is_watched || troubled.contains(&listed.machine);
             let period_ms = if is_close { CLOSE_MS } else { AT_REST_MS };
             let is_due = self.taken.get(&listed.machine).is_none_or(|taken| {

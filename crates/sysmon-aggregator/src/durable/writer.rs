@@ -30,6 +30,8 @@ const ALONE_MISCONFIGURED: Duration = Duration::from_secs(30);
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 /// What is queued at the end is stored within this time, or not by us.
 const LAST_LIMIT: Duration = Duration::from_secs(1);
+/// Batches of a large fleet gather for so long before they are taken out of their queue.
+const NAP: Duration = Duration::from_millis(10);
 /// A commit that takes longer than this is slow, and the store is until so many were not.
 const SLOW: Duration = Duration::from_secs(1);
 const SLOW_FOR_COMMITS: u32 = 3;
@@ -132,11 +134,16 @@ impl Writer {
             }
         };
         while !(group.is_full() || group.is_worth_it() && self.shared.credits.are_used_up()) {
+            let is_crowded = group.is_crowded();
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => break,
-                more = group.fill(&mut self.outlet) => if !more { break },
+                more = group.fill(&mut self.outlet), if !is_crowded => if !more { break },
                 () = sleep_until(deadline) => break,
+                // From a large fleet more comes all the time: not to wake up for each batch costs nobody anything.
+                () = sleep(NAP), if is_crowded => {
+                    group.drain(&mut self.outlet);
+                }
             }
         }
         self.reopen();
@@ -234,12 +241,15 @@ impl Writer {
 
     /// Tells streams what became of their batches.
     fn settle(&mut self, group: &Group, range: Range<usize>, outcomes: &[Outcome]) {
+        let mut joining = Vec::new();
         for (index, outcome) in range.zip(outcomes) {
             let (batch, ticket) = group.get(index);
             match outcome {
                 Outcome::Stored { through } => {
                     self.shared.counters.history_stored.add(1);
-                    ticket.board.stored(batch.epoch, *through);
+                    if ticket.board.stored(batch.epoch, *through) {
+                        joining.push(Arc::clone(&ticket.board));
+                    }
                 }
                 Outcome::Expected { sequence } => ticket.set_back(batch, *sequence),
             }
@@ -247,6 +257,7 @@ impl Writer {
                 self.shared.credits.settled(&ticket.board);
             }
         }
+        self.shared.pace.join(joining);
         self.shared.credits.distribute();
     }
 
@@ -341,6 +352,7 @@ impl Writer {
         if timeout(LAST_LIMIT, last).await.is_err() {
             tracing::warn!("the last batches were not stored in time; collectors keep them");
         }
+        self.shared.pace.release_all();
         self.outlet.gate.send_replace(Gate::Finished);
     }
 }

@@ -274,7 +274,7 @@ impl Teller<'_> {
         let recent = &self.machine.recent;
         let is_subscribed = |number: u32| {
             let series = recent.get(number);
-            series.is_some_and(|series| self.wish.metrics.contains(&series.key))
+            series.is_some_and(|series| self.wish.metrics.covers(series))
         };
         let mut any = false;
         // Time does not run backwards in what a client is told.
@@ -334,7 +334,7 @@ impl Teller<'_> {
         self.machine
             .recent
             .series()
-            .filter(move |(number, series)| *number >= from && self.wish.metrics.contains(&series.key))
+            .filter(move |(number, series)| *number >= from && self.wish.metrics.covers(series))
     }
 
     /// How the process list differs from what the client has; `None` when it does not, or none is wanted.

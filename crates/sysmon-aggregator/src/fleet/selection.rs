@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use sysmon_core::filter::{self, AlertFacts, Filter, Subject};
-use sysmon_core::{CATALOGUE, Health, HostInfo, Liveness, Metric, MetricId, SeriesKey};
+use sysmon_core::filter::{AlertFacts, Filter, Seen, Subject};
+use sysmon_core::{CATALOGUE, Metric, MetricId, Series, SeriesKey};
 
 use super::machine::Machine;
 
@@ -21,47 +21,23 @@ impl Selector {
         if !self.ids.is_empty() && !self.ids.contains(machine.id.as_str()) {
             return false;
         }
-        self.filter.is_empty() || self.filter.matches(&View { machine, now_ms })
+        self.filter.is_empty() || self.filter.matches(&seen(machine, now_ms))
     }
 }
 
 /// A machine as filters see it.
-struct View<'a> {
-    machine: &'a Machine,
-    now_ms: u64,
-}
-
-impl Subject for View<'_> {
-    fn id(&self) -> &str {
-        self.machine.id.as_str()
-    }
-
-    fn host(&self) -> &HostInfo {
-        &self.machine.host
-    }
-
-    fn liveness(&self) -> Liveness {
-        self.machine.liveness
-    }
-
-    fn health(&self) -> Health {
-        self.machine.health
-    }
-
-    fn age_ms(&self) -> u64 {
-        self.now_ms.saturating_sub(self.machine.heard_ms)
-    }
-
-    fn interval_ms(&self) -> u32 {
-        self.machine.interval_ms
-    }
-
-    fn any_value(&self, metric: MetricId, entity: Option<&str>, test: &mut dyn FnMut(f64) -> bool) -> bool {
-        filter::any_value(&self.machine.recent, metric, entity, test)
-    }
-
-    fn any_alert(&self, test: &mut dyn FnMut(AlertFacts<'_>) -> bool) -> bool {
-        self.machine.alerts.iter().any(|alert| test(alert.facts()))
+fn seen(machine: &Machine, now_ms: u64) -> impl Subject {
+    Seen {
+        id: machine.id.as_str(),
+        host: &machine.host,
+        liveness: machine.liveness,
+        health: machine.health,
+        age_ms: now_ms.saturating_sub(machine.heard_ms),
+        interval_ms: machine.interval_ms,
+        recent: &machine.recent,
+        any_alert: |test: &mut dyn FnMut(AlertFacts<'_>) -> bool| {
+            machine.alerts.iter().any(|alert| test(alert.facts()))
+        },
     }
 }
 
@@ -107,29 +83,48 @@ impl MetricSet {
     pub(super) fn contains(&self, key: &SeriesKey) -> bool {
         self.all
             || match &key.metric {
-                Metric::Known(id) => self.known[*id as usize / 64] & (1 << (*id as usize % 64)) != 0,
+                Metric::Known(id) => self.has(*id as usize),
                 Metric::Custom { name, .. } => self.custom.contains(&**name),
             }
+    }
+
+    /// The same of a series that a machine has; looks at its key only where there is no other way.
+    pub(super) fn covers(&self, series: &Series) -> bool {
+        match series.catalogue_index() {
+            Some(index) => self.all || self.has(index),
+            None => self.contains(&series.key),
+        }
+    }
+
+    fn has(&self, index: usize) -> bool {
+        self.known[index / 64] & (1 << (index % 64)) != 0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sysmon_core::Unit;
+    use std::sync::Arc;
+    use sysmon_core::{Recent, Unit};
 
     #[test]
     fn every_metric_is_found_by_its_own_name_only() {
+        let mut recent = Recent::new(1_000);
+        for (number, metric) in (0..).zip(CATALOGUE) {
+            recent.announce(number, Arc::new(SeriesKey::plain(metric.id)), 0);
+        }
         for wanted in CATALOGUE {
             let set = MetricSet::parse(&[wanted.name.to_string()]);
-            for other in CATALOGUE {
+            for (_, series) in recent.series() {
+                let is_it = series.key.id() == Some(wanted.id);
                 assert_eq!(
-                    set.contains(&SeriesKey::plain(other.id)),
-                    wanted.id == other.id,
+                    set.contains(&series.key),
+                    is_it,
                     "{} in {}",
-                    other.name,
+                    series.key,
                     wanted.name
                 );
+                assert_eq!(set.covers(series), is_it, "{} in {}", series.key, wanted.name);
             }
         }
     }
@@ -143,5 +138,16 @@ mod tests {
         assert!(MetricSet::parse(&[]).contains(&key));
         assert!(MetricSet::parse(&["jvm.heap_bytes".into()]).contains(&key));
         assert!(!MetricSet::parse(&["cpu.busy_percent".into()]).contains(&key));
+        let mut recent = Recent::new(1_000);
+        recent.announce(1, Arc::new(key), 0);
+        let series = recent.get(1).unwrap();
+        for (names, is_covered) in [
+            (&[][..], true),
+            (&["jvm.heap_bytes"], true),
+            (&["cpu.busy_percent"], false),
+        ] {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_string()).collect();
+            assert_eq!(MetricSet::parse(&names).covers(series), is_covered, "{names:?}");
+        }
     }
 }

@@ -396,12 +396,17 @@ impl Fleet {
                 return false;
             };
             // What did not fit may follow at once.
-            if !update.more && subscription.parts.is_empty() {
+            let is_piece = update.more || !subscription.parts.is_empty();
+            if !is_piece {
                 let pause_ms = subscription.wish.period_ms.max(self.config.update_gap_ms);
                 subscription.due_ms = now.monotonic_ms + pause_ms;
             }
             if !send(subscription.client, update) {
                 return false;
+            }
+            // A large piece takes milliseconds: what came meanwhile goes first, then the next one.
+            if is_piece {
+                return subscription.may_send();
             }
         }
         false

@@ -332,7 +332,7 @@ fn largest(machine: &Machine, metric: MetricId) -> Option<f64> {
     if metric.definition().label.is_none() {
         return machine.recent.value(metric);
     }
-    let values = machine.recent.of_metric(metric);
+    let values = machine.recent.entities_of(metric);
     values.filter_map(|(_, series)| series.current()).reduce(f64::max)
 }
 

@@ -70,8 +70,66 @@ impl<'a> AlertFacts<'a> {
     }
 }
 
+/// A machine whose recent past is kept, as a filter sees it: the aggregator's own, or a client's copy of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a, A> {
+    /// Its id.
+    pub id: &'a str,
+    /// What seldom changes.
+    pub host: &'a HostInfo,
+    /// How recently something was heard of it.
+    pub liveness: Liveness,
+    /// How it fares.
+    pub health: Health,
+    /// How long ago something was heard of it, in milliseconds.
+    pub age_ms: u64,
+    /// Time between two ticks, in milliseconds.
+    pub interval_ms: u32,
+    /// Its values. What is not in there, such as a metric that a client did not subscribe to, has none.
+    pub recent: &'a Recent,
+    /// Whether what is asked holds for one of the machine's alerts.
+    pub any_alert: A,
+}
+
+impl<A> Subject for Seen<'_, A>
+where
+    A: Fn(&mut dyn FnMut(AlertFacts<'_>) -> bool) -> bool,
+{
+    fn id(&self) -> &str {
+        self.id
+    }
+
+    fn host(&self) -> &HostInfo {
+        self.host
+    }
+
+    fn liveness(&self) -> Liveness {
+        self.liveness
+    }
+
+    fn health(&self) -> Health {
+        self.health
+    }
+
+    fn age_ms(&self) -> u64 {
+        self.age_ms
+    }
+
+    fn interval_ms(&self) -> u32 {
+        self.interval_ms
+    }
+
+    fn any_value(&self, metric: MetricId, entity: Option<&str>, test: &mut dyn FnMut(f64) -> bool) -> bool {
+        any_value(self.recent, metric, entity, test)
+    }
+
+    fn any_alert(&self, test: &mut dyn FnMut(AlertFacts<'_>) -> bool) -> bool {
+        (self.any_alert)(test)
+    }
+}
+
 /// [`Subject::any_value`] of a machine whose recent past is kept: a look into a table for a metric that a machine has
-/// once, a walk over its series for one that has entities.
+/// once, a walk over the series of a metric that has entities.
 #[must_use]
 pub fn any_value(
     recent: &Recent,
@@ -83,7 +141,7 @@ pub fn any_value(
         return recent.value_of(&SeriesKey::plain(metric)).is_some_and(test);
     }
     recent
-        .of_metric(metric)
+        .entities_of(metric)
         .filter(|(name, _)| entity.is_none_or(|entity| entity == *name))
         .filter_map(|(_, series)| series.current())
         .any(test)

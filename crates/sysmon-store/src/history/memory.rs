@@ -14,6 +14,7 @@ use super::answer::{Answer, Edges};
 use super::letters::{letter_values, may_retry};
 use super::plan::Plan;
 use super::processes::{self, Kept};
+use super::sqlite::bytes::{Reader, put_signed};
 use super::{
     Content, DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord,
     Maintenance, Outcome, SeriesTable, StoreInfo,
@@ -24,7 +25,7 @@ use crate::error::StoreError;
 const KEPT_MS: i64 = 3_600_000;
 /// The most ticks that are kept of a machine: an hour of ten a second.
 const TICKS_MAX: usize = 36_000;
-/// The most values that are kept of all machines together, 16 bytes each. Beyond, every machine keeps its share of that: an
+/// The most values that are kept of all machines together, about five bytes each. Beyond, every machine keeps its share of that: an
 /// hour of twenty machines, or the last ten seconds of ten thousand.
 const VALUES_MAX: usize = 8_000_000;
 /// How many batches are stored before others get a turn.
@@ -44,12 +45,20 @@ pub(crate) struct MemoryHistory {
 
 #[derive(Clone, Debug, Default)]
 struct State {
-    machines: BTreeMap<MachineId, Machine>,
+    machines: HashMap<MachineId, Machine>,
     /// Number of each key and decimals, and back.
     numbers: HashMap<(Arc<SeriesKey>, u8), u32>,
     series: Vec<(Arc<SeriesKey>, u8)>,
     letters: VecDeque<DeadLetter>,
     last_letter: i64,
+    scratch: Scratch,
+}
+
+/// Buffers that are used again.
+#[derive(Clone, Debug, Default)]
+struct Scratch {
+    values: Vec<(u32, i64)>,
+    bytes: Vec<u8>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -58,7 +67,7 @@ struct Machine {
     first_sample: Option<UnixMillis>,
     last_sample: Option<UnixMillis>,
     /// By time and order of arrival.
-    ticks: BTreeMap<(i64, u64), Vec<(u32, i64)>>,
+    ticks: BTreeMap<(i64, u64), Packed>,
     /// How many values those are.
     values: usize,
     arrivals: u64,
@@ -70,6 +79,47 @@ struct Machine {
     processes: Kept,
 }
 
+/// The values of a tick, each as the difference of its number to the one before, and itself; a third of what they take in
+/// plain words.
+#[derive(Clone, Debug, Default)]
+struct Packed {
+    count: u32,
+    bytes: Box<[u8]>,
+}
+
+impl Packed {
+    fn of(values: &[(u32, i64)], scratch: &mut Vec<u8>) -> Self {
+        scratch.clear();
+        let mut before = 0;
+        for (number, value) in values {
+            put_signed(scratch, i64::from(*number) - before);
+            put_signed(scratch, *value);
+            before = i64::from(*number);
+        }
+        Self {
+            count: u32::try_from(values.len()).unwrap_or(u32::MAX),
+            bytes: scratch.as_slice().into(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, i64)> {
+        let mut reader = Reader(&self.bytes);
+        let mut before = 0;
+        std::iter::from_fn(move || {
+            if reader.is_empty() {
+                return None;
+            }
+            // What was written here is read here: it ends early only for a mistake of ours.
+            before += reader.signed().ok()?;
+            Some((u32::try_from(before).ok()?, reader.signed().ok()?))
+        })
+    }
+}
+
 impl Machine {
     fn cursor(&self, epoch: Epoch) -> u64 {
         let known = self.cursors.iter().find(|(known, _)| *known == epoch);
@@ -77,6 +127,13 @@ impl Machine {
     }
 
     fn advance(&mut self, epoch: Epoch, through: u64) {
+        // As a rule the epoch is the one that was used last.
+        if let Some((known, cursor)) = self.cursors.last_mut()
+            && *known == epoch
+        {
+            *cursor = through;
+            return;
+        }
         self.cursors.retain(|(known, _)| *known != epoch);
         if self.cursors.len() >= EPOCHS_MAX {
             self.cursors.remove(0);
@@ -85,7 +142,7 @@ impl Machine {
     }
 
     /// Keeps a tick, and of all of them at most `values_max` values or the newest tick.
-    fn put(&mut self, at: UnixMillis, values: Vec<(u32, i64)>, values_max: usize) {
+    fn put(&mut self, at: UnixMillis, values: Packed, values_max: usize) {
         self.first_sample = Some(self.first_sample.map_or(at, |first| first.min(at)));
         self.last_sample = Some(self.last_sample.map_or(at, |last| last.max(at)));
         self.arrivals += 1;
@@ -126,12 +183,7 @@ impl State {
 
     /// The values under the numbers of this store; those of unknown series are left out. Numbers are looked up once per
     /// table, not once per value.
-    fn translated(
-        &mut self,
-        machine: &MachineId,
-        series: &SeriesTable,
-        values: &[(u32, i64)],
-    ) -> Vec<(u32, i64)> {
+    fn translated(&mut self, machine: &MachineId, series: &SeriesTable, values: &[(u32, i64)]) -> Packed {
         let known = self.machines.get_mut(machine);
         let (id, mut numbers) = known
             .map(|known| std::mem::take(&mut known.numbering))
@@ -142,14 +194,28 @@ impl State {
                 .map(|(theirs, entry)| (*theirs, self.number(&entry.key, entry.decimals)))
                 .collect();
         }
-        let mut translated = Vec::with_capacity(values.len());
+        let Scratch {
+            values: translated,
+            bytes,
+        } = &mut self.scratch;
+        translated.clear();
+        // Both ascend as a rule, so that the next number is looked for where it should be.
+        let mut next = 0;
         for (theirs, value) in values {
-            if let Ok(index) = numbers.binary_search_by_key(theirs, |(theirs, _)| *theirs) {
+            let found = match numbers.get(next) {
+                Some((number, _)) if number == theirs => Ok(next),
+                _ => numbers.binary_search_by_key(theirs, |(theirs, _)| *theirs),
+            };
+            if let Ok(index) = found {
                 translated.push((numbers[index].1, *value));
+                next = index + 1;
             }
         }
-        self.machines.entry(machine.clone()).or_default().numbering = (series.id(), numbers);
-        translated
+        let packed = Packed::of(translated, bytes);
+        if let Some(known) = self.machines.get_mut(machine) {
+            known.numbering = (series.id(), numbers);
+        }
+        packed
     }
 
     fn commit(&mut self, batches: &[IngestBatch]) -> Vec<Outcome> {
@@ -180,6 +246,8 @@ impl State {
     fn store(&mut self, batch: &IngestBatch) {
         match &batch.content {
             Content::Tick { at, series, values } => {
+                // It is there from the first tick on, so that what is found out about its series is kept.
+                self.machines.entry(batch.machine.clone()).or_default();
                 let values = self.translated(&batch.machine, series, values);
                 let share = VALUES_MAX / self.machines.len().max(1);
                 let machine = self.machines.entry(batch.machine.clone()).or_default();
@@ -243,8 +311,8 @@ impl State {
         let places = answer.place(&times);
         let mut columns: BTreeMap<u32, Vec<(u32, i64)>> = BTreeMap::new();
         for (place, (_, values)) in places.iter().zip(within()) {
-            for (series, value) in values {
-                columns.entry(*series).or_default().push((*place, *value));
+            for (series, value) in values.iter() {
+                columns.entry(series).or_default().push((*place, value));
             }
         }
         for (series, samples) in columns {
@@ -333,7 +401,9 @@ impl History for MemoryHistory {
             first_sample: machine.first_sample,
             last_sample: machine.last_sample,
         };
-        Ok(self.state().machines.iter().map(record).collect())
+        let mut records: Vec<_> = self.state().machines.iter().map(record).collect();
+        records.sort_unstable_by(|a, b| a.machine.cmp(&b.machine));
+        Ok(records)
     }
 
     async fn dead_letters(
@@ -373,7 +443,8 @@ impl History for MemoryHistory {
             let values = values
                 .iter()
                 .map(|(key, decimals, value)| (state.number(key, *decimals), *value));
-            let values = values.collect();
+            let values: Vec<_> = values.collect();
+            let values = Packed::of(&values, &mut Vec::new());
             let Some(letter) = state.letters.remove(index) else {
                 continue;
             };
@@ -411,17 +482,33 @@ impl History for MemoryHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_machine_keeps_its_share_and_always_the_newest_tick() {
         let mut machine = Machine::default();
         for second in 0..100 {
-            machine.put(UnixMillis(second * 1_000), vec![(1, second); 10], 250);
+            machine.put(UnixMillis(second * 1_000), packed(&[(1, second); 10]), 250);
         }
         assert_eq!((machine.ticks.len(), machine.values), (25, 250));
         let (oldest, _) = machine.ticks.first_key_value().unwrap();
         assert_eq!(oldest.0, 75_000);
-        machine.put(UnixMillis(100_000), vec![(1, 0); 10], 5);
+        machine.put(UnixMillis(100_000), packed(&[(1, 0); 10]), 5);
         assert_eq!((machine.ticks.len(), machine.values), (1, 10));
+    }
+
+    fn packed(values: &[(u32, i64)]) -> Packed {
+        Packed::of(values, &mut Vec::new())
+    }
+
+    proptest! {
+        #[test]
+        fn packed_values_come_back_whatever_their_order(
+            values in prop::collection::vec((any::<u32>(), any::<i64>()), 0..200),
+        ) {
+            let packed = packed(&values);
+            prop_assert_eq!(packed.len(), values.len());
+            prop_assert_eq!(packed.iter().collect::<Vec<_>>(), values);
+        }
     }
 }

@@ -206,10 +206,14 @@ impl Limits {
     }
 }
 
-/// The snapshots of one machine in memory: those of the last hour.
+/// The snapshots of one machine in memory, packed: those of the last hour.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kept {
-    snapshots: BTreeMap<UnixMillis, ProcessSnapshot>,
+    snapshots: BTreeMap<UnixMillis, Box<[u8]>>,
+    /// What the snapshots name by number, and the newest one that does.
+    identities: BTreeMap<u64, (ProcessIdentity, UnixMillis)>,
+    numbers: HashMap<ProcessIdentity, u64>,
+    next_number: u64,
 }
 
 impl Kept {
@@ -217,7 +221,31 @@ impl Kept {
         if self.snapshots.contains_key(&snapshot.at) {
             return false;
         }
-        self.snapshots.insert(snapshot.at, snapshot.processes.clone());
+        let processes = &snapshot.processes.processes;
+        let numbers: Vec<u64> = processes
+            .iter()
+            .map(|process| self.number(ProcessIdentity::of(process), snapshot.at))
+            .collect();
+        let packed = snapshot.processes.pack(&numbers);
+        self.snapshots.insert(snapshot.at, packed.into());
+        self.forget();
+        true
+    }
+
+    /// The number of an identity that a snapshot of that moment names.
+    fn number(&mut self, identity: ProcessIdentity, at: UnixMillis) -> u64 {
+        let number = *self.numbers.entry(identity.clone()).or_insert_with(|| {
+            self.next_number += 1;
+            self.next_number
+        });
+        let known = self.identities.entry(number).or_insert((identity, at));
+        known.1 = known.1.max(at);
+        number
+    }
+
+    /// Forgets what is older than an hour, or too much.
+    fn forget(&mut self) {
+        let before = self.snapshots.len();
         while let (Some((oldest, _)), Some((newest, _))) =
             (self.snapshots.first_key_value(), self.snapshots.last_key_value())
         {
@@ -226,15 +254,24 @@ impl Kept {
             }
             self.snapshots.pop_first();
         }
-        true
+        if self.snapshots.len() == before {
+            return;
+        }
+        if let Some((oldest, _)) = self.snapshots.first_key_value() {
+            self.identities.retain(|_, (_, last)| *last >= *oldest);
+            let identities = &self.identities;
+            self.numbers.retain(|_, number| identities.contains_key(number));
+        }
     }
 
     pub(super) fn at(&self, machine: &MachineId, at: UnixMillis) -> Option<MachineProcesses> {
-        let (at, processes) = self.snapshots.range(earliest(at)..=at).next_back()?;
+        let (at, packed) = self.snapshots.range(earliest(at)..=at).next_back()?;
+        let identity = |number| self.identities.get(&number).map(|(identity, _)| identity.clone());
         Some(MachineProcesses {
             machine: machine.clone(),
             at: *at,
-            processes: processes.clone(),
+            // What was packed here can be read here.
+            processes: ProcessSnapshot::unpack(packed, identity).ok()?,
         })
     }
 }
@@ -242,6 +279,47 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sysmon_core::{Process, ProcessKey, ProcessState, ProcessTotals};
+
+    #[test]
+    fn snapshots_in_memory_come_back_and_what_they_name_goes_with_the_last_of_them() {
+        let process = |pid: u32| Process {
+            key: ProcessKey { pid, start_ms: 7 },
+            parent_pid: 1,
+            user: "root".into(),
+            name: format!("worker-{pid}").into(),
+            command: "/usr/bin/worker --all".into(),
+            state: ProcessState::Sleeping,
+            cpu_percent: Some(2.5),
+            memory_bytes: 8_192,
+            threads: 3,
+            read_bytes_per_second: None,
+            write_bytes_per_second: Some(0),
+        };
+        let machine = MachineId::parse("a").unwrap();
+        let snapshot = |minute: i64| MachineProcesses {
+            machine: machine.clone(),
+            at: UnixMillis(minute * 60_000),
+            processes: ProcessSnapshot {
+                totals: ProcessTotals::default(),
+                // One that stays, and one that is there for a minute.
+                processes: vec![process(1), process(100 + minute as u32)],
+            },
+        };
+        let mut kept = Kept::default();
+        for minute in 0..200 {
+            assert!(kept.put(&snapshot(minute)));
+            assert!(!kept.put(&snapshot(minute)), "it is there already");
+            assert_eq!(
+                kept.at(&machine, UnixMillis(minute * 60_000 + 5)),
+                Some(snapshot(minute))
+            );
+        }
+        assert_eq!(kept.at(&machine, UnixMillis(139 * 60_000)), Some(snapshot(139)));
+        assert_eq!(kept.at(&machine, UnixMillis(138 * 60_000)), None);
+        assert_eq!((kept.snapshots.len(), kept.identities.len()), (61, 62));
+        assert_eq!(kept.numbers.len(), 62);
+    }
 
     #[test]
     fn the_oldest_hours_go_when_there_is_too_much_and_the_present_one_stays() {

@@ -4,7 +4,7 @@
 //! What the tables are for is said in `migrations/sqlite/`.
 
 mod block;
-mod bytes;
+pub(super) mod bytes;
 mod catalogue;
 mod commit;
 pub(crate) mod error;

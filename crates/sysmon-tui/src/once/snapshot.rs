@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sysmon_api::{Machine, Replica, Seen};
+use sysmon_api::{Machine, Replica};
 use sysmon_core::Filter;
 use sysmon_core::alert::{Alert, Severity};
 use sysmon_core::filter::AlertFacts;
@@ -36,14 +36,12 @@ impl Snapshot {
         let now = self.fleet.now();
         let board = self.board.as_ref();
         let matches = |machine: &Machine| {
-            filter.matches(&Seen {
-                machine,
-                now,
-                any_alert: |test: &mut dyn FnMut(AlertFacts<'_>) -> bool| {
+            filter.matches(
+                &machine.seen(now, |test: &mut dyn FnMut(AlertFacts<'_>) -> bool| {
                     let mut alerts = board.into_iter().flat_map(|board| board.alerts_of(&machine.id));
                     alerts.any(|alert| test(AlertFacts::of(alert)))
-                },
-            })
+                }),
+            )
         };
         let machines = self.fleet.machines().map(|(_, machine)| machine);
         let shown = machines

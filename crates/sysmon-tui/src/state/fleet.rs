@@ -19,7 +19,8 @@ pub(crate) mod window;
 
 pub(crate) use columns::{FleetColumn, FleetLayout};
 pub(crate) use groups::Row;
-pub(crate) use order::{badness, natural};
+pub(crate) use order::badness;
+pub(crate) use sysmon_core::natural;
 
 use columns::Columns;
 use feed::Feed;

@@ -8,6 +8,8 @@ use crate::durable::queue::{Entry, Outlet, Ticket, values_of};
 
 /// With fewer kept batches than this a commit is not worth its cost before its time.
 const WORTH: usize = 32;
+/// With so many live batches in a group it is of a large fleet.
+const CROWD: usize = 64;
 /// While backlog waits, live batches leave it this part of a group.
 const BACKLOG_PART: usize = 8;
 
@@ -65,6 +67,11 @@ impl Group {
         self.backlog >= WORTH
     }
 
+    /// Whether so many report live that the next ones need not be waited for one by one.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.len() - self.backlog >= CROWD
+    }
+
     /// Waits for batches and takes what is there, as far as there is room; `false` when none will come any more. Safe to
     /// cancel.
     pub(super) async fn fill(&mut self, outlet: &mut Outlet) -> bool {
@@ -83,7 +90,7 @@ impl Group {
     }
 
     /// Takes what is there; returns whether there was anything.
-    fn drain(&mut self, outlet: &mut Outlet) -> bool {
+    pub(super) fn drain(&mut self, outlet: &mut Outlet) -> bool {
         let before = self.len();
         let live_max = if outlet.backlog.is_empty() {
             self.batches_max

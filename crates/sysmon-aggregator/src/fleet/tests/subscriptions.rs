@@ -474,10 +474,19 @@ fn two_thousand_machines_come_in_chunks_and_all_arrive() {
         }
     }
     let mut follower = Follower::new(&mut lab, everything());
-    // Unacknowledged, even the snapshot stops after two.
-    let flushed = lab.flush();
-    let mut updates = follower.take(flushed);
-    assert_eq!(updates.len(), 2);
+    // A piece at a time, and what came meanwhile goes first; unacknowledged, even the snapshot stops after two.
+    let mut updates = Vec::new();
+    for (pieces, is_due) in [(1, true), (1, false), (0, false)] {
+        let flushed = lab.flush();
+        let taken = follower.take(flushed);
+        assert_eq!(taken.len(), pieces);
+        updates.extend(taken);
+        let due_ms = lab.fleet.next_due_ms();
+        assert_eq!(
+            due_ms.is_some_and(|due_ms| due_ms <= lab.now.monotonic_ms),
+            is_due
+        );
+    }
     updates.extend(follower.drain(&mut lab));
     assert!(updates.len() > 4, "{}", updates.len());
     let last = updates.len() - 1;

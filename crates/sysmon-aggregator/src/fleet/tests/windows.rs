@@ -4,9 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fleet::Judgement;
-use crate::fleet::names::natural;
 use sysmon_api::Code;
-use sysmon_core::{Health, Liveness};
+use sysmon_core::{Health, Liveness, natural};
 
 fn windowed(order: &str, first: u32, rows: u32) -> wire::Subscribe {
     wire::Subscribe {

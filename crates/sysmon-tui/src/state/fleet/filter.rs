@@ -1,6 +1,6 @@
 //! The filter of the fleet: what is applied, what is being typed, what was typed before, and what could come next.
 
-use sysmon_api::{Machine, Replica, Seen};
+use sysmon_api::{Machine, Replica};
 use sysmon_core::filter::{AlertFacts, CandidateKind, Filter, FilterError, Vocabulary, complete};
 use sysmon_core::{MetricId, UnixMillis};
 
@@ -122,17 +122,16 @@ impl FleetFilter {
     /// Whether a machine matches.
     pub(crate) fn matches(&self, machine: &Machine, board: &Board, aggregator_now: UnixMillis) -> bool {
         self.parsed.is_empty()
-            || self.parsed.matches(&Seen {
-                machine,
-                now: aggregator_now,
+            || self.parsed.matches(&machine.seen(
+                aggregator_now,
                 // Most machines have none, and the board knows that without looking at its alerts.
-                any_alert: |test: &mut dyn FnMut(AlertFacts<'_>) -> bool| {
+                |test: &mut dyn FnMut(AlertFacts<'_>) -> bool| {
                     board.counts_of(&machine.id) != Default::default()
                         && board
                             .alerts_of(&machine.id)
                             .any(|alert| test(AlertFacts::of(alert)))
                 },
-            })
+            ))
     }
 
     /// Filters that were typed, the newest last.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sysmon_api::{Machine, Replica};
 use sysmon_core::{Health, Liveness, MetricId};
 
-use super::order::{badness, natural};
+use super::{badness, natural};
 
 /// More label names than this are not offered to group by.
 const NAMES_MAX: usize = 32;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use sysmon_api::{Machine, Replica};
-use sysmon_core::{Health, Liveness, MetricId, UnixMillis, thresholds};
+use sysmon_core::{Health, Liveness, MetricId, UnixMillis, natural, thresholds};
 
 use super::columns::{Columns, Fact, FleetColumn};
 
@@ -238,51 +238,5 @@ pub(crate) fn text(machine: &Machine, column: FleetColumn, columns: &Columns) ->
             Fact::Collector => host.collector_version.clone(),
         },
         _ => String::new(),
-    }
-}
-
-/// Names in the order that people expect: `web-2` before `web-10`.
-pub(crate) fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a.as_bytes(), b.as_bytes());
-    loop {
-        match (left.first(), right.first()) {
-            (None, None) => return a.cmp(b),
-            (None, _) => return Ordering::Less,
-            (_, None) => return Ordering::Greater,
-            (Some(x), Some(y)) if x.is_ascii_digit() && y.is_ascii_digit() => {
-                let (number, rest) = digits(left);
-                let (other, other_rest) = digits(right);
-                match number.len().cmp(&other.len()).then_with(|| number.cmp(other)) {
-                    Ordering::Equal => (left, right) = (rest, other_rest),
-                    unequal => return unequal,
-                }
-            }
-            (Some(x), Some(y)) => match x.to_ascii_lowercase().cmp(&y.to_ascii_lowercase()) {
-                Ordering::Equal => (left, right) = (&left[1..], &right[1..]),
-                unequal => return unequal,
-            },
-        }
-    }
-}
-
-/// Leading digits without their zeros, and the rest.
-fn digits(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = text
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(text.len());
-    let zeros = text[..end].iter().take_while(|byte| **byte == b'0').count();
-    (&text[zeros..end], &text[end..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_sort_as_people_count() {
-        let mut names = ["web-10", "web-2", "Web-1", "db", "web-002"];
-        names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["db", "Web-1", "web-002", "web-2", "web-10"]);
     }
 }
