@@ -21,7 +21,7 @@ use crate::preferences::{Preferences, Store};
 use crate::record::{Recorder, RecordingError};
 use crate::render::render;
 use crate::state::State;
-use crate::terminal::{Progress, Screen, has_panicked};
+use crate::terminal::{Charts, Progress, Screen, has_panicked};
 use crate::theme::{ColourDepth, Theme, ThemeError};
 use crate::update::update;
 
@@ -94,6 +94,7 @@ pub async fn run(
         pressed: true,
         skipped: 0,
         progress: Progress::default(),
+        utc_offset: None,
     };
     if client.options.is_local {
         client.state = client.state.opening_only_machine();
@@ -192,6 +193,8 @@ struct Client {
     skipped: u32,
     /// How far the terminal was when it was last looked at.
     progress: Progress,
+    /// What the local time is ahead of UTC, in seconds, and the minute in which that was looked up: it changes on one.
+    utc_offset: Option<(i64, i32)>,
 }
 
 /// Whether the loop goes on.
@@ -276,7 +279,16 @@ impl Client {
 
     fn is_frame_due(&self) -> bool {
         let between = self.between_frames();
-        self.drawn_at.is_none_or(|at| at.elapsed() >= between)
+        self.drawn_at.is_none_or(|at| at.elapsed() >= between) && !self.leaves_clock_to_data()
+    }
+
+    /// Whether nothing but the clock would be drawn, although data that draws it along is about to come.
+    fn leaves_clock_to_data(&self) -> bool {
+        let is_recent = |at: Option<Instant>, limit| at.is_some_and(|at| at.elapsed() < limit);
+        self.state.is_only_clock_dirty()
+            && !self.pressed
+            && is_recent(self.data_at, DATA_IS_REGULAR)
+            && is_recent(self.drawn_at, TICK_BESIDE_DATA)
     }
 
     /// When to wake without an event: soon when something waits to be drawn, else when the clock moves on.
@@ -294,7 +306,7 @@ impl Client {
                 } else {
                     rest
                 }
-        } else if self.state.is_dirty() {
+        } else if self.state.is_dirty() && !self.leaves_clock_to_data() {
             drawn_at + between
         } else if self.data_at.is_some_and(|at| at.elapsed() < DATA_IS_REGULAR) {
             drawn_at + TICK_BESIDE_DATA.max(between)
@@ -348,17 +360,30 @@ impl Client {
     }
 
     fn tick(&mut self, screen: &mut Screen) -> io::Result<()> {
-        use chrono::Offset as _;
-        let utc_offset_seconds = chrono::Local::now().offset().fix().local_minus_utc();
+        let now = now();
+        let utc_offset_seconds = self.utc_offset_seconds(now);
         self.apply(
             screen,
             &mut None,
             Event::Tick {
-                now: now(),
+                now,
                 utc_offset_seconds,
             },
         )?;
         Ok(())
+    }
+
+    fn utc_offset_seconds(&mut self, now: UnixMillis) -> i32 {
+        use chrono::Offset as _;
+        let minute = now.0.div_euclid(60_000);
+        match self.utc_offset {
+            Some((known, seconds)) if known == minute => seconds,
+            _ => {
+                let seconds = chrono::Local::now().offset().fix().local_minus_utc();
+                self.utc_offset = Some((minute, seconds));
+                seconds
+            }
+        }
     }
 
     fn apply(
@@ -477,7 +502,12 @@ impl Client {
             let holds = self
                 .pace
                 .holds_charts(std::mem::take(&mut self.pressed), self.began.elapsed());
-            let bytes = screen.draw(holds, |frame| render(&self.state, &self.theme, frame))?;
+            let charts = match (self.pace.is_slow(), holds) {
+                (false, _) => Charts::Drawn,
+                (true, false) => Charts::Kept,
+                (true, true) => Charts::Held,
+            };
+            let bytes = screen.draw(charts, |frame| render(&self.state, &self.theme, frame))?;
             self.pace.drawn(bytes);
             let report = FrameReport {
                 micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),

@@ -209,6 +209,8 @@ pub struct State {
     /// Whether a fleet of one is opened by itself: it is the machine that the person sits at.
     pub(crate) opens_only_machine: bool,
     dirty: bool,
+    /// The second has changed since the last frame.
+    is_clock_dirty: bool,
 }
 
 impl State {
@@ -252,6 +254,7 @@ impl State {
             touched: false,
             opens_only_machine: false,
             dirty: true,
+            is_clock_dirty: false,
         }
     }
 
@@ -294,15 +297,27 @@ impl State {
         self.dirty = true;
     }
 
+    /// Notes that the time on the screen is not the present one.
+    pub(crate) fn mark_clock_dirty(&mut self) {
+        self.is_clock_dirty = true;
+    }
+
+    /// Whether the frame is as it was but for the time.
+    #[must_use]
+    pub(crate) fn is_only_clock_dirty(&self) -> bool {
+        self.is_clock_dirty && !self.dirty
+    }
+
     /// Whether the screen must be drawn again.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
-        self.dirty
+        self.dirty || self.is_clock_dirty
     }
 
     /// Whether the screen must be drawn again; asking takes the note back.
     pub fn take_dirty(&mut self) -> bool {
-        std::mem::take(&mut self.dirty)
+        let is_clock_dirty = std::mem::take(&mut self.is_clock_dirty);
+        std::mem::take(&mut self.dirty) || is_clock_dirty
     }
 
     /// The moment on screen, on the aggregator's clock: now as far as we can tell, or the one in the past.
