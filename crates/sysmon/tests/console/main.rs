@@ -18,4 +18,6 @@ mod past;
 #[cfg(unix)]
 mod remote;
 #[cfg(unix)]
+mod slow_line;
+#[cfg(unix)]
 mod terminal;
