@@ -8,6 +8,7 @@
 mod burst;
 mod clock;
 mod config;
+mod own_thread;
 mod recorder;
 mod redact;
 mod run;

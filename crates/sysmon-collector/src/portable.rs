@@ -141,7 +141,7 @@ impl Sampler {
             announced: recorded.announced,
             values: recorded.values,
             retired: recorded.retired,
-            processes,
+            processes: processes.map(Arc::new),
             host: None,
             is_burst: false,
         }

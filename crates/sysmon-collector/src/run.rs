@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Sampler;
 use crate::config::{Config, InvalidConfig};
+use crate::own_thread::OwnThread;
 use crate::sample::Plan;
 use crate::spool::{Keeper, Spool, SpoolError};
 use crate::ticker::{self, Wish};
@@ -27,6 +28,11 @@ pub enum CollectorError {
     /// The spool broke off.
     #[error("the spool broke off; the log says where, please report it")]
     SpoolBroken,
+    /// The system gives no thread to read the machine on.
+    #[error(
+        "there is no thread for the sampler: {0}; raise the limit of threads (ulimit -u, or TasksMax of the unit)"
+    )]
+    Thread(std::io::Error),
     /// Another collector uses the spool.
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -63,7 +69,13 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     // All of them end when the set is dropped.
     let mut tasks = JoinSet::new();
     crate::slow::spawn(&mut tasks, &config, &board, &interval_ms);
-    tasks.spawn(ticker::run(sampler, wish, interval_sender, sample_sender));
+    if config.spool.is_some() {
+        let sampler = OwnThread::start(sampler).map_err(CollectorError::Thread)?;
+        tasks.spawn(ticker::run(sampler, wish, interval_sender, sample_sender));
+    } else {
+        // Nothing else asks for threads that may block, so that there is only one anyway.
+        tasks.spawn(ticker::run(sampler, wish, interval_sender, sample_sender));
+    }
     let keeper = Keeper::new(spool, Arc::clone(&board));
     let uplink = Uplink::new(
         client,

@@ -130,7 +130,7 @@ impl Sampler {
             announced: recorded.announced,
             values: recorded.values,
             retired: recorded.retired,
-            processes,
+            processes: processes.map(Arc::new),
             host: self.changed_host(now),
             is_burst: false,
         };

@@ -2,7 +2,6 @@
 
 mod snapshot;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use snapshot::{ProcessIdentity, ProcessSnapshot, Unreadable};
@@ -127,7 +126,9 @@ pub struct ProcessDelta {
 /// The listed processes of one machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProcessTable {
-    processes: BTreeMap<ProcessKey, Process>,
+    /// By key, each once. Of a thousand processes with each reading hardly one comes or goes, so that this is smaller than
+    /// a tree and quicker to walk along.
+    processes: Vec<Process>,
     totals: ProcessTotals,
     complete: bool,
 }
@@ -136,44 +137,72 @@ impl ProcessTable {
     /// The most processes a table takes; what exceeds it is left out, so that a hostile peer cannot fill memory.
     pub const LIMIT: usize = 65_536;
 
+    /// The table of one scan; `complete` says whether `listed` are all there are.
+    #[must_use]
+    pub fn new(listed: Vec<Process>, totals: ProcessTotals, complete: bool) -> Self {
+        let mut processes = listed;
+        if !processes.is_sorted_by(|left, right| left.key < right.key) {
+            processes.sort_by_key(|process| process.key);
+            keep_latest(&mut processes);
+        }
+        processes.truncate(Self::LIMIT);
+        Self {
+            processes,
+            totals,
+            complete,
+        }
+    }
+
     /// Takes a change over.
     pub fn apply(&mut self, delta: &ProcessDelta) {
-        if delta.replace {
-            self.processes.clear();
-        }
-        for key in &delta.removed {
-            self.processes.remove(key);
-        }
-        for process in &delta.changed {
-            if self.processes.len() < Self::LIMIT || self.processes.contains_key(&process.key) {
-                self.processes.insert(process.key, process.clone());
-            }
-        }
         self.totals = delta.totals;
         self.complete = delta.complete;
+        if delta.replace {
+            self.processes.clear();
+            self.processes.reserve_exact(delta.changed.len().min(Self::LIMIT));
+        }
+        if !delta.removed.is_empty() {
+            let mut removed = delta.removed.clone();
+            removed.sort_unstable();
+            self.processes
+                .retain(|process| removed.binary_search(&process.key).is_err());
+        }
+        let known = self.processes.len();
+        for process in &delta.changed {
+            match self.processes[..known].binary_search_by_key(&process.key, |known| known.key) {
+                Ok(at) => self.processes[at].clone_from(process),
+                Err(_) if self.processes.len() < Self::LIMIT => self.processes.push(process.clone()),
+                Err(_) => {}
+            }
+        }
+        if self.processes.len() > known {
+            // Two runs, which this kind of sort is quick with.
+            self.processes.sort_by_key(|process| process.key);
+            keep_latest(&mut self.processes);
+        }
     }
 
     /// What turns `self` into `next`. Processes whose figures did not move are not repeated: on an idle machine with
     /// a thousand sleepers the change is a handful.
     #[must_use]
     pub fn delta_to(&self, next: &Self) -> ProcessDelta {
-        ProcessDelta {
+        let mut delta = ProcessDelta {
             replace: false,
             complete: next.complete,
-            changed: next
-                .processes
-                .values()
-                .filter(|now| self.processes.get(&now.key) != Some(now))
-                .cloned()
-                .collect(),
-            removed: self
-                .processes
-                .keys()
-                .filter(|key| !next.processes.contains_key(key))
-                .copied()
-                .collect(),
             totals: next.totals,
+            ..ProcessDelta::default()
+        };
+        let mut before = self.processes.iter().peekable();
+        for now in &next.processes {
+            while let Some(gone) = before.next_if(|then| then.key < now.key) {
+                delta.removed.push(gone.key);
+            }
+            if before.next_if(|then| then.key == now.key) != Some(now) {
+                delta.changed.push(now.clone());
+            }
         }
+        delta.removed.extend(before.map(|gone| gone.key));
+        delta
     }
 
     /// The whole table as one replacing change.
@@ -182,7 +211,7 @@ impl ProcessTable {
         ProcessDelta {
             replace: true,
             complete: self.complete,
-            changed: self.processes.values().cloned().collect(),
+            changed: self.processes.clone(),
             removed: Vec::new(),
             totals: self.totals,
         }
@@ -190,13 +219,14 @@ impl ProcessTable {
 
     /// The listed processes by pid.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Process> {
-        self.processes.values()
+        self.processes.iter()
     }
 
     /// One process.
     #[must_use]
     pub fn get(&self, key: ProcessKey) -> Option<&Process> {
-        self.processes.get(&key)
+        let at = self.processes.binary_search_by_key(&key, |process| process.key);
+        at.ok().map(|at| &self.processes[at])
     }
 
     /// Counts over all processes of the machine, listed or not.
@@ -210,6 +240,17 @@ impl ProcessTable {
     pub fn is_complete(&self) -> bool {
         self.complete
     }
+}
+
+/// Of sorted processes with the same key, only the last one stays.
+fn keep_latest(processes: &mut Vec<Process>) {
+    processes.dedup_by(|later, earlier| {
+        let is_same = later.key == earlier.key;
+        if is_same {
+            std::mem::swap(later, earlier);
+        }
+        is_same
+    });
 }
 
 #[cfg(test)]
@@ -237,15 +278,8 @@ mod tests {
     }
 
     fn table(rows: &[(u32, u8)]) -> ProcessTable {
-        let mut table = ProcessTable::default();
         let changed = rows.iter().map(|(pid, cpu)| process(*pid, *cpu)).collect();
-        table.apply(&ProcessDelta {
-            replace: true,
-            complete: true,
-            changed,
-            ..ProcessDelta::default()
-        });
-        table
+        ProcessTable::new(changed, ProcessTotals::default(), true)
     }
 
     proptest! {
@@ -261,6 +295,38 @@ mod tests {
                 followed.apply(&last.delta_to(&now));
                 prop_assert_eq!(&followed, &now);
                 last = now;
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_is_what_a_map_by_key_would_be(
+            changes in prop::collection::vec(
+                (any::<bool>(), prop::collection::vec((0u32..20, 0u8..4), 0..20), prop::collection::vec(0u32..20, 0..5)),
+                0..8,
+            ),
+        ) {
+            let mut table = ProcessTable::default();
+            let mut map = std::collections::BTreeMap::new();
+            for (replace, rows, removed) in changes {
+                let changed: Vec<_> = rows.iter().map(|(pid, cpu)| process(*pid, *cpu)).collect();
+                let removed: Vec<_> = removed.iter().map(|pid| process(*pid, 0).key).collect();
+                if replace {
+                    map.clear();
+                }
+                for key in &removed {
+                    map.remove(key);
+                }
+                map.extend(changed.iter().map(|process| (process.key, process.clone())));
+                table.apply(&ProcessDelta { replace, changed, removed, ..ProcessDelta::default() });
+                prop_assert!(table.iter().eq(map.values()));
+                for pid in 0..20 {
+                    let key = process(pid, 0).key;
+                    prop_assert_eq!(table.get(key), map.get(&key));
+                }
+                let listed = map.values().rev().cloned().collect();
+                prop_assert!(ProcessTable::new(listed, ProcessTotals::default(), false).iter().eq(map.values()));
             }
         }
     }

@@ -34,7 +34,7 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     let area = frame.area();
     let regions = layout(area, state);
     let mut pen = Pen::new(frame.buffer_mut(), theme);
-    pen.clear(area);
+    pen.begin();
     let cursor = match &regions.body {
         Body::TooSmall(area) => {
             note(&mut pen, *area, "too small: make the terminal larger");

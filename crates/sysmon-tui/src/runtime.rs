@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use crossterm::event::EventStream;
-use sysmon_core::UnixMillis;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -21,10 +20,11 @@ use crate::preferences::{Preferences, Store};
 use crate::record::{Recorder, RecordingError};
 use crate::render::render;
 use crate::state::State;
-use crate::terminal::{Progress, Screen, has_panicked};
+use crate::terminal::{Charts, Progress, Screen, has_panicked};
 use crate::theme::{ColourDepth, Theme, ThemeError};
 use crate::update::update;
 
+mod frames;
 mod outside;
 mod pace;
 mod replaying;
@@ -35,10 +35,6 @@ pub use replaying::replay;
 
 /// Events on their way in. When the queue is full the connection waits, and the aggregator coalesces.
 const EVENT_QUEUE: usize = 16;
-/// Data that comes every second draws the clock along with it; only when it is this late the clock is drawn alone.
-const TICK_BESIDE_DATA: Duration = Duration::from_millis(1_250);
-/// Without data for this long, the clock is drawn on the second.
-const DATA_IS_REGULAR: Duration = Duration::from_millis(2_500);
 /// What changed is remembered when nothing has changed for this long.
 const REMEMBER_AFTER: Duration = Duration::from_secs(3);
 /// After this much input in a row a frame is drawn even when there is more.
@@ -94,6 +90,7 @@ pub async fn run(
         pressed: true,
         skipped: 0,
         progress: Progress::default(),
+        utc_offset: None,
     };
     if client.options.is_local {
         client.state = client.state.opening_only_machine();
@@ -192,6 +189,8 @@ struct Client {
     skipped: u32,
     /// How far the terminal was when it was last looked at.
     progress: Progress,
+    /// What the local time is ahead of UTC, in seconds, and the minute in which that was looked up: it changes on one.
+    utc_offset: Option<(i64, i32)>,
 }
 
 /// Whether the loop goes on.
@@ -264,48 +263,6 @@ impl Client {
         update(&mut self.state, Event::Pace { is_slow });
     }
 
-    /// The least between two frames. Whoever has pressed a key does not wait for a slow link's next second: the terminal
-    /// has taken the frame before, or nothing is drawn anyway.
-    fn between_frames(&self) -> Duration {
-        if self.pressed {
-            self.pace.least_between_frames()
-        } else {
-            self.pace.between_frames()
-        }
-    }
-
-    fn is_frame_due(&self) -> bool {
-        let between = self.between_frames();
-        self.drawn_at.is_none_or(|at| at.elapsed() >= between)
-    }
-
-    /// When to wake without an event: soon when something waits to be drawn, else when the clock moves on.
-    fn next_frame(&mut self, screen: &Screen) -> Instant {
-        let Some(drawn_at) = self.drawn_at else {
-            return Instant::now();
-        };
-        let between = self.between_frames();
-        let wake = if let Some(waiting) = screen.waiting() {
-            // Woken when it is taken; before that only to see that it takes too long.
-            let rest = pace::STUCK_AFTER.saturating_sub(waiting);
-            Instant::now()
-                + if rest.is_zero() {
-                    between.max(pace::STUCK_AFTER)
-                } else {
-                    rest
-                }
-        } else if self.state.is_dirty() {
-            drawn_at + between
-        } else if self.data_at.is_some_and(|at| at.elapsed() < DATA_IS_REGULAR) {
-            drawn_at + TICK_BESIDE_DATA.max(between)
-        } else {
-            let into_second = u64::try_from(now().0.rem_euclid(1_000)).unwrap_or(0);
-            Instant::now() + Duration::from_millis(1_000 - into_second)
-        };
-        let awaited = |at: UnixMillis| Instant::now() + Duration::from_millis(at.since_ms(now()));
-        self.state.wakes_at().map_or(wake, |at| wake.min(awaited(at)))
-    }
-
     /// Keeps what has changed, once it has stayed so for a while; at the end at once.
     fn remember(&mut self, is_end: bool) {
         // Only what a person does changes it.
@@ -348,13 +305,13 @@ impl Client {
     }
 
     fn tick(&mut self, screen: &mut Screen) -> io::Result<()> {
-        use chrono::Offset as _;
-        let utc_offset_seconds = chrono::Local::now().offset().fix().local_minus_utc();
+        let now = now();
+        let utc_offset_seconds = self.utc_offset_seconds(now);
         self.apply(
             screen,
             &mut None,
             Event::Tick {
-                now: now(),
+                now,
                 utc_offset_seconds,
             },
         )?;
@@ -477,7 +434,12 @@ impl Client {
             let holds = self
                 .pace
                 .holds_charts(std::mem::take(&mut self.pressed), self.began.elapsed());
-            let bytes = screen.draw(holds, |frame| render(&self.state, &self.theme, frame))?;
+            let charts = match (self.pace.is_slow(), holds) {
+                (false, _) => Charts::Drawn,
+                (true, false) => Charts::Kept,
+                (true, true) => Charts::Held,
+            };
+            let bytes = screen.draw(charts, |frame| render(&self.state, &self.theme, frame))?;
             self.pace.drawn(bytes);
             let report = FrameReport {
                 micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),

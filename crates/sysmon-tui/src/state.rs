@@ -211,6 +211,8 @@ pub struct State {
     /// Whether the machine on screen is there only because it was when the console was last left: it may be gone since.
     pub(crate) is_machine_remembered: bool,
     dirty: bool,
+    /// The second has changed since the last frame.
+    is_clock_dirty: bool,
 }
 
 impl State {
@@ -255,6 +257,7 @@ impl State {
             opens_only_machine: false,
             is_machine_remembered: false,
             dirty: true,
+            is_clock_dirty: false,
         }
     }
 
@@ -297,15 +300,27 @@ impl State {
         self.dirty = true;
     }
 
+    /// Notes that the time on the screen is not the present one.
+    pub(crate) fn mark_clock_dirty(&mut self) {
+        self.is_clock_dirty = true;
+    }
+
+    /// Whether the frame is as it was but for the time.
+    #[must_use]
+    pub(crate) fn is_only_clock_dirty(&self) -> bool {
+        self.is_clock_dirty && !self.dirty
+    }
+
     /// Whether the screen must be drawn again.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
-        self.dirty
+        self.dirty || self.is_clock_dirty
     }
 
     /// Whether the screen must be drawn again; asking takes the note back.
     pub fn take_dirty(&mut self) -> bool {
-        std::mem::take(&mut self.dirty)
+        let is_clock_dirty = std::mem::take(&mut self.is_clock_dirty);
+        std::mem::take(&mut self.dirty) || is_clock_dirty
     }
 
     /// The moment on screen, on the aggregator's clock: now as far as we can tell, or the one in the past.

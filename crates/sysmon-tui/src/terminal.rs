@@ -39,8 +39,19 @@ pub(crate) struct Screen {
     writer: FrameWriter,
     /// Sequences that go with the next frame.
     beside: Vec<u8>,
-    /// What is on the screen, or on its way there.
+    /// What is on the screen, or on its way there, as long as later frames may hold its charts.
     shown: Option<Buffer>,
+}
+
+/// What becomes of the charts of a frame. They change in most of their cells, and say little in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Charts {
+    /// They are drawn, and so are those of the next frame.
+    Drawn,
+    /// They are drawn, and the next frames may hold them.
+    Kept,
+    /// They keep the shape that they have.
+    Held,
 }
 
 impl Screen {
@@ -75,17 +86,16 @@ impl Screen {
     /// # Errors
     /// When the terminal does not say.
     pub(crate) fn size(&self) -> io::Result<(u16, u16)> {
-        crossterm::terminal::size()
+        size()
     }
 
-    /// Draws what changed, in one synchronized update; returns its bytes, none when nothing has changed. Charts keep
-    /// their shape when `hold_charts`: they change in most of their cells, and say little in a second.
+    /// Draws what changed, in one synchronized update; returns its bytes, none when nothing has changed.
     ///
     /// Nothing may be drawn before [`Screen::is_ready`].
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub(crate) fn draw(&mut self, hold_charts: bool, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<usize> {
+    pub(crate) fn draw(&mut self, charts: Charts, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<usize> {
         if self.writer.is_broken() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -95,10 +105,11 @@ impl Screen {
         let shown = &mut self.shown;
         let drawn = |frame: &mut Frame<'_>| {
             draw(frame);
-            if let Some(before) = shown.as_ref().filter(|_| hold_charts) {
+            if let Some(before) = shown.as_ref().filter(|_| charts == Charts::Held) {
                 hold(frame.buffer_mut(), before);
             }
-            *shown = Some(frame.buffer_mut().clone());
+            // A copy of ten thousand cells costs a tenth of a frame: only where it will be looked at.
+            *shown = (charts != Charts::Drawn).then(|| frame.buffer_mut().clone());
         };
         self.terminal.draw(drawn).map_err(never)?;
         let frame = self.terminal.backend_mut().take_frame();
@@ -193,6 +204,18 @@ impl Drop for Screen {
             let _ = disable_raw_mode();
         }
     }
+}
+
+/// Columns and rows. Asked of what frames are written to: the library opens the terminal anew for each question.
+fn size() -> io::Result<(u16, u16)> {
+    #[cfg(unix)]
+    if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
+        && size.ws_col > 0
+        && size.ws_row > 0
+    {
+        return Ok((size.ws_col, size.ws_row));
+    }
+    crossterm::terminal::size()
 }
 
 /// Where frames are written: the terminal itself, past the lock and the buffer of standard output, which may be needed

@@ -99,7 +99,7 @@ fn tick(state: &mut State, now: UnixMillis, utc_offset_seconds: i32) {
     if now.0.div_euclid(1_000) != state.now.0.div_euclid(1_000)
         || utc_offset_seconds != state.utc_offset_seconds
     {
-        state.mark_dirty();
+        state.mark_clock_dirty();
     }
     state.now = now;
     state.utc_offset_seconds = utc_offset_seconds;

@@ -157,7 +157,7 @@ impl Embedded {
     fn start(&mut self, lock: Option<Lock>) -> Result<Client, ApiError> {
         let ended = self.shutdown.child_token();
         let stores = self.open_stores(lock.is_some(), &ended)?;
-        let (aggregator, owner) = roles::aggregator(stores.clone(), ended.clone())?;
+        let (aggregator, owner) = roles::embedded_aggregator(stores.clone(), ended.clone())?;
         let mut server = Server::new(Arc::new(aggregator), Access::local_only().into());
         let client = Client::new(ClientConfig::new(Endpoint::in_process(server.in_process())))?;
         // A private one only wanted to know that nobody holds the lock.

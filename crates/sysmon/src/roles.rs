@@ -7,7 +7,7 @@ mod connection;
 mod pulse;
 
 pub use aggregator::AggregatorRole;
-pub(crate) use aggregator::aggregator;
+pub(crate) use aggregator::{aggregator, embedded_aggregator};
 pub use alerts::AlertsRole;
 pub(crate) use alerts::alerts_socket;
 pub use collector::CollectorRole;

@@ -96,7 +96,8 @@ impl Bench {
         self.terminal("sysmon-tui, everything embedded", &client)?;
         self.terminal_peer("btop", "btop")?;
         self.terminal_peer("htop", "htop -d 10")?;
-        self.terminal_peer("btm", "btm")?;
+        self.terminal_peer("btm", "btm --rate 1s")?;
+        self.terminal_peer("glances", "glances --time 1 --disable-check-update")?;
         self.node_exporter()?;
         self.netdata()
     }

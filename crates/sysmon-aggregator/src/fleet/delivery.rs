@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use sysmon_api::{health_to_wire, liveness_to_wire, processes_to_wire, series_to_wire, tick_to_wire, wire};
-use sysmon_core::{Process, ProcessDelta, ProcessTable, Recent, Series, UnixMillis};
+use sysmon_core::{Process, ProcessTable, Recent, Series, UnixMillis};
 
 use super::Fleet;
 use super::history::{Columns, VALUES_MAX};
@@ -393,13 +393,5 @@ fn top(all: &ProcessTable) -> ProcessTable {
     let mut chosen: Vec<Process> = processes[..count].iter().copied().cloned().collect();
     processes.sort_unstable_by_key(|process| (Reverse(process.memory_bytes), process.key));
     chosen.extend(processes[..count].iter().copied().cloned());
-    let mut table = ProcessTable::default();
-    table.apply(&ProcessDelta {
-        replace: true,
-        complete: false,
-        changed: chosen,
-        removed: Vec::new(),
-        totals: all.totals(),
-    });
-    table
+    ProcessTable::new(chosen, all.totals(), false)
 }

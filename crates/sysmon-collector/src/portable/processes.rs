@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind, Users};
 use sysmon_core::{
-    Counter, CounterWidth, MetricId, Process, ProcessDelta, ProcessKey, ProcessState, ProcessTable,
-    ProcessTotals, RateTracker,
+    Counter, CounterWidth, MetricId, Process, ProcessKey, ProcessState, ProcessTable, ProcessTotals,
+    RateTracker,
 };
 
 use crate::config::{Config, ProcessArguments, ProcessDetail};
@@ -75,15 +75,7 @@ impl ProcessScanner {
             processes = top(processes, self.top);
         }
         let complete = detail == ProcessDetail::All;
-        let mut table = ProcessTable::default();
-        table.apply(&ProcessDelta {
-            replace: true,
-            complete,
-            changed: processes,
-            removed: Vec::new(),
-            totals,
-        });
-        (totals.processes > 0).then_some(table)
+        (totals.processes > 0).then(|| ProcessTable::new(processes, totals, complete))
     }
 
     fn describe(&mut self, process: &sysinfo::Process, now_ns: u64, gap_ns: u64) -> Process {

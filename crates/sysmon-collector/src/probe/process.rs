@@ -7,8 +7,8 @@ mod users;
 use std::sync::Arc;
 
 use sysmon_core::{
-    Counter, CounterWidth, Derivation, MetricId, Process, ProcessDelta, ProcessKey, ProcessState,
-    ProcessTable, ProcessTotals, RateTracker,
+    Counter, CounterWidth, Derivation, MetricId, Process, ProcessKey, ProcessState, ProcessTable,
+    ProcessTotals, RateTracker,
 };
 
 use self::reader::{OpenFile, Reader};
@@ -33,8 +33,6 @@ pub(crate) struct ProcessScanner {
     pids: Vec<u32>,
     /// By pid.
     tracked: Vec<Tracked>,
-    /// The list that the next scan fills; kept for its room.
-    spare: Vec<Tracked>,
     scans: u32,
     last: Option<LastScan>,
 }
@@ -100,7 +98,6 @@ impl ProcessScanner {
             page_bytes,
             pids: Vec::new(),
             tracked: Vec::new(),
-            spare: Vec::new(),
             scans: 0,
             last: None,
         }
@@ -126,61 +123,46 @@ impl ProcessScanner {
             ProcessDetail::None => Vec::new(),
         };
         let complete = detail == ProcessDetail::All;
-        let changed = listed
+        let listed = listed
             .into_iter()
             .map(|index| self.describe(index, context))
             .collect();
-        let mut table = ProcessTable::default();
-        table.apply(&ProcessDelta {
-            replace: true,
-            complete,
-            changed,
-            removed: Vec::new(),
-            totals,
-        });
-        Some(table)
+        Some(ProcessTable::new(listed, totals, complete))
     }
 
     /// Forgets every descriptor and reading, for a time in which nobody wants processes.
     pub(crate) fn forget(&mut self) {
         self.tracked = Vec::new();
-        self.spare = Vec::new();
         self.last = None;
     }
 
     /// Brings the list up to date: both it and the pids are sorted, so one walk along both does.
     fn refresh(&mut self, context: &mut Context<'_>) {
-        let mut before = std::mem::take(&mut self.tracked);
-        let mut known = before.drain(..).peekable();
-        let mut newest_start_ms = 0;
-        self.reader.begin();
-        for pid in &self.pids {
-            while known.next_if(|tracked| tracked.key.pid < *pid).is_some() {}
-            let mut tracked = known.next_if(|tracked| tracked.key.pid == *pid);
-            let file = tracked.as_mut().and_then(|tracked| tracked.file.take());
-            let Some((file, line)) = self.reader.stat(*pid, file, context.buffer) else {
-                continue;
-            };
-            let Some(stat) = Stat::parse(line) else { continue };
-            let start_ms = stat.start_ticks.saturating_mul(1_000) / self.ticks_per_second;
-            newest_start_ms = newest_start_ms.max(start_ms);
-            let key = ProcessKey { pid: *pid, start_ms };
-            let mut tracked = tracked
-                .filter(|tracked| tracked.key == key)
-                .unwrap_or_else(|| Tracked::new(key, stat.name));
-            if let Some(last) = self.last.filter(|last| start_ms > last.newest_start_ms) {
-                tracked.count_from_birth(last.at_ns, context.gap_ns);
+        let mut walk = Walk {
+            reader: &mut self.reader,
+            last: self.last,
+            ticks_per_second: self.ticks_per_second,
+            page_bytes: self.page_bytes,
+            newest_start_ms: 0,
+        };
+        let mut pids = self.pids.iter().copied().peekable();
+        let mut born = Vec::new();
+        walk.reader.begin();
+        self.tracked.retain_mut(|tracked| {
+            while let Some(pid) = pids.next_if(|pid| *pid < tracked.key.pid) {
+                born.extend(walk.first(pid, context));
             }
-            tracked.update(&stat, self.ticks_per_second, context.now_ns, context.gap_ns);
-            tracked.memory_bytes = stat.resident_pages.saturating_mul(self.page_bytes);
-            tracked.file = self.reader.keep(file);
-            self.spare.push(tracked);
+            pids.next_if_eq(&tracked.key.pid).is_some() && walk.again(tracked, context)
+        });
+        born.extend(pids.filter_map(|pid| walk.first(pid, context)));
+        let newest_start_ms = walk.newest_start_ms;
+        if !born.is_empty() {
+            self.tracked.append(&mut born);
+            self.tracked.sort_unstable_by_key(|tracked| tracked.key.pid);
         }
-        drop(known);
         if self.reader.end() {
-            self.spare.iter_mut().for_each(|tracked| tracked.file = None);
+            self.tracked.iter_mut().for_each(|tracked| tracked.file = None);
         }
-        self.tracked = std::mem::replace(&mut self.spare, before);
         self.scans = self.scans.wrapping_add(1);
         self.last = Some(LastScan {
             at_ns: context.now_ns,
@@ -272,6 +254,47 @@ impl ProcessScanner {
             read_bytes_per_second: transfers.per_second.map(|[read, _]| read),
             write_bytes_per_second: transfers.per_second.map(|[_, written]| written),
         }
+    }
+}
+
+/// One scan on its way along the processes.
+struct Walk<'a> {
+    reader: &'a mut Reader,
+    last: Option<LastScan>,
+    ticks_per_second: u64,
+    page_bytes: u64,
+    newest_start_ms: u64,
+}
+
+impl Walk<'_> {
+    /// Reads a process that was not there before; `None` when it has gone already.
+    fn first(&mut self, pid: u32, context: &mut Context<'_>) -> Option<Tracked> {
+        let mut tracked = Tracked::new(ProcessKey { pid, start_ms: 0 }, b"");
+        self.again(&mut tracked, context).then_some(tracked)
+    }
+
+    /// Reads a process again; `false` when it has gone. The pid may have been given to another one.
+    fn again(&mut self, tracked: &mut Tracked, context: &mut Context<'_>) -> bool {
+        let pid = tracked.key.pid;
+        let Some((file, line)) = self.reader.stat(pid, tracked.file.take(), context.buffer) else {
+            return false;
+        };
+        let Some(stat) = Stat::parse(line) else {
+            return false;
+        };
+        let start_ms = stat.start_ticks.saturating_mul(1_000) / self.ticks_per_second;
+        self.newest_start_ms = self.newest_start_ms.max(start_ms);
+        let key = ProcessKey { pid, start_ms };
+        if tracked.key != key {
+            *tracked = Tracked::new(key, stat.name);
+        }
+        if let Some(last) = self.last.filter(|last| start_ms > last.newest_start_ms) {
+            tracked.count_from_birth(last.at_ns, context.gap_ns);
+        }
+        tracked.update(&stat, self.ticks_per_second, context.now_ns, context.gap_ns);
+        tracked.memory_bytes = stat.resident_pages.saturating_mul(self.page_bytes);
+        tracked.file = self.reader.keep(file);
+        true
     }
 }
 

@@ -128,7 +128,7 @@ impl Machine {
             },
             values: writer.finish(),
             retired: Vec::new(),
-            processes,
+            processes: processes.map(Arc::new),
             host: None,
             is_burst: false,
         }

@@ -4,7 +4,7 @@ mod cast;
 
 use std::sync::Arc;
 
-use sysmon_core::{Process, ProcessDelta, ProcessKey, ProcessState, ProcessTable, ProcessTotals};
+use sysmon_core::{Process, ProcessKey, ProcessState, ProcessTable, ProcessTotals};
 
 use self::cast::{BACKUP, COMMON, KERNEL, ROLES, RUNAWAY, Role, Texts, ZOMBIE, places, programs};
 use super::behaviour::runaway_cores;
@@ -124,19 +124,11 @@ impl Population {
             ProcessDetail::None => Vec::new(),
         };
         let work: f64 = rows.iter().map(|row| row.work).sum();
-        let changed = listed
+        let listed = listed
             .into_iter()
             .map(|index| self.describe(&rows[index], work, scene))
             .collect();
-        let mut table = ProcessTable::default();
-        table.apply(&ProcessDelta {
-            replace: true,
-            complete: detail == ProcessDetail::All,
-            changed,
-            removed: Vec::new(),
-            totals,
-        });
-        table
+        ProcessTable::new(listed, totals, detail == ProcessDetail::All)
     }
 
     fn rows(&self, scene: Scene<'_>) -> Vec<Row> {

@@ -19,7 +19,7 @@ pub(crate) struct Mirror {
     held: BTreeMap<u32, i64>,
     /// Counts the series that went away.
     retirements: u64,
-    processes: Option<ProcessTable>,
+    processes: Option<Arc<ProcessTable>>,
     host: HostInfo,
 }
 
@@ -36,8 +36,8 @@ pub(crate) struct Told {
     is_fresh: bool,
     series: BTreeSet<u32>,
     retirements: u64,
-    /// `None` as long as no list was sent.
-    processes: Option<ProcessTable>,
+    /// `None` as long as no list was sent. The mirror's own, once it was sent whole.
+    processes: Option<Arc<ProcessTable>>,
     host: HostInfo,
     interval_ms: u32,
 }
@@ -80,7 +80,7 @@ impl Mirror {
             }
         }
         if let Some(processes) = &sample.processes {
-            self.processes = Some(processes.clone());
+            self.processes = Some(Arc::clone(processes));
         }
         if let Some(host) = &sample.host {
             self.host = host.clone();
@@ -188,15 +188,19 @@ impl Told {
         if !is_news {
             return None;
         }
-        limit(&mut delta);
+        let is_whole = limit(&mut delta);
         let update = processes_to_wire(&delta, told);
-        told.apply(&delta);
+        if is_whole {
+            *told = Arc::clone(table);
+        } else {
+            Arc::make_mut(told).apply(&delta);
+        }
         Some(update)
     }
 }
 
-/// Cuts a change to what one message may hold; a list without its end is not complete.
-fn limit(delta: &mut ProcessDelta) {
+/// Cuts a change to what one message may hold; a list without its end is not complete. `true` when nothing was cut.
+fn limit(delta: &mut ProcessDelta) -> bool {
     let size = |process: &Process| 64 + process.user.len() + process.name.len() + process.command.len();
     let mut total = 0;
     let fits = delta.changed.iter().take_while(|process| {
@@ -204,10 +208,12 @@ fn limit(delta: &mut ProcessDelta) {
         total <= PROCESSES_BYTES_MAX
     });
     let count = fits.count();
-    if count < delta.changed.len() {
+    let is_whole = count == delta.changed.len();
+    if !is_whole {
         delta.changed.truncate(count);
         delta.complete = false;
     }
+    is_whole
 }
 
 /// Whether a metric's value holds until the next one, which may be many ticks later. A new stream gets those at once.
@@ -333,7 +339,7 @@ mod tests {
                 announcement(3, MetricId::MountWorstPercent),
             ],
             values: vec![(1, 10), (2, 20), (3, 30)],
-            processes: Some(table(vec![process(7, 1.0, "a")])),
+            processes: Some(table(vec![process(7, 1.0, "a")]).into()),
             ..Sample::default()
         });
         let now = Sample {
@@ -352,7 +358,7 @@ mod tests {
             ("mount.worst_used_percent".into(), 30),
         ]);
         assert_eq!(receiver.values, expected);
-        assert_eq!(receiver.processes, *mirror.processes.as_ref().unwrap());
+        assert_eq!(Some(&receiver.processes), mirror.processes.as_deref());
         let second = told.batch(2, &now, &mirror, 2_000);
         assert!(second.announced.is_empty() && second.processes.is_none() && second.host.is_none());
         assert_eq!((second.sequence, second.interval_ms), (2, 2_000));
@@ -403,7 +409,7 @@ mod tests {
         let long = "x".repeat(1_000);
         let processes: Vec<Process> = (0..3_000).map(|pid| process(pid, 0.0, &long)).collect();
         let sample = Sample {
-            processes: Some(table(processes)),
+            processes: Some(table(processes).into()),
             ..Sample::default()
         };
         mirror.take(&sample);
@@ -424,7 +430,7 @@ mod tests {
             );
         }
         assert_eq!(batches, 4, "then nothing is news any more");
-        assert_eq!(receiver.processes, *mirror.processes.as_ref().unwrap());
+        assert_eq!(Some(&receiver.processes), mirror.processes.as_deref());
     }
 
     #[test]

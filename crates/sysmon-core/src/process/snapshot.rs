@@ -136,15 +136,7 @@ impl ProcessSnapshot {
     /// As a table that does not list every process.
     #[must_use]
     pub fn table(&self) -> ProcessTable {
-        let mut table = ProcessTable::default();
-        table.apply(&super::ProcessDelta {
-            replace: true,
-            complete: false,
-            changed: self.processes.clone(),
-            removed: Vec::new(),
-            totals: self.totals,
-        });
-        table
+        ProcessTable::new(self.processes.clone(), self.totals, false)
     }
 
     /// As bytes, each process by the number that stands for its identity. Those without a number are left out.

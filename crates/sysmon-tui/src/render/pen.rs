@@ -36,6 +36,14 @@ impl<'a> Pen<'a> {
         if self.stale { self.theme.stale() } else { style }
     }
 
+    /// Lays the background on a frame, which comes empty.
+    pub(super) fn begin(&mut self) {
+        let style = self.theme.text();
+        for cell in &mut self.buffer.content {
+            cell.set_style(style);
+        }
+    }
+
     /// Fills an area with the background.
     pub(super) fn clear(&mut self, area: Rect) {
         let area = area.intersection(self.buffer.area);
@@ -53,6 +61,15 @@ impl<'a> Pen<'a> {
         }
         let width = width.min(area.right() - x);
         let style = self.style(style);
+        if let Some(length) = plain_length(text).filter(|length| *length <= width) {
+            // Most of what is written: nothing to make harmless, to clip or to measure.
+            let first = self.buffer.index_of(x, y);
+            let cells = &mut self.buffer.content[first..first + text.len()];
+            for (cell, character) in cells.iter_mut().zip(text.chars()) {
+                cell.set_char(character).set_style(style);
+            }
+            return x + length;
+        }
         // Whatever comes from afar is made harmless here, wherever else that may have been done.
         let text = sanitize(text);
         let mut clipped = clip(&text, width.into());
@@ -108,4 +125,10 @@ impl<'a> Pen<'a> {
     pub(super) fn pick(&self, unicode: &'static str, ascii: &'static str) -> &'static str {
         self.theme.glyphs.pick(unicode, ascii)
     }
+}
+
+/// How many cells a text takes that is nothing but printable ASCII; `None` for any other.
+fn plain_length(text: &str) -> Option<u16> {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    u16::try_from(text.len()).ok().filter(|_| is_plain)
 }

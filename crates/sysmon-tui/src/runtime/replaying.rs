@@ -13,7 +13,7 @@ use crate::options::Options;
 use crate::preferences::Preferences;
 use crate::render::render;
 use crate::replay::{self, Player};
-use crate::terminal::{Screen, has_panicked};
+use crate::terminal::{Charts, Screen, has_panicked};
 use crate::theme::Theme;
 
 /// A replay moves on this often.
@@ -52,7 +52,7 @@ async fn play(
         // What a terminal has not taken yet is not drawn over: the next frame shows what is the case then.
         let is_ready = screen.is_ready();
         if is_ready && player.take_dirty() {
-            screen.draw(false, |frame| render(player.state(), theme, frame))?;
+            screen.draw(Charts::Drawn, |frame| render(player.state(), theme, frame))?;
         }
         let is_soon = player.is_playing() || !is_ready;
         let wake = Instant::now() + if is_soon { REPLAY_FRAME } else { IDLE };

@@ -210,7 +210,7 @@ impl Backend for Painter {
 
     fn size(&self) -> Result<Size, Infallible> {
         // A terminal that does not say how large it is shows nothing.
-        Ok(crossterm::terminal::size().map_or(Size::ZERO, |(width, height)| Size { width, height }))
+        Ok(super::size().map_or(Size::ZERO, |(width, height)| Size { width, height }))
     }
 
     fn window_size(&mut self) -> Result<WindowSize, Infallible> {

@@ -92,6 +92,11 @@ fn bind_local(server: &mut Server, path: &Path) {
     }
 }
 
+/// Of one machine that reports every second a commit holds one tick: collecting for longer halves what is forced to disk, and
+/// with it what a laptop's battery pays. What is not committed is not acknowledged; a past that is played counts on
+/// everything older than two seconds being stored.
+const EMBEDDED_COMMIT_GROUP_MS: u64 = 1_500;
+
 /// The state of the fleet behind the server, and the work that keeps it.
 ///
 /// # Errors
@@ -100,7 +105,29 @@ pub(crate) fn aggregator(
     stores: Stores,
     shutdown: CancellationToken,
 ) -> Result<(Aggregator, impl Future<Output = ()> + Send + 'static), ApiError> {
-    let config = sysmon_aggregator::Config::default();
+    aggregator_with(sysmon_aggregator::Config::default(), stores, shutdown)
+}
+
+/// The same for a console that runs everything itself.
+///
+/// # Errors
+/// The same.
+pub(crate) fn embedded_aggregator(
+    stores: Stores,
+    shutdown: CancellationToken,
+) -> Result<(Aggregator, impl Future<Output = ()> + Send + 'static), ApiError> {
+    let config = sysmon_aggregator::Config {
+        commit_group_ms: EMBEDDED_COMMIT_GROUP_MS,
+        ..sysmon_aggregator::Config::default()
+    };
+    aggregator_with(config, stores, shutdown)
+}
+
+fn aggregator_with(
+    config: sysmon_aggregator::Config,
+    stores: Stores,
+    shutdown: CancellationToken,
+) -> Result<(Aggregator, impl Future<Output = ()> + Send + 'static), ApiError> {
     Aggregator::new(config, Clock::system(), stores, shutdown)
         .map_err(|error| ApiError::new(Code::Internal, error.to_string()))
 }

@@ -33,17 +33,19 @@ pub(super) async fn lease(connection: &mut SqliteConnection, request: Request<'_
     let before = leases.clone();
     // The clock is read after the lock was waited for.
     let own = lease::lease(&mut leases, request, now_ms());
-    for (work, held) in &leases {
-        if before.get(work) == Some(held) {
-            continue;
-        }
+    // All in one statement: this runs every few seconds for as long as the service does.
+    let changed: Vec<_> = leases
+        .iter()
+        .filter(|(work, held)| before.get(work) != Some(held))
+        .map(|(work, held)| (work_name(*work), &held.holder, held.fence, held.until_ms))
+        .collect();
+    if !changed.is_empty() {
+        let changed = serde_json::to_string(&changed).map_err(|error| sqlx::Error::Encode(error.into()))?;
         sqlx::query(
-            "INSERT OR REPLACE INTO alert_lease (work, holder, fence, until_unix_ms) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT OR REPLACE INTO alert_lease (work, holder, fence, until_unix_ms) \
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1)",
         )
-        .bind(work_name(*work))
-        .bind(&held.holder)
-        .bind(held.fence)
-        .bind(held.until_ms)
+        .bind(changed)
         .execute(&mut *connection)
         .await?;
     }
