@@ -18,6 +18,7 @@ mod help;
 mod machine;
 mod overlay;
 mod palette;
+mod panel;
 mod pen;
 mod processes;
 mod rules;

@@ -9,6 +9,7 @@ use sysmon_core::{Gap, MetricId, ProcessKey, SeriesKey, UnixMillis};
 use crate::axis::interval_ms;
 use crate::command::Context;
 use crate::key::Key;
+use crate::panel::Panels;
 use crate::replay::ReplayStatus;
 use crate::text_field::TextField;
 use crate::track::{Track, gaps};
@@ -173,6 +174,8 @@ pub struct State {
     pub(crate) machine: Replica,
     pub(crate) fleet_table: FleetTable,
     pub(crate) process_table: ProcessTableState,
+    /// Which part of the machine has the focus.
+    pub(crate) panels: Panels,
     /// The past of the machine on screen.
     pub(crate) past: Past,
     /// The moment on screen when it is not now.
@@ -231,6 +234,7 @@ impl State {
             machine: Replica::default(),
             fleet_table,
             process_table: ProcessTableState::default(),
+            panels: Panels::default(),
             past: Past::default(),
             travel: Travel::default(),
             replay: None,

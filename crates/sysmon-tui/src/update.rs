@@ -17,7 +17,9 @@ mod keys;
 mod link;
 mod mouse;
 mod palette;
+mod panel;
 mod past;
+mod processes;
 mod travel;
 
 /// How much of the past is asked for.
@@ -119,6 +121,7 @@ fn refresh_tables(state: &mut State) {
             if let Some(machine) = state.machine.find(id) {
                 state.process_table.refresh(&machine.processes, state.now, rows);
             }
+            processes::tell_ended(state);
         }
         View::Alerts => {
             let alerts = &mut state.alerts;
@@ -171,6 +174,10 @@ fn enter(state: &mut State, view: View) -> Vec<Effect> {
         return Vec::new();
     }
     let was_machine = matches!(state.view, View::Machine(_));
+    // From one machine to the next the same is compared; whoever leaves has seen it.
+    if !was_machine || !matches!(view, View::Machine(_)) {
+        state.panels = crate::panel::Panels::default();
+    }
     state.view = view;
     state.overlay = None;
     state.choosing = None;

@@ -72,6 +72,7 @@ pub(crate) fn hints(row: Rect, x: u16, state: &State) -> Vec<Hint> {
         };
         let word = match definition.command {
             Command::Past if state.is_in_past() => "go to",
+            Command::Back if state.panels.is_expanded && state.overlay.is_none() => "back",
             _ => definition.hint,
         };
         let width = cells(&keys).saturating_add(1 + cells(word));

@@ -8,7 +8,7 @@ use crate::state::{Choosing, Movement, Overlay, OverlayKind, Prompt, PromptKind,
 use crate::text_field::TextField;
 
 use super::alerts::commands;
-use super::{alerts, choose, editor, export, fleet, leave, palette, past, show, travel};
+use super::{alerts, choose, editor, export, fleet, leave, palette, panel, past, processes, show, travel};
 
 mod form;
 mod prompt;
@@ -70,6 +70,12 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
     state.mark_dirty();
     if palette::is_refused(state, command) {
         return Vec::new();
+    }
+    if panel::run(state, command) {
+        return Vec::new();
+    }
+    if let Some(effects) = processes::run(state, command) {
+        return effects;
     }
     if let Some(effects) = travel::run(state, command) {
         return effects;
@@ -188,7 +194,11 @@ pub(super) fn go(state: &mut State, movement: Movement) {
     }
     match state.view {
         View::Fleet => fleet::go(state, movement),
-        View::Machine(_) => state.process_table.move_cursor(movement),
+        View::Machine(_) => {
+            if !panel::scroll(state, movement) {
+                state.process_table.move_cursor(movement);
+            }
+        }
         View::Alerts => state.alerts.list.move_cursor(&state.alerts.log, movement),
         View::Rules => state.alerts.rules.move_cursor(movement),
     }
@@ -205,12 +215,12 @@ fn back(state: &mut State) -> Vec<Effect> {
     if state.overlay.take().is_some() {
         return Vec::new();
     }
+    let is_machine = matches!(state.view, View::Machine(_));
+    if is_machine && panel::back(state) {
+        return Vec::new();
+    }
     match state.view {
         View::Fleet => fleet::back(state),
-        View::Machine(_) if !state.process_table.filter_text().is_empty() => {
-            state.process_table.set_filter("")
-        }
-        View::Machine(_) if state.process_table.deselect() => {}
         View::Alerts if state.alerts.log.is_shown => {
             state.alerts.log.is_shown = false;
             state.alerts.list.mark_stale();

@@ -11,7 +11,7 @@ use crate::state::palette::entries;
 use crate::state::{Movement, State, View};
 
 use super::keys::{go, open, run};
-use super::{fleet, palette, travel};
+use super::{fleet, palette, panel, travel};
 
 /// Rows per notch of the wheel.
 const WHEEL_ROWS: isize = 3;
@@ -136,6 +136,9 @@ fn click(state: &mut State, at: Position) -> Vec<Effect> {
         Body::Machine(machine) => {
             if let Some(effects) = travel::mouse::press(state, at) {
                 return effects;
+            }
+            if panel::click(state, machine, at) {
+                return Vec::new();
             }
             if let Some(column) = heading_at(&machine.processes, at) {
                 state.process_table.click_heading(column);

@@ -12,6 +12,7 @@ mod input;
 mod keys_page;
 mod machine_scenes;
 mod palette_scenes;
+mod panel_scenes;
 mod past_scenes;
 mod robustness;
 mod travel_scenes;
