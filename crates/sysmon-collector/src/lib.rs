@@ -8,6 +8,7 @@
 mod burst;
 mod clock;
 mod config;
+mod questions;
 mod recorder;
 mod redact;
 mod run;

@@ -81,6 +81,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         effects.extend(alerts::poll(state));
         effects.extend(fleet::poll(state));
         effects.extend(burst::poll(state));
+        processes::poll(state);
     }
     effects
 }
@@ -121,7 +122,7 @@ fn refresh_tables(state: &mut State) {
             if let Some(machine) = state.machine.find(id) {
                 state.process_table.refresh(&machine.processes, state.now, rows);
             }
-            processes::tell_ended(state);
+            processes::refreshed(state);
         }
         View::Alerts => {
             let alerts = &mut state.alerts;
@@ -180,6 +181,7 @@ fn enter(state: &mut State, view: View) -> Vec<Effect> {
     }
     state.view = view;
     state.overlay = None;
+    state.inspection.process = None;
     state.choosing = None;
     state.focus = None;
     state.mark_dirty();

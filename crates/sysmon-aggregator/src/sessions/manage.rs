@@ -10,7 +10,7 @@ use wire::response::Body as Response;
 use super::alerts::Watching;
 use super::answers::Answers;
 use super::past::Past;
-use super::{Leaving, Who, alerts, first, history};
+use super::{Leaving, Who, alerts, first, history, questions};
 use crate::aggregator::{Aggregator, stopping};
 use crate::fleet::ClientId;
 use crate::message::{COMMANDS_MAX, Command, Message, RESPONSES};
@@ -215,6 +215,19 @@ impl Session<'_> {
             Some(Body::Cancel(cancel)) => {
                 past.cancel(cancel.request_id);
                 return Ok(Step::Cancelled(answers.cancel(cancel.request_id)));
+            }
+            Some(Body::ProcessQuestion(question)) => {
+                questions::begin_details(self.aggregator, answers, command.request_id, question)?;
+                return Ok(Step::AnswerLater);
+            }
+            Some(Body::SignalProcess(wanted)) => {
+                let Self {
+                    aggregator,
+                    principal,
+                    ..
+                } = self;
+                questions::begin_signal(aggregator, principal, answers, command.request_id, wanted)?;
+                return Ok(Step::AnswerLater);
             }
             Some(Body::WatchAlerts(_)) => {
                 watching.begin(self.aggregator)?;

@@ -168,6 +168,11 @@ fn help_lines(state: &State) -> usize {
     crate::render::help_scroll_max(area, state) + 1
 }
 
+fn process_lines(state: &State) -> usize {
+    let area = ratatui::layout::Rect::new(0, 0, state.width, state.height);
+    crate::render::process_scroll_max(area, state) + 1
+}
+
 fn visible_rows(state: &State) -> usize {
     layout(ratatui::layout::Rect::new(0, 0, state.width, state.height), state).table_rows()
 }
@@ -184,6 +189,9 @@ pub(super) fn go(state: &mut State, movement: Movement) {
                 state.alerts.board.receivers().len() + state.alerts.board.deliveries().len()
             }
             OverlayKind::Columns => state.fleet_table.columns.choices().len(),
+            OverlayKind::Process => process_lines(state),
+            OverlayKind::Signals => crate::state::inspect::SIGNALS.len(),
+            OverlayKind::Confirm => 1,
         };
         let to = crate::state::moved(Some(overlay.scroll.into()), lines, movement).unwrap_or(0);
         state.overlay = Some(Overlay {

@@ -8,7 +8,7 @@ use crate::event::{Effect, LinkEvent};
 use crate::state::fleet::marks::NAMES_SUBSCRIPTION;
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{alerts, burst, editor, fleet, machine_subscription, open_machine, past, travel};
+use super::{alerts, burst, editor, fleet, machine_subscription, open_machine, past, processes, travel};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     if let Some(effects) = travel::news::news(state, &event) {
@@ -27,6 +27,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             state.link = Link::Live;
             past::connected(state, &capabilities);
             burst::connected(state, &capabilities);
+            processes::connected(state, &capabilities);
             let mut effects = vec![fleet::connected(state, &capabilities)];
             effects.extend(subscribe_machine(state));
             effects.extend(alerts::connected(state, &capabilities));
@@ -44,7 +45,9 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             if let Some(effects) = fleet::answered(state, request_id, Some(&reason)) {
                 return effects;
             }
-            if !alerts::refused(state, request_id, code, &reason) {
+            if !processes::refused(state, request_id, code, &reason)
+                && !alerts::refused(state, request_id, code, &reason)
+            {
                 past::refused(state, request_id, code, &reason);
             }
             Vec::new()
@@ -65,6 +68,10 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
                 return effects;
             }
             alerts::accepted(state, request_id);
+            Vec::new()
+        }
+        LinkEvent::ProcessDetails { request_id, details } => {
+            processes::answered(state, request_id, &details);
             Vec::new()
         }
         LinkEvent::Change { request_id, reply } => alerts::changed(state, request_id, &reply),
@@ -89,6 +96,7 @@ fn failed(state: &mut State, reason: &str, permanent: bool) {
     };
     past::disconnected(state);
     alerts::disconnected(state);
+    processes::disconnected(state);
     fleet::disconnected(state);
     state.link = Link::Down {
         since,

@@ -143,7 +143,11 @@ fn click(state: &mut State, at: Position) -> Vec<Effect> {
             if let Some(column) = heading_at(&machine.processes, at) {
                 state.process_table.click_heading(column);
             } else if let Some(row) = row_at(&machine.processes, at, state.process_table.offset) {
+                let is_again = state.process_table.cursor() == Some(row);
                 state.process_table.select_row(row);
+                if is_again {
+                    return run(state, Command::Open);
+                }
             }
         }
         Body::Alerts(regions) => {

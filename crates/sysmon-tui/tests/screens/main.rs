@@ -14,6 +14,7 @@ mod machine_scenes;
 mod palette_scenes;
 mod panel_scenes;
 mod past_scenes;
+mod process_scenes;
 mod robustness;
 mod travel_scenes;
 mod world;

@@ -30,6 +30,8 @@ mod postgres_server;
 #[path = "../../../sysmon-store/tests/support/redis_server.rs"]
 #[expect(dead_code, reason = "the store's own tests use more of it")]
 mod redis_server;
+#[cfg(target_os = "linux")]
+mod processes;
 #[cfg(unix)]
 mod simulate;
 #[cfg(target_os = "linux")]
