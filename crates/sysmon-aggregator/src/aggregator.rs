@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sysmon_api::{
     ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_FILTER, CAPABILITY_HISTORY,
-    CAPABILITY_PAST, CAPABILITY_PROCESSES, CAPABILITY_WINDOWS, Inbound, Outbound, Principal, hello_with, wire,
+    CAPABILITY_PAST, CAPABILITY_PROCESSES, CAPABILITY_WINDOWS, Inbound, Outbound, Principal, hello_with,
+    wire,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;

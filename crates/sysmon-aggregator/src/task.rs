@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::fleet::{ClientId, Fleet, Listed, Moment, StreamId};
 use crate::message::{Asked, Command, Message, StreamTicket};
-use crate::sessions::{QUESTIONS_WAITING_MAX, too_many_questions};
 use crate::mirror::{Event, Sharing};
+use crate::sessions::{QUESTIONS_WAITING_MAX, too_many_questions};
 use sharing::Shared;
 
 /// At most this many messages are taken before subscribers get what has changed.

@@ -81,7 +81,11 @@ impl Panel {
         let contents = self.contents();
         match self {
             Self::Cpu | Self::Memory | Self::Processes => true,
-            Self::Units => machine.recent.of_metric(MetricId::SystemdFailedUnits).next().is_some(),
+            Self::Units => machine
+                .recent
+                .of_metric(MetricId::SystemdFailedUnits)
+                .next()
+                .is_some(),
             _ => {
                 let metrics = contents.tables.iter().flat_map(|table| table.columns);
                 let facts = contents.facts.iter().map(|fact| fact.metric);

@@ -29,8 +29,8 @@ mod time_axis;
 mod travel;
 
 pub(crate) use help::help_scroll_max;
-pub(crate) use process::process_scroll_max;
 use pen::Pen;
+pub(crate) use process::process_scroll_max;
 
 /// Draws the whole screen.
 pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {

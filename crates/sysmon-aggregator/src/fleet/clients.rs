@@ -96,7 +96,10 @@ impl Fleet {
         if collector.is_remote {
             return Err(ApiError::new(
                 Code::FailedPrecondition,
-                format!("{} reports to another aggregator; connect to that one", machine.id),
+                format!(
+                    "{} reports to another aggregator; connect to that one",
+                    machine.id
+                ),
             ));
         }
         Ok(StreamId {

@@ -137,9 +137,9 @@ async fn ask(
     let message = Message::Ask { machine_id, asked };
     let answered = async {
         owner.send(message).await.map_err(|_| stopping())?;
-        answer
-            .await
-            .map_err(|_| ApiError::unavailable("the machine's connection ended before it answered; try again"))?
+        answer.await.map_err(|_| {
+            ApiError::unavailable("the machine's connection ended before it answered; try again")
+        })?
     };
     timeout(LIMIT, answered).await.unwrap_or_else(|_| {
         Err(ApiError::new(
@@ -198,11 +198,7 @@ fn checked(answer: Option<Answer>) -> Result<Answer, ApiError> {
             text(&refusal.message, REASON_BYTES_MAX),
         )),
         Some(Answer::Details(mut details)) => {
-            for field in [
-                &mut details.command,
-                &mut details.executable,
-                &mut details.cgroup,
-            ] {
+            for field in [&mut details.command, &mut details.executable, &mut details.cgroup] {
                 *field = text(field, TEXT_BYTES_MAX);
             }
             Ok(Answer::Details(details))
@@ -228,7 +224,9 @@ fn code_of(code: u32) -> Code {
 
 fn text(text: &str, most: usize) -> String {
     let mut text = sysmon_core::sanitize(text).into_owned();
-    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    let end = (0..=most.min(text.len()))
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
     text.truncate(end.unwrap_or(0));
     text
 }
@@ -271,7 +269,10 @@ mod tests {
         }
         let (one_more, mut answer) = asked();
         assert!(waiting.take(one_more).is_none());
-        assert_eq!(answer.try_recv().unwrap().unwrap_err().code, Code::ResourceExhausted);
+        assert_eq!(
+            answer.try_recv().unwrap().unwrap_err().code,
+            Code::ResourceExhausted
+        );
         receivers.pop();
         assert!(waiting.take(asked().0).is_some());
     }
@@ -283,7 +284,11 @@ mod tests {
             message: "ü\u{1b}[31m".repeat(1_000),
         })));
         let error = refused.unwrap_err();
-        assert_eq!(error.code, Code::Unavailable, "whether somebody is known is not for it to say");
+        assert_eq!(
+            error.code,
+            Code::Unavailable,
+            "whether somebody is known is not for it to say"
+        );
         assert!(error.message.len() <= REASON_BYTES_MAX && !error.message.contains('\u{1b}'));
         let details = wire::ProcessDetails {
             command: "x".repeat(1 << 20),

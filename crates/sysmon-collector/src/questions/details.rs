@@ -163,6 +163,9 @@ fn failed(error: Errno, pid: u32) -> Refusal {
             Code::PermissionDenied,
             format!("the collector may not look at process {pid}"),
         ),
-        error => Refusal::new(Code::Unavailable, format!("process {pid} cannot be read: {error}")),
+        error => Refusal::new(
+            Code::Unavailable,
+            format!("process {pid} cannot be read: {error}"),
+        ),
     }
 }

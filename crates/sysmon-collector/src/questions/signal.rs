@@ -20,8 +20,12 @@ pub(super) fn send(settings: &Settings, order: &wire::SignalOrder) -> Result<wir
             "signals are off on this machine: its collector takes them with --allow-signals, or allow_signals = true in [collector]",
         ));
     }
-    let signal = signal_of(order.signal())
-        .ok_or_else(|| Refusal::new(Code::InvalidArgument, "this machine's collector does not know the signal"))?;
+    let signal = signal_of(order.signal()).ok_or_else(|| {
+        Refusal::new(
+            Code::InvalidArgument,
+            "this machine's collector does not know the signal",
+        )
+    })?;
     let key = order.process.unwrap_or_default();
     let pid = checked(key.pid)?;
     if settings.roots.proc != Path::new("/proc") {
@@ -87,6 +91,9 @@ fn failed(error: Errno, pid: u32) -> Refusal {
             Code::Unimplemented,
             "the kernel of this machine is older than 5.3: processes cannot be signalled safely",
         ),
-        error => Refusal::new(Code::Unavailable, format!("process {pid} was not signalled: {error}")),
+        error => Refusal::new(
+            Code::Unavailable,
+            format!("process {pid} was not signalled: {error}"),
+        ),
     }
 }

@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -71,7 +73,10 @@ async fn a_process_is_described_as_it_is() {
     assert_eq!(details.process, Some(key));
     assert_eq!(details.command, "sleep 300 --");
     assert!(details.executable.contains('/'), "{}", details.executable);
-    assert!(details.open_files.is_some_and(|count| count < 1_000), "{details:?}");
+    assert!(
+        details.open_files.is_some_and(|count| count < 1_000),
+        "{details:?}"
+    );
     assert!(details.open_files_max.is_some() && details.memory_peak_bytes.is_some());
 }
 
@@ -139,7 +144,9 @@ async fn no_more_than_a_few_are_under_way() {
         });
     };
     let places = Arc::clone(&questions.places);
-    let taken = places.try_acquire_many(u32::try_from(UNDER_WAY_MAX).unwrap()).unwrap();
+    let taken = places
+        .try_acquire_many(u32::try_from(UNDER_WAY_MAX).unwrap())
+        .unwrap();
     for _ in 0..100 {
         ask(&mut questions);
     }

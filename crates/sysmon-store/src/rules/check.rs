@@ -242,10 +242,7 @@ pub(super) fn noted(
     author(by)?;
     text("the entry's object", object, TEXT_BYTES_MAX)?;
     value("the entry's content", after.len())?;
-    if object.contains('\0')
-        || after.contains('\0')
-        || serde_json::from_str::<IgnoredAny>(after).is_err()
-    {
+    if object.contains('\0') || after.contains('\0') || serde_json::from_str::<IgnoredAny>(after).is_err() {
         return Err(refused(
             "the entry's content is no JSON; write it as JSON".to_owned(),
         ));

@@ -38,7 +38,14 @@ const fn row(
 }
 
 /// The parts of the table; the order within a context is that of the help.
-const PARTS: [&[CommandDefinition]; 6] = [fleet::ROWS, machine::ROWS, ROWS, past::ROWS, forms::ROWS, console::ROWS];
+const PARTS: [&[CommandDefinition]; 6] = [
+    fleet::ROWS,
+    machine::ROWS,
+    ROWS,
+    past::ROWS,
+    forms::ROWS,
+    console::ROWS,
+];
 
 /// All commands, those of a context in the order of the help.
 pub const COMMANDS: &[CommandDefinition] = &joined::<{ count(&PARTS) }>(&PARTS);

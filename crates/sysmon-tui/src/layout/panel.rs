@@ -83,7 +83,11 @@ pub(super) fn expanded(area: Rect, panel: Panel, machine: Option<&Machine>) -> M
 impl MachineRegions {
     /// All of the body.
     pub(crate) fn whole(&self) -> Rect {
-        let mut all = self.cpu.title.union(self.processes.heading).union(self.processes.rows);
+        let mut all = self
+            .cpu
+            .title
+            .union(self.processes.heading)
+            .union(self.processes.rows);
         if let Some(shown) = self.panel {
             all = all.union(shown.title).union(shown.lines).union(self.memory.title);
         }

@@ -3,9 +3,7 @@
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use sysmon_api::Machine;
-use sysmon_core::{
-    Health, Liveness, MetricId, SeriesKey, Unit, display_width, format_value, thresholds,
-};
+use sysmon_core::{Health, Liveness, MetricId, SeriesKey, Unit, display_width, format_value, thresholds};
 
 use super::chart::{points_in, round_up, sparkline};
 use super::machine::busy_style;
@@ -55,7 +53,9 @@ pub(super) fn panel(pen: &mut Pen<'_>, regions: &MachineRegions, machine: &Machi
     }
     // The headings stay while their rows go by.
     let first = lines.first().filter(|_| is_pinned);
-    let visible = first.into_iter().chain(lines.iter().skip(skip + usize::from(is_pinned)));
+    let visible = first
+        .into_iter()
+        .chain(lines.iter().skip(skip + usize::from(is_pinned)));
     for (y, line) in (shown.lines.y..shown.lines.bottom()).zip(visible) {
         sheet.line(pen, y, line);
     }
@@ -68,7 +68,13 @@ fn title(pen: &mut Pen<'_>, shown: &PanelRegions, (skip, rows, count): (usize, u
         return;
     }
     let style = pen.theme.title();
-    pen.text(area.x + 1, area.y, area.width.saturating_sub(1), shown.panel.title(), style);
+    pen.text(
+        area.x + 1,
+        area.y,
+        area.width.saturating_sub(1),
+        shown.panel.title(),
+        style,
+    );
     if count > rows && rows > 0 {
         let text = format!("line {} to {} of {count} ", skip + 1, (skip + rows).min(count));
         let quiet = pen.theme.quiet();
@@ -102,7 +108,10 @@ impl Sheet<'_> {
         let longest = names.map(|(name, _)| display_width(name)).max().unwrap_or(0);
         let longest = u16::try_from(longest).unwrap_or(u16::MAX);
         let title = u16::try_from(table.name.len()).unwrap_or(u16::MAX);
-        let name = longest.max(title).clamp(NAME_MIN, NAME_MAX).min(room.max(NAME_MIN));
+        let name = longest
+            .max(title)
+            .clamp(NAME_MIN, NAME_MAX)
+            .min(room.max(NAME_MIN));
         let spark = room.saturating_sub(name + 1).min(SPARK_MAX);
         let has_spark = spark >= SPARK_MIN && table.line.is_some();
         (name, if has_spark { spark } else { 0 })

@@ -3,7 +3,9 @@
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use sysmon_api::{Machine, wire};
-use sysmon_core::{Process, ProcessState, Unit, UnixMillis, clip, display_width, format_duration, format_rate, format_value};
+use sysmon_core::{
+    Process, ProcessState, Unit, UnixMillis, clip, display_width, format_duration, format_rate, format_value,
+};
 
 use super::overlay::{Line, boxed, selectable};
 use super::pen::Pen;
@@ -139,8 +141,16 @@ fn rows(inspected: &Inspected, state: &State, width: usize) -> Vec<Row> {
     rows.push(row("memory", memory(process, known)));
     rows.push(row("threads", process.threads.to_string()));
     let rates = [
-        ("reads", process.read_bytes_per_second, known.and_then(|d| d.read_bytes)),
-        ("writes", process.write_bytes_per_second, known.and_then(|d| d.written_bytes)),
+        (
+            "reads",
+            process.read_bytes_per_second,
+            known.and_then(|d| d.read_bytes),
+        ),
+        (
+            "writes",
+            process.write_bytes_per_second,
+            known.and_then(|d| d.written_bytes),
+        ),
     ];
     for (label, rate, total) in rates {
         rows.push(row(label, storage(rate, total)));
@@ -203,7 +213,9 @@ fn start_of(process: &Process, machine: Option<&Machine>) -> Option<UnixMillis> 
         return Some(UnixMillis(start_ms));
     }
     let boot = machine?.host.boot_unix_ms;
-    (boot > 0).then(|| boot.checked_add(start_ms).map(UnixMillis)).flatten()
+    (boot > 0)
+        .then(|| boot.checked_add(start_ms).map(UnixMillis))
+        .flatten()
 }
 
 fn started(process: &Process, machine: Option<&Machine>, state: &State) -> String {
@@ -239,9 +251,10 @@ fn ancestors(process: &Process, machine: &Machine) -> String {
 }
 
 fn processor(process: &Process, known: Option<&wire::ProcessDetails>) -> String {
-    let now = process
-        .cpu_percent
-        .map_or_else(|| "–".into(), |percent| format_value(percent.into(), Unit::Percent));
+    let now = process.cpu_percent.map_or_else(
+        || "–".into(),
+        |percent| format_value(percent.into(), Unit::Percent),
+    );
     match known.and_then(|details| details.processor_ms) {
         None => now,
         Some(ms) => format!("{now}, {} in all", words::duration(ms)),

@@ -243,7 +243,9 @@ fn lines(pen: &mut Pen<'_>, x: u16, y: u16, width: u16, branch: &Branch) -> u16 
         pen.pick("└─ ", "`- ")
     });
     let rule = pen.theme.rule();
-    let taken = u16::try_from(STEP * (above.len() + 1)).unwrap_or(width).min(width);
+    let taken = u16::try_from(STEP * (above.len() + 1))
+        .unwrap_or(width)
+        .min(width);
     pen.text(x, y, taken, &text, rule);
     taken
 }

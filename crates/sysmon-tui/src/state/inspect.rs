@@ -67,6 +67,14 @@ pub(crate) const SIGNALS: [SignalChoice; 9] = [
     choice(wire::ProcessSignal::Stop, "STOP", "stand still until CONT"),
     choice(wire::ProcessSignal::Cont, "CONT", "go on after STOP"),
     choice(wire::ProcessSignal::Quit, "QUIT", "end and leave a core dump"),
-    choice(wire::ProcessSignal::Usr1, "USR1", "whatever the program means by it"),
-    choice(wire::ProcessSignal::Usr2, "USR2", "whatever the program means by it"),
+    choice(
+        wire::ProcessSignal::Usr1,
+        "USR1",
+        "whatever the program means by it",
+    ),
+    choice(
+        wire::ProcessSignal::Usr2,
+        "USR2",
+        "whatever the program means by it",
+    ),
 ];

@@ -164,7 +164,11 @@ impl ProcessTableState {
             key: process.key,
             name: Arc::clone(&process.name),
         });
-        self.selected = self.followed.as_ref().map(|followed| followed.key).or(self.selected);
+        self.selected = self
+            .followed
+            .as_ref()
+            .map(|followed| followed.key)
+            .or(self.selected);
     }
 
     /// The process that was followed and has ended since the last call.
@@ -199,7 +203,11 @@ impl ProcessTableState {
     pub(crate) fn select_row(&mut self, row: usize) {
         if let Some(key) = self.order.get(row) {
             self.selected = Some(*key);
-            if self.followed.as_ref().is_some_and(|followed| followed.key != *key) {
+            if self
+                .followed
+                .as_ref()
+                .is_some_and(|followed| followed.key != *key)
+            {
                 self.followed = None;
             }
         }
@@ -209,7 +217,12 @@ impl ProcessTableState {
     pub(crate) fn refresh(&mut self, table: &ProcessTable, now: UnixMillis, window_rows: usize) {
         let is_gone = |key: ProcessKey| table.get(key).is_none();
         // Of a list of the busiest alone somebody may be missing and live on.
-        if table.is_complete() && self.followed.as_ref().is_some_and(|followed| is_gone(followed.key)) {
+        if table.is_complete()
+            && self
+                .followed
+                .as_ref()
+                .is_some_and(|followed| is_gone(followed.key))
+        {
             self.ended = self.followed.take();
         }
         if self.followed.is_none() && self.selected.is_some_and(is_gone) {
@@ -254,7 +267,10 @@ impl ProcessTableState {
     }
 
     fn matches(&self, process: &Process) -> bool {
-        let is_followed = self.followed.as_ref().is_some_and(|followed| followed.key == process.key);
+        let is_followed = self
+            .followed
+            .as_ref()
+            .is_some_and(|followed| followed.key == process.key);
         if self.filter.is_empty() || is_followed {
             return true;
         }

@@ -204,6 +204,7 @@ pub(super) fn go(state: &mut State, movement: Movement) {
         View::Fleet => fleet::go(state, movement),
         View::Machine(_) => {
             if !panel::scroll(state, movement) {
+                panel::focus_processes(state);
                 state.process_table.move_cursor(movement);
             }
         }
@@ -265,7 +266,10 @@ fn start_filter(state: &mut State) {
         _ if overlay == Some(OverlayKind::Help) => (PromptKind::Help, state.console.help_filter.as_str()),
         _ if overlay.is_some() => return,
         View::Fleet => return fleet::prompt::open(state),
-        View::Machine(_) => (PromptKind::Processes, state.process_table.filter_text()),
+        View::Machine(_) => {
+            panel::focus_processes(state);
+            (PromptKind::Processes, state.process_table.filter_text())
+        }
         View::Alerts => (PromptKind::Alerts, state.alerts.list.filter_text()),
         View::Rules => (PromptKind::Rules, state.alerts.rules.filter_text()),
     };

@@ -65,7 +65,10 @@ fn on_screen(state: &State) -> Vec<Panel> {
         let Some(machine) = state.shown_machine() else {
             return Vec::new();
         };
-        return Panel::ALL.into_iter().filter(|panel| panel.is_on(machine)).collect();
+        return Panel::ALL
+            .into_iter()
+            .filter(|panel| panel.is_on(machine))
+            .collect();
     }
     let regions = layout(Rect::new(0, 0, state.width, state.height), state);
     match regions.body {
@@ -89,6 +92,12 @@ fn step(state: &mut State, is_forward: bool) {
         (Some(at), false) => at - 1,
     };
     state.panels.focused = panels[to];
+    state.panels.scroll = 0;
+}
+
+/// Whoever does something about processes looks at them.
+pub(super) fn focus_processes(state: &mut State) {
+    state.panels.focused = Panel::Processes;
     state.panels.scroll = 0;
 }
 

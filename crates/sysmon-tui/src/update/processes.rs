@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sysmon_api::{CAPABILITY_PROCESSES, Code, wire};
 use sysmon_core::{Process, clip, sanitize};
 
-use super::{alerts, notify};
+use super::{alerts, notify, panel};
 use crate::command::Command;
 use crate::event::Effect;
 use crate::state::alerts::Action;
@@ -33,6 +33,9 @@ pub(super) fn disconnected(state: &mut State) {
 pub(super) fn run(state: &mut State, command: Command) -> Option<Vec<Effect>> {
     if !matches!(state.view, View::Machine(_)) {
         return None;
+    }
+    if state.overlay.is_none() && matches!(command, Command::Tree | Command::Follow | Command::Signal) {
+        panel::focus_processes(state);
     }
     match (state.overlay.map(|overlay| overlay.kind), command) {
         (None, Command::Tree) => state.process_table.toggle_tree(),
@@ -72,7 +75,10 @@ fn follow(state: &mut State) {
 pub(super) fn refreshed(state: &mut State) {
     if let Some(ended) = state.process_table.take_ended() {
         let name = name_of(&ended.name);
-        notify(state, format!("{name} ({}), which was followed, has ended", ended.key.pid));
+        notify(
+            state,
+            format!("{name} ({}), which was followed, has ended", ended.key.pid),
+        );
     }
     let View::Machine(id) = &state.view else { return };
     if let Some(inspected) = &mut state.inspection.process
@@ -96,7 +102,9 @@ fn name_of(name: &str) -> String {
 
 /// The process under the cursor, or the first one.
 fn chosen(state: &State) -> Option<(Arc<str>, Process)> {
-    let View::Machine(id) = &state.view else { return None };
+    let View::Machine(id) = &state.view else {
+        return None;
+    };
     let first = state.process_table.rows().first().copied();
     let key = state.process_table.selected().or(first)?;
     let process = state.machine.find(id)?.processes.get(key)?;
@@ -212,7 +220,10 @@ pub(super) fn poll(state: &mut State) {
 /// Offers the signals, unless none can be sent.
 fn open_signals(state: &mut State) {
     if state.is_in_past() {
-        notify(state, "this is the past, which cannot be changed: Esc returns to now");
+        notify(
+            state,
+            "this is the past, which cannot be changed: Esc returns to now",
+        );
         return;
     }
     if state.link != Link::Live {
@@ -247,7 +258,10 @@ fn send(state: &mut State) -> Vec<Effect> {
     let name = name_of(&inspected.process.name);
     let pid = inspected.process.key.pid;
     if inspected.has_ended {
-        notify(state, format!("{name} ({pid}) has ended by itself: no signal was sent"));
+        notify(
+            state,
+            format!("{name} ({pid}) has ended by itself: no signal was sent"),
+        );
         return Vec::new();
     }
     let body = wire::command::Body::SignalProcess(wire::SignalProcess {
@@ -255,6 +269,9 @@ fn send(state: &mut State) -> Vec<Effect> {
         process: Some(key_of(&inspected.process)),
         signal: choice.signal.into(),
     });
-    let words = format!("{} was sent to {name} ({pid}) on {}", choice.name, inspected.machine);
+    let words = format!(
+        "{} was sent to {name} ({pid}) on {}",
+        choice.name, inspected.machine
+    );
     alerts::ask(state, Action::Say(words), body)
 }

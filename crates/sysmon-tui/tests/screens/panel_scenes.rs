@@ -37,9 +37,9 @@ fn everything_but(left_out: Option<MetricId>) -> Vec<(SeriesKey, f64)> {
         MetricId::NetworkTransmitTotal,
         MetricId::Load1,
     ];
-    let all = CATALOGUE.iter().filter(|definition| {
-        Some(definition.id) != left_out && !told.contains(&definition.id)
-    });
+    let all = CATALOGUE
+        .iter()
+        .filter(|definition| Some(definition.id) != left_out && !told.contains(&definition.id));
     all.map(|definition| {
         let labels = definition.label.map(|name| Label {
             name: name.into(),
@@ -67,7 +67,11 @@ fn every_panel(world: &mut World) -> impl Iterator<Item = String> + '_ {
 fn every_metric_that_is_collected_appears_in_some_panel() {
     let size = (200, 60);
     let whole: Vec<String> = every_panel(&mut world_of(size, everything_but(None))).collect();
-    assert!(whole.iter().any(|screen| screen.contains("CONTAINER")), "{}", whole[0]);
+    assert!(
+        whole.iter().any(|screen| screen.contains("CONTAINER")),
+        "{}",
+        whole[0]
+    );
     for definition in CATALOGUE {
         // These are the charts' own, and what leaves them out leaves out their lines.
         let of_charts = [MetricId::CpuBusy, MetricId::MemoryUsedPercent];
@@ -95,7 +99,15 @@ fn every_metric_that_is_collected_appears_in_some_panel() {
 #[test]
 fn a_panel_fills_the_screen_with_all_it_has() {
     let names = [
-        "processes", "cpu", "memory", "network", "disks", "mounts", "pressure", "units", "sensors",
+        "processes",
+        "cpu",
+        "memory",
+        "network",
+        "disks",
+        "mounts",
+        "pressure",
+        "units",
+        "sensors",
     ];
     for (width, height) in SIZES {
         for (count, name) in names.iter().enumerate() {
@@ -158,7 +170,11 @@ fn many_cores_are_a_strip_of_one_cell_each() {
     world.keys("f").key(KeyCode::Tab);
     insta::assert_snapshot!("panel_256_cores_ascii", world.screen());
     world.keys("G");
-    assert!(world.screen().contains("users") || world.screen().contains(" 255 "), "{}", world.screen());
+    assert!(
+        world.screen().contains("users") || world.screen().contains(" 255 "),
+        "{}",
+        world.screen()
+    );
 }
 
 #[test]
@@ -175,7 +191,10 @@ fn the_focus_is_marked_goes_round_and_escape_leads_back_from_a_panel() {
     world.key(KeyCode::Escape);
     assert!(world.screen().contains("COMMAND"), "{}", world.screen());
     world.keys("f").key(KeyCode::Escape);
-    world.key(KeyCode::Escape);
+    // Whoever moves the cursor among the processes looks at them.
+    world.key(KeyCode::Down);
+    assert!(world.screen().contains("▸    PID"), "{}", world.screen());
+    world.key(KeyCode::Escape).key(KeyCode::Escape);
     assert!(world.screen().contains("web-004"), "the fleet is back");
 }
 
@@ -191,10 +210,16 @@ fn more_rows_than_fit_scroll_under_their_headings() {
         world.key(KeyCode::Tab);
     }
     let top = world.screen();
-    assert!(top.contains("/srv/0 ") && top.contains("line 1 to 20 of"), "{top}");
+    assert!(
+        top.contains("/srv/0 ") && top.contains("line 1 to 20 of"),
+        "{top}"
+    );
     world.keys("G");
     let bottom = world.screen();
-    assert!(bottom.contains("/srv/59 ") && bottom.contains("MOUNT "), "{bottom}");
+    assert!(
+        bottom.contains("/srv/59 ") && bottom.contains("MOUNT "),
+        "{bottom}"
+    );
     world.keys("gg");
     assert_eq!(world.screen(), top);
 }

@@ -91,7 +91,10 @@ fn opened_with(size: (u16, u16), capabilities: &[&str]) -> World {
 fn details() -> wire::ProcessDetails {
     wire::ProcessDetails {
         process: None,
-        command: format!("/usr/bin/java {} -jar checkout.jar --port 8080", "-Dsome.long.property=value ".repeat(6)),
+        command: format!(
+            "/usr/bin/java {} -jar checkout.jar --port 8080",
+            "-Dsome.long.property=value ".repeat(6)
+        ),
         executable: "/usr/lib/jvm/java-21/bin/java".into(),
         cgroup: "/system.slice/checkout.service".into(),
         open_files: Some(412),
@@ -144,7 +147,10 @@ fn processes_stand_below_their_parents() {
     world.keys("sp");
     let screen = world.screen();
     let place = |pid: &str| screen.find(pid).unwrap_or_else(|| panic!("{pid} in {screen}"));
-    assert!(place("4130") > place("4121") && place("400") > place("302"), "{screen}");
+    assert!(
+        place("4130") > place("4121") && place("400") > place("302"),
+        "{screen}"
+    );
     world.keys("z");
     assert!(!world.screen().contains("`-"), "{}", world.screen());
 }
@@ -156,10 +162,16 @@ fn who_is_followed_stays_under_the_cursor_through_order_and_filter_until_the_end
     assert!(world.screen().contains("following 4121"), "{}", world.screen());
     world.keys("sp").keys("/sshd").key(KeyCode::Enter);
     insta::assert_snapshot!("processes_followed", world.screen());
-    let without = family().into_iter().filter(|process| process.key.pid != 4_121).collect();
+    let without = family()
+        .into_iter()
+        .filter(|process| process.key.pid != 4_121)
+        .collect();
     update(&mut world, 2, without);
     let screen = world.screen();
-    assert!(screen.contains("java (4121), which was followed, has ended"), "{screen}");
+    assert!(
+        screen.contains("java (4121), which was followed, has ended"),
+        "{screen}"
+    );
     assert!(!screen.contains("following"), "{screen}");
     // Whoever moves the cursor follows no longer.
     let mut world = opened((80, 24));
@@ -196,7 +208,11 @@ fn why_a_process_cannot_be_looked_into_is_said() {
         ("gone", 5, "process 4121 has ended"),
         ("not_allowed", 7, "the collector may not look at process 4121"),
         ("offline", 14, "web-017 is not connected; try again when it is"),
-        ("too_old", 12, "the collector of web-017 is too old to answer; upgrade it"),
+        (
+            "too_old",
+            12,
+            "the collector of web-017 is too old to answer; upgrade it",
+        ),
     ];
     for (name, code, reason) in cases {
         let mut world = opened((80, 24));
@@ -221,7 +237,11 @@ fn why_a_process_cannot_be_looked_into_is_said() {
     world.key(KeyCode::Enter);
     assert!(world.screen().contains("too old to ask"), "{}", world.screen());
     world.key(KeyCode::Escape).keys("X");
-    assert!(world.screen().contains("too old to send signals"), "{}", world.screen());
+    assert!(
+        world.screen().contains("too old to send signals"),
+        "{}",
+        world.screen()
+    );
 }
 
 #[test]
@@ -259,23 +279,38 @@ fn a_signal_is_chosen_confirmed_and_sent_to_that_process_alone() {
     let mut off = opened((80, 24));
     off.key(KeyCode::Down).keys("X").key(KeyCode::Enter).keys("y");
     world.event(Event::Link(LinkEvent::Accepted { request_id }));
-    assert!(world.screen().contains("TERM was sent to java (4121)"), "{}", world.screen());
+    assert!(
+        world.screen().contains("TERM was sent to java (4121)"),
+        "{}",
+        world.screen()
+    );
     let (request_id, _) = off.last_asked();
     refuse(&mut off, request_id, 7, "signals are off on this machine");
-    assert!(off.screen().contains("not allowed: signals are off"), "{}", off.screen());
+    assert!(
+        off.screen().contains("not allowed: signals are off"),
+        "{}",
+        off.screen()
+    );
 }
 
 #[test]
 fn no_signal_is_sent_to_a_process_that_ended_meanwhile_or_from_a_console_that_may_not() {
     let mut world = opened((80, 24));
     world.key(KeyCode::Down).keys("X").key(KeyCode::Enter);
-    let without = family().into_iter().filter(|process| process.key.pid != 4_121).collect();
+    let without = family()
+        .into_iter()
+        .filter(|process| process.key.pid != 4_121)
+        .collect();
     update(&mut world, 2, without);
     insta::assert_snapshot!("signal_too_late", world.screen());
     let count = world.asked.len();
     world.keys("y");
     assert_eq!(world.asked.len(), count);
-    assert!(world.screen().contains("has ended by itself"), "{}", world.screen());
+    assert!(
+        world.screen().contains("has ended by itself"),
+        "{}",
+        world.screen()
+    );
 
     let mut world = World::new((80, 24)).readonly();
     world.connected_with(&["processes"]);

@@ -303,7 +303,11 @@ impl MeasureArguments {
                 "--process-args",
                 self.process_args.as_ref(),
             )
-            .switch(&table::COLLECTOR_ALLOW_SIGNALS, "--allow-signals", self.allow_signals)
+            .switch(
+                &table::COLLECTOR_ALLOW_SIGNALS,
+                "--allow-signals",
+                self.allow_signals,
+            )
     }
 }
 

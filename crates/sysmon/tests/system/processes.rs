@@ -75,7 +75,9 @@ impl Console {
             .await
             .unwrap();
         loop {
-            let response = timeout(PATIENCE, self.responses.next()).await.expect("it answers");
+            let response = timeout(PATIENCE, self.responses.next())
+                .await
+                .expect("it answers");
             let response = response.unwrap().unwrap();
             if response.request_id == request_id {
                 return match response.body.unwrap() {
@@ -115,13 +117,23 @@ impl Console {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(PATIENCE, connected).await.expect("the collector connects");
+        timeout(PATIENCE, connected)
+            .await
+            .expect("the collector connects");
     }
 }
 
 fn collector(home: &Home, port: u16, machine: &str, further: &[&str]) -> Role {
     let url = format!("http://127.0.0.1:{port}");
-    let arguments = ["collector", "--aggregator", &url, "--machine-id", machine, "--interval", "1s"];
+    let arguments = [
+        "collector",
+        "--aggregator",
+        &url,
+        "--machine-id",
+        machine,
+        "--interval",
+        "1s",
+    ];
     home.start(&[&arguments, further].concat())
 }
 
@@ -180,7 +192,10 @@ async fn a_process_is_looked_into_and_signalled_where_that_is_allowed_and_nowher
 
     let sent = console.signal("open", key, wire::ProcessSignal::Term).await;
     assert!(matches!(sent, Ok(Answer::Accepted(_))), "{sent:?}");
-    let status = tokio::task::spawn_blocking(move || sleeper.0.wait()).await.unwrap().unwrap();
+    let status = tokio::task::spawn_blocking(move || sleeper.0.wait())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
     let (code, message) = console.details("open", key).await.unwrap_err();
     assert_eq!(code, Code::NotFound as u32, "{message}");

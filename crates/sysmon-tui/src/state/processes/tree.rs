@@ -21,7 +21,11 @@ pub(super) fn arranged(
     rows: &[&Process],
     parent_of: impl Fn(u32) -> Option<u32>,
 ) -> (Vec<ProcessKey>, Vec<Branch>) {
-    let places: HashMap<u32, usize> = rows.iter().enumerate().map(|(at, row)| (row.key.pid, at)).collect();
+    let places: HashMap<u32, usize> = rows
+        .iter()
+        .enumerate()
+        .map(|(at, row)| (row.key.pid, at))
+        .collect();
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); rows.len()];
     let mut roots = Vec::new();
     for (at, row) in rows.iter().enumerate() {
@@ -127,7 +131,8 @@ mod tests {
         let parents: HashMap<u32, u32> = parents.iter().copied().collect();
         let (keys, branches) = arranged(&rows, |pid| parents.get(&pid).copied());
         let pids = keys.into_iter().map(|key| key.pid);
-        pids.zip(branches.into_iter().map(|branch| branch.goes_on)).collect()
+        pids.zip(branches.into_iter().map(|branch| branch.goes_on))
+            .collect()
     }
 
     #[test]
