@@ -180,7 +180,7 @@ impl Session<'_> {
         watching: &mut Watching,
         past: &mut Past,
     ) -> Result<Step, ApiError> {
-        let client = self.client;
+        let (client, who) = (self.client, (self.aggregator, self.principal));
         let ours = match command.body {
             Some(Body::UpdateReceived(received)) if past.received(received) => return Ok(Step::AnswerLater),
             Some(Body::UpdateReceived(received)) => {
@@ -221,12 +221,7 @@ impl Session<'_> {
                 return Ok(Step::AnswerLater);
             }
             Some(Body::SignalProcess(wanted)) => {
-                let Self {
-                    aggregator,
-                    principal,
-                    ..
-                } = self;
-                questions::begin_signal(aggregator, principal, answers, command.request_id, wanted)?;
+                questions::begin_signal(who, answers, command.request_id, wanted)?;
                 return Ok(Step::AnswerLater);
             }
             Some(Body::WatchAlerts(_)) => {
@@ -234,12 +229,7 @@ impl Session<'_> {
                 return Ok(Step::Done);
             }
             Some(body) if alerts::is_about_alerts(&body) => {
-                let Self {
-                    aggregator,
-                    principal,
-                    ..
-                } = self;
-                alerts::begin(aggregator, principal, answers, command.request_id, body)?;
+                alerts::begin(who, answers, command.request_id, body)?;
                 return Ok(Step::AnswerLater);
             }
             Some(Body::Hello(_)) => {

@@ -51,8 +51,7 @@ pub(super) fn begin_details(
 /// # Errors
 /// That the client may not, or asks too much at a time.
 pub(super) fn begin_signal(
-    aggregator: &Aggregator,
-    principal: &Principal,
+    (aggregator, principal): (&Aggregator, &Principal),
     answers: &mut Answers,
     request_id: u64,
     wanted: wire::SignalProcess,

@@ -217,10 +217,7 @@ fn row(
                 let (shown, style) = rate(value);
                 pen.right(x, y, width, &shown, style);
             }
-            ProcessColumn::Command => {
-                let taken = branch.map_or(0, |branch| lines(pen, x, y, width, branch));
-                command(pen, x + taken, y, width - taken, process);
-            }
+            ProcessColumn::Command => command(pen, (x, y, width), process, branch),
         }
     }
 }
@@ -251,7 +248,9 @@ fn lines(pen: &mut Pen<'_>, x: u16, y: u16, width: u16, branch: &Branch) -> u16 
 }
 
 /// The command line, its program in plain sight and the path before it and the arguments after it quieter.
-fn command(pen: &mut Pen<'_>, x: u16, y: u16, width: u16, process: &Process) {
+fn command(pen: &mut Pen<'_>, (x, y, width): (u16, u16, u16), process: &Process, branch: Option<&Branch>) {
+    let taken = branch.map_or(0, |branch| lines(pen, x, y, width, branch));
+    let (x, width) = (x + taken, width - taken);
     let (text, quiet, faint) = (pen.theme.text(), pen.theme.quiet(), pen.theme.faint());
     if process.command.is_empty() {
         let name = format!("[{}]", process.name.trim_matches(['[', ']']));

@@ -41,17 +41,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             request_id,
             code,
             reason,
-        } => {
-            if let Some(effects) = fleet::answered(state, request_id, Some(&reason)) {
-                return effects;
-            }
-            if !processes::refused(state, request_id, code, &reason)
-                && !alerts::refused(state, request_id, code, &reason)
-            {
-                past::refused(state, request_id, code, &reason);
-            }
-            Vec::new()
-        }
+        } => refused(state, request_id, code, &reason),
         LinkEvent::History { request_id, chunk } => {
             if !editor::chunk(state, request_id, &chunk) {
                 past::chunk(state, request_id, &chunk);
@@ -85,6 +75,19 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         }
         LinkEvent::Update(update) => take(state, &update),
     }
+}
+
+/// A command was refused: whoever asked for it takes note.
+fn refused(state: &mut State, request_id: u64, code: u32, reason: &str) -> Vec<Effect> {
+    if let Some(effects) = fleet::answered(state, request_id, Some(reason)) {
+        return effects;
+    }
+    if !processes::refused(state, request_id, code, reason)
+        && !alerts::refused(state, request_id, code, reason)
+    {
+        past::refused(state, request_id, code, reason);
+    }
+    Vec::new()
 }
 
 /// The connection is gone, or there never was one.

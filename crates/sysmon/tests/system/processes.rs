@@ -137,7 +137,14 @@ fn collector(home: &Home, port: u16, machine: &str, further: &[&str]) -> Role {
     home.start(&[&arguments, further].concat())
 }
 
-fn local(home: &Home, port: u16) -> Client {
+async fn local(home: &Home, port: u16) -> Client {
+    // It is there a moment after the port.
+    let listens = async {
+        while !home.socket(port).exists() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, listens).await.expect("the socket appears");
     Client::new(ClientConfig::new(Endpoint::unix(home.socket(port)))).unwrap()
 }
 
@@ -153,7 +160,7 @@ async fn a_process_is_looked_into_and_signalled_where_that_is_allowed_and_nowher
     let _open = collector(&home, port, "open", &open);
     let mut sleeper = Sleeper::new();
     let key = sleeper.key();
-    let client = local(&home, port);
+    let client = local(&home, port).await;
     let mut console = Console::open(&client).await;
     console.wait_for("quiet", key).await;
     console.wait_for("open", key).await;
