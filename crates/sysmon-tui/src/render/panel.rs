@@ -178,7 +178,7 @@ impl Sheet<'_> {
             return none;
         };
         let health = thresholds(column.metric).map_or(Health::Unknown, |levels| levels.judge(value));
-        let warned = |is_bad: bool| if is_bad { pen.theme.warning() } else { text };
+        let warned = |is_bad: bool| if is_bad { pen.theme.warning() } else { faint };
         match column.metric {
             MetricId::NetworkLinkUp if value == 0.0 => ("down".into(), quiet),
             MetricId::NetworkLinkUp => ("up".into(), text),
