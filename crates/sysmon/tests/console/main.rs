@@ -20,4 +20,6 @@ mod processes;
 #[cfg(unix)]
 mod remote;
 #[cfg(unix)]
+mod slow_line;
+#[cfg(unix)]
 mod terminal;

@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::terminal::{Terminal, command, environment};
 
 const SYSMON: &str = env!("CARGO_BIN_EXE_sysmon");
-const TUI: &str = env!("CARGO_BIN_EXE_sysmon-tui");
+pub(crate) const TUI: &str = env!("CARGO_BIN_EXE_sysmon-tui");
 
 /// A role in a process of its own; killed without a warning when dropped.
-struct Role(Child);
+pub(crate) struct Role(Child);
 
 impl Role {
-    fn start(home: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(home: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(SYSMON);
         command.args(arguments).env_clear().envs(environment(home));
         command
@@ -32,7 +32,7 @@ impl Drop for Role {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
