@@ -160,6 +160,7 @@ fn hello(number: u32) -> Hello {
             ..HostInfo::default()
         },
         interval_ms: 1_000,
+        answers_questions: false,
     }
 }
 

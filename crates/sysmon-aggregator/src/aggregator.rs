@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sysmon_api::{
     ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_FILTER, CAPABILITY_HISTORY,
-    CAPABILITY_PAST, CAPABILITY_WINDOWS, Inbound, Outbound, Principal, hello_with, wire,
+    CAPABILITY_PAST, CAPABILITY_PROCESSES, CAPABILITY_WINDOWS, Inbound, Outbound, Principal, hello_with,
+    wire,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -141,7 +142,12 @@ impl Aggregator {
         let alerts = self.alerts.as_ref().map(|_| CAPABILITY_ALERTS);
         let past = self.archive.as_ref().map(|_| CAPABILITY_PAST);
         let kept = history.into_iter().chain(past).chain(alerts);
-        let always = [CAPABILITY_BURST, CAPABILITY_FILTER, CAPABILITY_WINDOWS];
+        let always = [
+            CAPABILITY_BURST,
+            CAPABILITY_FILTER,
+            CAPABILITY_WINDOWS,
+            CAPABILITY_PROCESSES,
+        ];
         let capabilities: Vec<_> = always.into_iter().chain(kept).collect();
         hello_with(self.clock.now().unix, &capabilities)
     }

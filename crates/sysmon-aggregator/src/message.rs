@@ -46,11 +46,20 @@ pub(crate) enum Message {
     },
     /// A client's stream has ended.
     CloseClient { client: ClientId },
+    /// Somebody asks what only a machine's collector can answer.
+    Ask { machine_id: String, asked: Asked },
     /// Somebody asks for one machine.
     State {
         machine_id: String,
         reply: oneshot::Sender<Result<wire::MachineState, ApiError>>,
     },
+}
+
+/// A question for a collector, and where its answer goes.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) question: wire::collector_question::Body,
+    pub(crate) reply: oneshot::Sender<Result<wire::collector_answer::Body, ApiError>>,
 }
 
 /// What a client can command.
@@ -68,6 +77,8 @@ pub(crate) struct StreamTicket {
     pub(crate) stream: StreamId,
     /// The latest directive. It closes when the stream is replaced.
     pub(crate) directives: watch::Receiver<wire::Directive>,
+    /// What clients ask. It closes as well.
+    pub(crate) questions: mpsc::Receiver<Asked>,
 }
 
 /// The most commands of one client that have no reply yet; its session reads no further.

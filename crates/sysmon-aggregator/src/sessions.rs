@@ -8,6 +8,7 @@ mod manage;
 mod metrics;
 mod past;
 mod push;
+mod questions;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub(crate) use history::{Archive, history};
 pub(crate) use manage::manage;
 pub(crate) use metrics::stream_metrics;
 pub(crate) use push::push;
+pub(crate) use questions::{WAITING_MAX as QUESTIONS_WAITING_MAX, too_many as too_many_questions};
 
 /// Whoever opens a stream introduces itself within this time.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);

@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::fleet::{ClientId, Fleet, Listed, Moment, StreamId};
-use crate::message::{Command, Message, StreamTicket};
+use crate::message::{Asked, Command, Message, StreamTicket};
 use crate::mirror::{Event, Sharing};
 use rhythm::Rhythm;
+use crate::sessions::{QUESTIONS_WAITING_MAX, too_many_questions};
 use sharing::Shared;
 
 /// At most this many messages are taken before subscribers get what has changed.
@@ -38,6 +39,8 @@ pub(crate) struct Owner {
     pub(crate) shutdown: CancellationToken,
     /// Dropping one ends the collector's stream.
     streams: HashMap<StreamId, watch::Sender<wire::Directive>>,
+    /// The ways to those of them that answer questions.
+    questions: HashMap<StreamId, mpsc::Sender<Asked>>,
     /// Dropping one ends the client's stream.
     clients: HashMap<ClientId, mpsc::Sender<wire::Response>>,
     /// None when this is the only aggregator.
@@ -69,6 +72,7 @@ impl Owner {
             inbox,
             shutdown,
             streams: HashMap::new(),
+            questions: HashMap::new(),
             clients: HashMap::new(),
             shared: sharing.map(Shared::new),
             snapshots,
@@ -150,14 +154,23 @@ impl Owner {
             } => self.command(client, request_id, &command),
             Message::OpenStream { hello, reply } => {
                 self.reap_stream_of(&hello.machine);
+                let answers_questions = hello.answers_questions;
                 let ticket = self.fleet.open_stream(*hello, now).map(|opened| {
                     // The session of the stream that is replaced sees its channel closed.
-                    opened.replaced.map(|replaced| self.streams.remove(&replaced));
+                    if let Some(replaced) = opened.replaced {
+                        self.streams.remove(&replaced);
+                        self.questions.remove(&replaced);
+                    }
                     let (sender, directives) = watch::channel(opened.directive);
                     self.streams.insert(opened.stream, sender);
+                    let (sender, questions) = mpsc::channel(QUESTIONS_WAITING_MAX);
+                    if answers_questions {
+                        self.questions.insert(opened.stream, sender);
+                    }
                     StreamTicket {
                         stream: opened.stream,
                         directives,
+                        questions,
                     }
                 });
                 if let Ok(ticket) = &ticket {
@@ -183,9 +196,35 @@ impl Owner {
                 let _ = reply.send(client);
             }
             Message::CloseClient { client } => self.close_client(client),
+            Message::Ask { machine_id, asked } => self.ask(&machine_id, asked),
             Message::State { machine_id, reply } => {
                 let _ = reply.send(self.fleet.state(&machine_id));
             }
+        }
+    }
+
+    /// Passes a question on to the session of a machine's collector. Whoever asked may be gone by now.
+    fn ask(&self, machine_id: &str, asked: Asked) {
+        let sender = match self.fleet.asked_stream(machine_id) {
+            Ok(stream) => self.questions.get(&stream).ok_or_else(|| {
+                let text = format!("the collector of {machine_id} is too old to answer; upgrade it");
+                ApiError::new(sysmon_api::Code::Unimplemented, text)
+            }),
+            Err(error) => Err(error),
+        };
+        let refused = match sender {
+            Err(error) => Some((asked, error)),
+            Ok(sender) => match sender.try_send(asked) {
+                Ok(()) => None,
+                Err(mpsc::error::TrySendError::Full(asked)) => Some((asked, too_many_questions())),
+                Err(mpsc::error::TrySendError::Closed(asked)) => {
+                    let gone = ApiError::unavailable("the machine's connection has just ended; try again");
+                    Some((asked, gone))
+                }
+            },
+        };
+        if let Some((asked, error)) = refused {
+            let _ = asked.reply.send(Err(error));
         }
     }
 
@@ -288,6 +327,7 @@ impl Owner {
     fn close_stream(&mut self, stream: StreamId) {
         self.say_closed(stream);
         self.streams.remove(&stream);
+        self.questions.remove(&stream);
         self.fleet.close_stream(stream);
     }
 

@@ -24,6 +24,10 @@ pub const CAPABILITY_FILTER: &str = "filter-language";
 /// Said by an aggregator that sends only the rows of a window; an older one sends every machine that matches.
 pub const CAPABILITY_WINDOWS: &str = "windows";
 
+/// Said by a collector that answers questions about one process and takes signals for it, if it is told to; and by an
+/// aggregator that passes them on.
+pub const CAPABILITY_PROCESSES: &str = "processes";
+
 /// What this release says of itself at `now`.
 #[must_use]
 pub fn hello(now: UnixMillis) -> wire::PeerHello {

@@ -34,7 +34,7 @@ pub use convert::{
 pub use error::{ApiError, Code};
 pub use handshake::{
     CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_FILTER, CAPABILITY_HISTORY, CAPABILITY_PAST,
-    CAPABILITY_WINDOWS, PROTOCOL_VERSION, check_peer, hello, hello_with,
+    CAPABILITY_PROCESSES, CAPABILITY_WINDOWS, PROTOCOL_VERSION, check_peer, hello, hello_with,
 };
 pub use history::{
     gap_from_wire, gap_reason_from_wire, gap_reason_to_wire, gap_to_wire, history_from_wire, history_to_wire,
@@ -63,6 +63,11 @@ pub mod wire {
         PushResponse, Resend, Response, SeriesDefinition, SeriesHistory, SeriesPoints, SetInterval,
         StateRequest, StorageComponent, StorageHealth, StorageRole, StorageStatus, Subscribe, Tick,
         Unsubscribe, Update, UpdateReceived, Window, backlog, command, push_request, push_response, response,
+    };
+    // What is asked about one process, and done to it.
+    pub use crate::generated::{
+        CollectorAnswer, CollectorQuestion, ProcessDetails, ProcessQuestion, ProcessSignal, Refusal,
+        SignalOrder, SignalProcess, SignalSent, collector_answer, collector_question,
     };
     // Alerts.
     pub use crate::generated::{

@@ -174,6 +174,8 @@ pub struct Config {
     /// The shortest time between ticks that somebody who looks at this machine may ask for, [`INTERVAL_MS_MIN`] or
     /// more; 0 for no more than the base ticks.
     pub burst_interval_ms_min: u32,
+    /// Whether operators may signal the processes of this machine; off by default.
+    pub allow_signals: bool,
     /// How many of the busiest and how many of the largest processes are reported under [`ProcessDetail::Top`].
     pub top_processes: usize,
     /// Where the machine's files are.
@@ -186,7 +188,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The default settings for a machine: 5 s, redacted arguments, the twenty top processes every 10 s, no spool on disk.
+    /// The default settings for a machine: 5 s, redacted arguments, the twenty top processes every 10 s, no signals,
+    /// no spool on disk.
     #[must_use]
     pub fn new(machine_id: MachineId) -> Self {
         Self {
@@ -197,6 +200,7 @@ impl Config {
             process_detail: ProcessDetail::default(),
             process_interval_ms: 10_000,
             burst_interval_ms_min: 250,
+            allow_signals: false,
             top_processes: 20,
             roots: Roots::default(),
             container_sockets: default_container_sockets(),

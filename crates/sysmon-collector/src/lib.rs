@@ -9,6 +9,7 @@ mod burst;
 mod clock;
 mod config;
 mod own_thread;
+mod questions;
 mod recorder;
 mod redact;
 mod run;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Sampler;
 use crate::config::{Config, InvalidConfig};
 use crate::own_thread::OwnThread;
+use crate::questions::Questions;
 use crate::sample::Plan;
 use crate::spool::{Keeper, Spool, SpoolError};
 use crate::ticker::{self, Wish};
@@ -85,7 +86,8 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
         keeper,
         board,
         shutdown,
-    );
+    )
+    .answering(Questions::new(&config));
     match uplink.run().await {
         Ended::Shutdown => Ok(()),
         Ended::NoSamples => Err(CollectorError::Sampler),

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::mirror::{Mirror, Told};
 use self::session::Session;
 use crate::config::{INTERVAL_MS_MAX, INTERVAL_MS_MIN, ProcessDetail};
+use crate::questions::Questions;
 use crate::sample::{Plan, Sample};
 use crate::slow::Board;
 use crate::spool::{Broken, Keeper};
@@ -76,6 +77,7 @@ struct Link {
     shutdown: CancellationToken,
     mirror: Mirror,
     keeper: Keeper,
+    questions: Questions,
     /// Whether samples are kept: as long as no aggregator has said that it keeps no history.
     keeps: bool,
     last_error: Option<String>,
@@ -146,10 +148,17 @@ impl<C: Connect> Uplink<C> {
                 shutdown,
                 mirror,
                 keeper,
+                questions: Questions::none(),
                 keeps: true,
                 last_error: None,
             },
         }
+    }
+
+    /// The same, with questions about this machine answered: one that is made up has no processes to look at.
+    pub(crate) fn answering(mut self, questions: Questions) -> Self {
+        self.link.questions = questions;
+        self
     }
 
     /// Keeps a stream up until the collector ends. What is not acknowledged then waits in the spool for the next

@@ -66,6 +66,18 @@ pub trait RuleStore: Send + Sync + 'static {
     /// All acknowledgements, sorted by key.
     async fn acknowledgements(&self) -> Result<Vec<(AlertKey, Acknowledgement)>, StoreError>;
 
+    /// Writes something that was done, but is stored nowhere here, into the audit log; `after` is JSON that tells how.
+    ///
+    /// # Errors
+    /// That a text is not one that can be kept, or that the store does not answer.
+    async fn note(
+        &self,
+        author: &Author,
+        action: &'static str,
+        object: &str,
+        after: &str,
+    ) -> Result<(), StoreError>;
+
     /// The audit log, newest first, older than entry `before` (from the newest when none), at most `limit`.
     async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
 
@@ -194,9 +206,10 @@ pub struct AuditEntry {
     /// Who and when.
     pub author: Author,
     /// What was done: `rule.put`, `rule.delete`, `rule.starter`, `silence.add`, `silence.end`, `alert.acknowledge`,
-    /// `alert.unacknowledge`, `delivery.resend`, `delivery.request`.
+    /// `alert.unacknowledge`, `delivery.resend`, `delivery.request`, `process.signal`.
     pub action: String,
-    /// To what: a rule's id, a silence's, an alert's key as `RULE/MACHINE` or `RULE/MACHINE/ENTITY`, a delivery's id.
+    /// To what: a rule's id, a silence's, an alert's key as `RULE/MACHINE` or `RULE/MACHINE/ENTITY`, a delivery's id, a process
+    /// as `MACHINE/PID`.
     pub object: String,
     /// How it was, as JSON; none when it was not there.
     pub before: Option<String>,

@@ -73,6 +73,20 @@ pub enum Command {
     Compare,
     /// Show or hide how the stores are and what the charts show.
     Details,
+    /// Let the panel with the focus fill the screen, or no longer.
+    Expand,
+    /// The focus goes to the next panel.
+    NextPanel,
+    /// The focus goes to the panel before.
+    PreviousPanel,
+    /// Processes below their parents, or as a list.
+    Tree,
+    /// The cursor stays on its process, or no longer.
+    Follow,
+    /// Send a signal to a process.
+    Signal,
+    /// Do what was asked for once more.
+    Confirm,
     /// The machine after this one, in the order of the fleet.
     NextMachine,
     /// The machine before this one.
@@ -202,6 +216,8 @@ impl Command {
                 | Self::TakeTheirs
                 | Self::KeepMine
                 | Self::Merge
+                | Self::Signal
+                | Self::Confirm
         )
     }
 }
@@ -239,6 +255,12 @@ pub enum Context {
     Alerts,
     /// In the view of rules.
     Rules,
+    /// Over the details of a process.
+    Process,
+    /// Over the signals that can be sent.
+    Signals,
+    /// Asked whether a signal is to be sent.
+    Confirming,
     /// Over a list of silences.
     Silences,
     /// Over the list of receivers and failed deliveries.
@@ -253,11 +275,14 @@ pub enum Context {
 
 impl Context {
     /// The headings of the help, in its order.
-    pub const ALL: [(Self, &'static str); 14] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::Fleet, "Fleet"),
         (Self::HeatMap, "Heat map"),
         (Self::Columns, "Columns"),
         (Self::Machine, "Machine"),
+        (Self::Process, "Process"),
+        (Self::Signals, "Signals"),
+        (Self::Confirming, "Sending a signal"),
         (Self::Past, "The past"),
         (Self::Alerts, "Alerts"),
         (Self::Rules, "Rules"),
@@ -281,6 +306,7 @@ impl Context {
     pub(crate) fn then(self) -> &'static [Self] {
         match self {
             Self::Form | Self::Leaving | Self::Conflict | Self::Anywhere => &[],
+            Self::Confirming => &[Self::Anywhere],
             Self::List => &[Self::Anywhere],
             _ => &[Self::List, Self::Anywhere],
         }
@@ -333,13 +359,16 @@ mod tests {
     use crate::key::KeyCode;
     use std::collections::HashSet;
 
-    const VIEWS: [&[Context]; 15] = [
+    const VIEWS: [&[Context]; 18] = [
         &[Context::Fleet, Context::List, Context::Anywhere],
         &[Context::HeatMap, Context::List, Context::Anywhere],
         &[Context::Columns, Context::List, Context::Anywhere],
         &[Context::Machine, Context::List, Context::Anywhere],
         &[Context::Alerts, Context::List, Context::Anywhere],
         &[Context::Rules, Context::List, Context::Anywhere],
+        &[Context::Process, Context::List, Context::Anywhere],
+        &[Context::Signals, Context::List, Context::Anywhere],
+        &[Context::Confirming, Context::Anywhere],
         &[Context::Silences, Context::List, Context::Anywhere],
         &[Context::Deliveries, Context::List, Context::Anywhere],
         &[Context::Form],

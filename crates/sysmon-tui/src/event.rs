@@ -92,6 +92,13 @@ pub enum LinkEvent {
         /// As it is kept.
         silence: Box<wire::Silence>,
     },
+    /// Everything about a process.
+    ProcessDetails {
+        /// The command's number.
+        request_id: u64,
+        /// What its machine says.
+        details: Box<wire::ProcessDetails>,
+    },
     /// The server refused a command.
     Refused {
         /// The command's number.
@@ -214,7 +221,8 @@ impl Effect {
                 | Body::AddSilence(_)
                 | Body::EndSilence(_)
                 | Body::ResendDelivery(_)
-                | Body::TestReceiver(_) => true,
+                | Body::TestReceiver(_)
+                | Body::SignalProcess(_) => true,
                 Body::Hello(_)
                 | Body::Subscribe(_)
                 | Body::Unsubscribe(_)
@@ -224,6 +232,7 @@ impl Effect {
                 | Body::WatchAlerts(_)
                 | Body::DryRun(_)
                 | Body::AlertLog(_)
+                | Body::ProcessQuestion(_)
                 // It is part of looking, and ends with it.
                 | Body::BurstLease(_) => false,
             },

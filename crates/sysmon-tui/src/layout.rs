@@ -14,6 +14,7 @@ mod alerts;
 mod fleet;
 mod hints;
 mod palette;
+pub(crate) mod panel;
 
 pub(crate) use alerts::{AlertsRegions, EditorRegions, editor_axis, editor_regions};
 pub(crate) use fleet::HeatRegions;
@@ -65,6 +66,8 @@ pub(crate) struct MachineRegions {
     pub(crate) memory: ChartRegions,
     pub(crate) sections: Vec<(Section, Rect)>,
     pub(crate) processes: TableRegions<ProcessColumn>,
+    /// The one panel that is shown, when one is.
+    pub(crate) panel: Option<panel::PanelRegions>,
 }
 
 /// What fills the screen between the two bars.
@@ -122,7 +125,10 @@ pub fn layout(area: Rect, state: &State) -> Regions {
         Body::TooSmall(area)
     } else {
         match (&state.view, state.shown_machine()) {
-            (View::Machine(_), machine) => Body::Machine(machine_regions(body, machine)),
+            (View::Machine(_), machine) => Body::Machine(match state.panels.expanded() {
+                Some(panel) => panel::expanded(body, panel, machine),
+                None => machine_regions(body, machine),
+            }),
             (View::Fleet, _) if state.fleet_table.is_heat_map => Body::Heat(fleet::heat_map(body, state)),
             (View::Fleet, _) => Body::Fleet(fleet::fleet_table(body, state)),
             (View::Alerts, _) => {
@@ -223,6 +229,7 @@ fn two_columns(area: Rect, wanted: &[(Section, u16)]) -> (MachineRegions, Rect) 
             memory,
             sections,
             processes: table(lower, Vec::new()),
+            panel: None,
         },
         lower,
     )
@@ -262,6 +269,7 @@ fn one_column(area: Rect, wanted: &[(Section, u16)]) -> (MachineRegions, Rect) {
         },
         sections: stack(list_area, wanted),
         processes: table(lower, Vec::new()),
+        panel: None,
     };
     (regions, lower)
 }
@@ -384,7 +392,10 @@ impl Regions {
             Body::TooSmall(_) => 0,
             Body::Fleet(table) => table.rows.height.into(),
             Body::Heat(heat) => heat.map.height.into(),
-            Body::Machine(machine) => machine.processes.rows.height.into(),
+            Body::Machine(machine) => match machine.panel {
+                Some(shown) if shown.panel != crate::panel::Panel::Processes => shown.lines.height.into(),
+                _ => machine.processes.rows.height.into(),
+            },
             Body::Alerts(alerts) => alerts.table.rows.height.into(),
             Body::Rules(table) => table.rows.height.into(),
         }

@@ -20,6 +20,7 @@ mod marks;
 mod moment;
 pub mod once;
 mod options;
+mod panel;
 mod preferences;
 mod record;
 mod render;

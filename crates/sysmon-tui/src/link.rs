@@ -155,6 +155,10 @@ pub(crate) fn event_of(response: wire::Response) -> Option<LinkEvent> {
             request_id,
             log: Box::new(log),
         },
+        Body::ProcessDetails(details) => LinkEvent::ProcessDetails {
+            request_id,
+            details: Box::new(details),
+        },
         Body::Silence(silence) => LinkEvent::Silence {
             request_id,
             silence: Box::new(silence),

@@ -18,7 +18,9 @@ mod help;
 mod machine;
 mod overlay;
 mod palette;
+mod panel;
 mod pen;
+mod process;
 mod processes;
 mod rules;
 mod sections;
@@ -28,6 +30,7 @@ mod travel;
 
 pub(crate) use help::help_scroll_max;
 use pen::Pen;
+pub(crate) use process::process_scroll_max;
 
 /// Draws the whole screen.
 pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
@@ -60,6 +63,9 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
                         details::details(&mut pen, area, &regions, state, overlay.scroll);
                     }
                     OverlayKind::Columns => fleet::columns::columns(&mut pen, area, state, overlay.scroll),
+                    OverlayKind::Process => process::details(&mut pen, area, state, overlay.scroll),
+                    OverlayKind::Signals => process::signals(&mut pen, area, state, overlay.scroll),
+                    OverlayKind::Confirm => process::confirm(&mut pen, area, state),
                     OverlayKind::Silences => alerts::lists::silences(&mut pen, area, state, overlay.scroll),
                     OverlayKind::Deliveries => {
                         alerts::lists::deliveries(&mut pen, area, state, overlay.scroll);

@@ -9,6 +9,7 @@ use sysmon_core::{Gap, MetricId, ProcessKey, SeriesKey, UnixMillis};
 use crate::axis::interval_ms;
 use crate::command::Context;
 use crate::key::Key;
+use crate::panel::Panels;
 use crate::replay::ReplayStatus;
 use crate::text_field::TextField;
 use crate::track::{Track, gaps};
@@ -18,6 +19,7 @@ pub(crate) mod burst;
 pub(crate) mod console;
 pub(crate) mod editor;
 pub(crate) mod fleet;
+pub(crate) mod inspect;
 pub(crate) mod meter;
 pub(crate) mod palette;
 pub(crate) mod past;
@@ -31,6 +33,7 @@ use burst::Burst;
 use console::Console;
 use editor::Editor;
 use fleet::FleetTable;
+use inspect::Inspection;
 use past::Past;
 use processes::ProcessTableState;
 use silencing::SilenceForm;
@@ -139,6 +142,12 @@ pub(crate) enum OverlayKind {
     Deliveries,
     /// Columns of the fleet; likewise.
     Columns,
+    /// Everything about one process.
+    Process,
+    /// Signals that it can be sent; the line that it is scrolled to is the selected one.
+    Signals,
+    /// Asked whether one is to be sent.
+    Confirm,
 }
 
 /// Something over the view, scrolled down by some lines.
@@ -173,6 +182,10 @@ pub struct State {
     pub(crate) machine: Replica,
     pub(crate) fleet_table: FleetTable,
     pub(crate) process_table: ProcessTableState,
+    /// Which part of the machine has the focus.
+    pub(crate) panels: Panels,
+    /// The process that is looked into.
+    pub(crate) inspection: Inspection,
     /// The past of the machine on screen.
     pub(crate) past: Past,
     /// The moment on screen when it is not now.
@@ -235,6 +248,8 @@ impl State {
             machine: Replica::default(),
             fleet_table,
             process_table: ProcessTableState::default(),
+            panels: Panels::default(),
+            inspection: Inspection::default(),
             past: Past::default(),
             travel: Travel::default(),
             replay: None,
@@ -359,6 +374,9 @@ impl State {
             (Some(OverlayKind::Silences), _) => &[Context::Silences, Context::List, Context::Anywhere],
             (Some(OverlayKind::Deliveries), _) => &[Context::Deliveries, Context::List, Context::Anywhere],
             (Some(OverlayKind::Columns), _) => &[Context::Columns, Context::List, Context::Anywhere],
+            (Some(OverlayKind::Process), _) => &[Context::Process, Context::List, Context::Anywhere],
+            (Some(OverlayKind::Signals), _) => &[Context::Signals, Context::List, Context::Anywhere],
+            (Some(OverlayKind::Confirm), _) => &[Context::Confirming, Context::Anywhere],
             (Some(OverlayKind::Help | OverlayKind::Details), _) => &[Context::List, Context::Anywhere],
             (None, View::Fleet) if self.fleet_table.is_heat_map => {
                 &[Context::HeatMap, Context::List, Context::Anywhere]

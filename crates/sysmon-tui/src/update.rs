@@ -17,7 +17,9 @@ mod keys;
 mod link;
 mod mouse;
 mod palette;
+mod panel;
 mod past;
+mod processes;
 mod travel;
 
 /// How much of the past is asked for.
@@ -79,6 +81,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         effects.extend(alerts::poll(state));
         effects.extend(fleet::poll(state));
         effects.extend(burst::poll(state));
+        processes::poll(state);
     }
     effects
 }
@@ -119,6 +122,7 @@ fn refresh_tables(state: &mut State) {
             if let Some(machine) = state.machine.find(id) {
                 state.process_table.refresh(&machine.processes, state.now, rows);
             }
+            processes::refreshed(state);
         }
         View::Alerts => {
             let alerts = &mut state.alerts;
@@ -171,8 +175,13 @@ fn enter(state: &mut State, view: View) -> Vec<Effect> {
         return Vec::new();
     }
     let was_machine = matches!(state.view, View::Machine(_));
+    // From one machine to the next the same is compared; whoever leaves has seen it.
+    if !was_machine || !matches!(view, View::Machine(_)) {
+        state.panels = crate::panel::Panels::default();
+    }
     state.view = view;
     state.overlay = None;
+    state.inspection.process = None;
     state.choosing = None;
     state.focus = None;
     state.mark_dirty();

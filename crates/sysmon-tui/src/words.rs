@@ -61,6 +61,16 @@ pub(crate) fn moment(state: &State, at: UnixMillis, now: UnixMillis) -> String {
     local(at, state.utc_offset_seconds, form)
 }
 
+/// The same with its seconds, as a start of a process is told from another.
+pub(crate) fn moment_to_the_second(state: &State, at: UnixMillis, now: UnixMillis) -> String {
+    let form = if now.since_ms(at) < 20 * 3_600_000 {
+        "%H:%M:%S"
+    } else {
+        "%-d %b %H:%M:%S"
+    };
+    local(at, state.utc_offset_seconds, form)
+}
+
 /// What a gap was.
 pub(crate) fn gap(gap: &Gap) -> String {
     let lost = if gap.samples == 1 {

@@ -173,6 +173,21 @@ impl Alerts {
         })
     }
 
+    /// Writes something into the audit log that is not a change of what is stored here.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub(crate) async fn note(
+        &self,
+        principal: &Principal,
+        action: &'static str,
+        object: &str,
+        after: &str,
+    ) -> Result<(), ApiError> {
+        let author = self.author(principal);
+        self.ask(self.store.note(&author, action, object, after)).await
+    }
+
     pub(super) fn author(&self, principal: &Principal) -> Author {
         Author {
             name: principal.name.clone(),

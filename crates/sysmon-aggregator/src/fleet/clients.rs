@@ -4,7 +4,7 @@ use sysmon_api::{ApiError, Code};
 use sysmon_core::MachineId;
 
 use super::machine::INTERVAL_MS;
-use super::{ClientId, Fleet, Moment};
+use super::{ClientId, Fleet, Moment, StreamId};
 
 /// The most subscriptions of one stream.
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 8;
@@ -79,6 +79,35 @@ impl Fleet {
     ///
     /// # Errors
     /// [`Code::NotFound`] with what to do.
+    /// The stream of ours that reports for a machine, to ask its collector something.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] for an unknown machine, [`Code::Unavailable`] when it is not connected,
+    /// [`Code::FailedPrecondition`] when it is connected to another aggregator.
+    pub(crate) fn asked_stream(&self, machine_id: &str) -> Result<StreamId, ApiError> {
+        let number = self.find(machine_id)?;
+        let machine = &self.machines[number as usize];
+        let Some(collector) = &machine.collector else {
+            return Err(ApiError::unavailable(format!(
+                "{} is not connected; try again when it is",
+                machine.id
+            )));
+        };
+        if collector.is_remote {
+            return Err(ApiError::new(
+                Code::FailedPrecondition,
+                format!(
+                    "{} reports to another aggregator; connect to that one",
+                    machine.id
+                ),
+            ));
+        }
+        Ok(StreamId {
+            machine: number,
+            serial: collector.serial,
+        })
+    }
+
     pub(super) fn find(&self, machine_id: &str) -> Result<u32, ApiError> {
         let known = MachineId::parse(machine_id)
             .ok()

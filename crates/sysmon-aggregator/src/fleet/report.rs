@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sysmon_api::{
-    ApiError, Code, Principal, check_peer, host_from_wire, series_from_wire, tick_values, wire,
+    ApiError, CAPABILITY_PROCESSES, Code, Principal, check_peer, host_from_wire, series_from_wire,
+    tick_values, wire,
 };
 use sysmon_core::{Epoch, HostInfo, MachineId, ProcessTable, Recent, SeriesKey, UnixMillis};
 
@@ -23,6 +24,8 @@ pub struct Hello {
     pub host: HostInfo,
     /// Time between base ticks.
     pub interval_ms: u32,
+    /// Whether it answers questions about its processes.
+    pub answers_questions: bool,
 }
 
 impl Hello {
@@ -56,6 +59,10 @@ impl Hello {
             epoch: Epoch::parse(&hello.epoch).map_err(|error| ApiError::invalid(error.to_string()))?,
             host: hello.host.as_ref().map(host_from_wire).unwrap_or_default(),
             interval_ms: hello.interval_ms,
+            answers_questions: hello
+                .peer
+                .as_ref()
+                .is_some_and(|peer| peer.capabilities.iter().any(|word| word == CAPABILITY_PROCESSES)),
         })
     }
 }

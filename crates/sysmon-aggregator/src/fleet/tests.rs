@@ -94,6 +94,7 @@ fn hello(id: &str, instance: u8, interval_ms: u32) -> Hello {
         epoch: Epoch([instance; 16]),
         host: host(id, &[]),
         interval_ms,
+        answers_questions: false,
     }
 }
 

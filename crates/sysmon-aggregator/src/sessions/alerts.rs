@@ -57,8 +57,7 @@ impl Watching {
 /// # Errors
 /// That there are no alerts here, or that the client asks too much at a time.
 pub(super) fn begin(
-    aggregator: &Aggregator,
-    principal: &Principal,
+    (aggregator, principal): (&Aggregator, &Principal),
     answers: &mut Answers,
     request_id: u64,
     ask: Ask,

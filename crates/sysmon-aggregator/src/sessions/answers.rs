@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Question,
     /// A rule that is played on the past.
     DryRun,
+    /// A question about a process, which its machine answers.
+    Process,
     /// Anything else, which is quick as long as the store is; it cannot be cancelled, because it changes something.
     Command,
 }
@@ -30,6 +32,7 @@ impl Kind {
         match self {
             Self::Question => 2,
             Self::DryRun => 1,
+            Self::Process => 4,
             Self::Command => 8,
         }
     }
@@ -39,6 +42,7 @@ impl Kind {
         match self {
             Self::Question => format!("{most} questions are being answered; wait for one, or cancel it"),
             Self::DryRun => "a rule is being played on the past; wait for it, or cancel it".to_owned(),
+            Self::Process => format!("{most} processes are being asked about; wait for one"),
             Self::Command => format!("{most} commands are being done; wait for one"),
         }
     }

@@ -10,7 +10,7 @@ use wire::response::Body as Response;
 use super::alerts::Watching;
 use super::answers::Answers;
 use super::past::Past;
-use super::{Leaving, Who, alerts, first, history};
+use super::{Leaving, Who, alerts, first, history, questions};
 use crate::aggregator::{Aggregator, stopping};
 use crate::fleet::ClientId;
 use crate::message::{COMMANDS_MAX, Command, Message, RESPONSES};
@@ -180,7 +180,7 @@ impl Session<'_> {
         watching: &mut Watching,
         past: &mut Past,
     ) -> Result<Step, ApiError> {
-        let client = self.client;
+        let (client, who) = (self.client, (self.aggregator, self.principal));
         let ours = match command.body {
             Some(Body::UpdateReceived(received)) if past.received(received) => return Ok(Step::AnswerLater),
             Some(Body::UpdateReceived(received)) => {
@@ -216,17 +216,20 @@ impl Session<'_> {
                 past.cancel(cancel.request_id);
                 return Ok(Step::Cancelled(answers.cancel(cancel.request_id)));
             }
+            Some(Body::ProcessQuestion(question)) => {
+                questions::begin_details(self.aggregator, answers, command.request_id, question)?;
+                return Ok(Step::AnswerLater);
+            }
+            Some(Body::SignalProcess(wanted)) => {
+                questions::begin_signal(who, answers, command.request_id, wanted)?;
+                return Ok(Step::AnswerLater);
+            }
             Some(Body::WatchAlerts(_)) => {
                 watching.begin(self.aggregator)?;
                 return Ok(Step::Done);
             }
             Some(body) if alerts::is_about_alerts(&body) => {
-                let Self {
-                    aggregator,
-                    principal,
-                    ..
-                } = self;
-                alerts::begin(aggregator, principal, answers, command.request_id, body)?;
+                alerts::begin(who, answers, command.request_id, body)?;
                 return Ok(Step::AnswerLater);
             }
             Some(Body::Hello(_)) => {

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use wire::push_request::Body as Request;
 use wire::push_response::Body as Response;
 
+use super::questions::Waiting;
 use super::{Leaving, Who, first};
 use crate::aggregator::{Aggregator, stopping};
 use crate::durable::Stream;
@@ -54,6 +55,7 @@ pub(crate) async fn push(
         ticket,
         durable,
         responses,
+        waiting: Waiting::default(),
     };
     session.run(requests).await
 }
@@ -64,13 +66,24 @@ struct Session<'a> {
     /// None where no history is kept.
     durable: Option<Box<Stream<'a>>>,
     responses: Outbound<wire::PushResponse>,
+    waiting: Waiting,
+}
+
+/// What is being sent to a collector.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    Hello,
+    Directive,
+    Question,
+    News,
 }
 
 impl Session<'_> {
     async fn run(mut self, mut requests: Inbound<wire::PushRequest>) -> Result<(), ApiError> {
         // What waits to be sent never keeps a collector that reads nothing from reporting, or a stream from ending.
-        let mut greeting = Some(self.aggregator.hello());
+        let mut is_greeted = false;
         let mut is_redirected = true;
+        let mut question = None;
         let mut news = None;
         loop {
             if news.is_none()
@@ -78,10 +91,14 @@ impl Session<'_> {
             {
                 news = durable.next()?;
             }
-            let response = match &greeting {
-                Some(hello) => Some(Response::Hello(hello.clone())),
-                None if is_redirected => Some(Response::Directive(*self.ticket.directives.borrow())),
-                None => news.clone(),
+            let (sending, response) = match (&question, &news) {
+                _ if !is_greeted => (Sending::Hello, Some(Response::Hello(self.aggregator.hello()))),
+                _ if is_redirected => {
+                    let directive = *self.ticket.directives.borrow();
+                    (Sending::Directive, Some(Response::Directive(directive)))
+                }
+                (Some(question), _) => (Sending::Question, Some(Response::Question(*question))),
+                (None, news) => (Sending::News, news.clone()),
             };
             let is_waiting = response.is_some();
             tokio::select! {
@@ -94,15 +111,18 @@ impl Session<'_> {
                     Ok(()) => is_redirected = true,
                     Err(_) => return Err(self.end().await),
                 },
+                Some(asked) = self.ticket.questions.recv(), if question.is_none() => {
+                    question = self.waiting.take(asked);
+                }
                 sent = self.responses.send(wire::PushResponse { body: response }), if is_waiting => {
                     if sent.is_err() {
                         return Ok(());
                     }
-                    if greeting.take().is_none() {
-                        if !is_redirected {
-                            news = None;
-                        }
-                        is_redirected = false;
+                    match sending {
+                        Sending::Hello => is_greeted = true,
+                        Sending::Directive => is_redirected = false,
+                        Sending::Question => question = None,
+                        Sending::News => news = None,
                     }
                 }
                 () = changed(&mut self.durable) => {}
@@ -121,6 +141,10 @@ impl Session<'_> {
                     durable.heard();
                 }
                 Message::Heartbeat { stream }
+            }
+            Some(Request::Answer(answer)) => {
+                self.waiting.answered(answer);
+                return Ok(());
             }
             Some(Request::Hello(_)) => {
                 return Err(ApiError::invalid(

@@ -190,7 +190,7 @@ async fn a_client_gets_everything_and_then_every_change_at_once() {
     };
     assert_eq!(
         hello.capabilities,
-        ["burst", "filter-language", "windows", "alerts"]
+        ["burst", "filter-language", "windows", "processes", "alerts"]
     );
     let mut watcher = Watcher::join(&aggregator, Role::Operator).await;
     watcher.until(|watcher| watcher.alerts.len() == 2).await;

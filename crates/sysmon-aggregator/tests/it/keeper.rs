@@ -164,7 +164,7 @@ impl Keeper {
     async fn obey(&mut self, told: Told) {
         match told {
             Told::Hello(_) => panic!("a second hello"),
-            Told::Directive(_) => {}
+            Told::Directive(_) | Told::Question(_) => {}
             Told::Acknowledged(acknowledged) => {
                 let epoch = acknowledged.epoch.try_into().unwrap();
                 let through = acknowledged.through_sequence;

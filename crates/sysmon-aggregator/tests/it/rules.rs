@@ -282,6 +282,17 @@ impl RuleStore for Rules {
         self.inner.acknowledgements().await
     }
 
+    async fn note(
+        &self,
+        author: &Author,
+        action: &'static str,
+        object: &str,
+        after: &str,
+    ) -> Result<(), StoreError> {
+        self.behave().await?;
+        self.inner.note(author, action, object, after).await
+    }
+
     async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         self.behave().await?;
         self.inner.audit(before, limit).await

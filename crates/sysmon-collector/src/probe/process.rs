@@ -12,7 +12,7 @@ use sysmon_core::{
 };
 
 use self::reader::{OpenFile, Reader};
-use self::stat::Stat;
+pub(crate) use self::stat::Stat;
 use self::users::Users;
 use super::Context;
 use crate::config::{Config, ProcessArguments, ProcessDetail};

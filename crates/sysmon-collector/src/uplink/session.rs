@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sysmon_api::{ApiError, CAPABILITY_HISTORY, Inbound, check_peer, hello, host_to_wire, wire};
+use sysmon_api::{
+    ApiError, CAPABILITY_HISTORY, CAPABILITY_PROCESSES, Inbound, check_peer, hello_with, host_to_wire, wire,
+};
 use sysmon_core::{Epoch, Liveness};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -20,6 +22,8 @@ use crate::spool::Broken;
 /// How many samples wait when the aggregator is slow. With more, all of them become backlog; where nothing is kept, the
 /// oldest goes and is counted.
 pub(super) const WAITING_MAX: usize = 64;
+/// How many answers wait while the aggregator is slow; with more, those who answer wait.
+const ANSWERS_MAX: usize = 4;
 /// How many messages the connection may hold on to.
 const OUTGOING: usize = 4;
 /// How much of that must be free for a message of backlog: what is live finds room even so.
@@ -37,6 +41,8 @@ pub(super) struct Session {
     /// Counts the batches where nothing is kept.
     sequence: u64,
     waiting: VecDeque<Waiting>,
+    /// What is to be said to a question; no more than may be asked at a time.
+    answers: VecDeque<wire::CollectorAnswer>,
     backlog: Backlog,
     /// When something has to be said again.
     quiet_until: Instant,
@@ -58,8 +64,13 @@ impl Session {
         let interval_ms = link.wish.borrow().plan.interval_ms;
         // What is kept until this stream is open belongs to an epoch before, and follows as backlog.
         let epoch = Epoch(rand::random());
+        let capabilities: &[&str] = if link.questions.are_answered() {
+            &[CAPABILITY_PROCESSES]
+        } else {
+            &[]
+        };
         let hello = wire::CollectorHello {
-            peer: Some(hello(unix_now())),
+            peer: Some(hello_with(unix_now(), capabilities)),
             machine_id: link.identity.machine_id.to_string(),
             instance: link.identity.instance.to_vec(),
             epoch: epoch.0.to_vec(),
@@ -77,6 +88,7 @@ impl Session {
                 epoch,
                 sequence: 0,
                 waiting: VecDeque::new(),
+                answers: VecDeque::new(),
                 backlog: Backlog::default(),
                 quiet_until: Instant::now() + HEARTBEAT,
             },
@@ -130,6 +142,8 @@ impl Session {
         } else {
             link.keeper.forget_memory()?;
         }
+        // Questions are numbered anew on every stream.
+        link.questions.forget();
         link.last_error = None;
         link.wish.send_modify(|wish| wish.streams += 1);
         Ok(())
@@ -148,12 +162,18 @@ impl Session {
                 () = link.shutdown.cancelled() => return Ok(Ended::Shutdown.into()),
                 response = inbound.next() => self.react(link, response?.ok_or_else(over)?).await?,
                 sample = link.samples.recv() => self.take(link, sample.ok_or(Ended::NoSamples)?).await?,
-                permit = sender.reserve(), if !self.waiting.is_empty() => {
+                permit = sender.reserve(), if !self.waiting.is_empty() || !self.answers.is_empty() => {
                     let Ok(permit) = permit else { return Err(reason(inbound).await.into()) };
-                    if let Some(waiting) = self.waiting.pop_front() {
+                    // Somebody waits for it.
+                    if let Some(answer) = self.answers.pop_front() {
+                        permit.send(request(Request::Answer(answer)));
+                    } else if let Some(waiting) = self.waiting.pop_front() {
                         permit.send(live(waiting, &mut self.told, &mut self.sequence, link));
                         self.quiet_until = Instant::now() + HEARTBEAT;
                     }
+                }
+                answer = link.questions.next(), if self.answers.len() < ANSWERS_MAX => {
+                    self.answers.push_back(answer);
                 }
                 room = sender.reserve_many(BACKLOG_NEEDS), if self.backlog.is_talkative() => {
                     let Ok(mut room) = room else { return Err(reason(inbound).await.into()) };
@@ -179,6 +199,7 @@ impl Session {
     async fn react(&mut self, link: &mut Link, response: wire::PushResponse) -> Result<(), Broken> {
         match response.body {
             Some(Response::Directive(directive)) => link.obey(&directive),
+            Some(Response::Question(question)) => link.questions.ask(question),
             Some(Response::Acknowledged(acknowledged)) => acknowledge(link, &acknowledged).await?,
             Some(Response::Grant(grant)) => self.backlog.grant(grant.batches),
             Some(Response::Resend(resend)) if link.keeps => {

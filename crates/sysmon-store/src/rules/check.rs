@@ -9,7 +9,7 @@ use sysmon_core::alert::{
 };
 use sysmon_core::{MachineId, UnixMillis};
 
-use super::words::to_json;
+use super::words::{Change, to_json};
 use super::{
     Author, Delivery, DeliveryState, Lease, NewSilence, NotifierWork, ShardWork, TransitionQuery, Work,
     shard_of,
@@ -229,6 +229,29 @@ pub(super) fn requested(asked: &Delivery, by: &Author) -> Result<Delivery, Store
         due: by.at,
         problem: String::new(),
         ..asked.clone()
+    })
+}
+
+/// An entry of the audit log that stands for itself.
+pub(super) fn noted(
+    by: &Author,
+    action: &'static str,
+    object: &str,
+    after: &str,
+) -> Result<Change, StoreError> {
+    author(by)?;
+    text("the entry's object", object, TEXT_BYTES_MAX)?;
+    value("the entry's content", after.len())?;
+    if object.contains('\0') || after.contains('\0') || serde_json::from_str::<IgnoredAny>(after).is_err() {
+        return Err(refused(
+            "the entry's content is no JSON; write it as JSON".to_owned(),
+        ));
+    }
+    Ok(Change {
+        action,
+        object: object.to_owned(),
+        before: None,
+        after: Some(after.to_owned()),
     })
 }
 

@@ -136,6 +136,18 @@ impl RuleStore for MemoryRules {
         Ok(self.lock().acknowledgements.clone().into_iter().collect())
     }
 
+    async fn note(
+        &self,
+        author: &Author,
+        action: &'static str,
+        object: &str,
+        after: &str,
+    ) -> Result<(), StoreError> {
+        let change = check::noted(author, action, object, after)?;
+        self.lock().note(author, change);
+        Ok(())
+    }
+
     async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let state = self.lock();
         let older = state.audit.range(..before.unwrap_or(i64::MAX)).rev();

@@ -215,6 +215,19 @@ impl RuleStore for PostgresRules {
         self.finish(session, done).await
     }
 
+    async fn note(
+        &self,
+        author: &Author,
+        action: &'static str,
+        object: &str,
+        after: &str,
+    ) -> Result<(), StoreError> {
+        let change = check::noted(author, action, object, after)?;
+        let mut session = self.session(Purpose::Write).await?;
+        let done = limited(people::note(&mut session, author, change)).await;
+        self.finish(session, done).await
+    }
+
     async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let mut session = self.session(Purpose::Read).await?;
         let done = limited(read::audit(&mut session, before, check::limit(limit))).await;

@@ -188,6 +188,19 @@ impl RuleStore for SqliteRules {
         self.end(look, done).await
     }
 
+    async fn note(
+        &self,
+        author: &Author,
+        action: &'static str,
+        object: &str,
+        after: &str,
+    ) -> Result<(), StoreError> {
+        let change = check::noted(author, action, object, after)?;
+        let mut transaction = self.begin().await?;
+        let done = people::note(&mut transaction, author, change).await;
+        self.end(transaction, done).await
+    }
+
     async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let mut look = self.look().await?;
         let done = read::audit(&mut look, before, check::limit(limit)).await;

@@ -7,6 +7,7 @@ macro_rules! keys {
 mod console;
 mod fleet;
 mod forms;
+mod machine;
 mod past;
 
 use super::{Command, CommandDefinition, Context};
@@ -37,7 +38,14 @@ const fn row(
 }
 
 /// The parts of the table; the order within a context is that of the help.
-const PARTS: [&[CommandDefinition]; 5] = [fleet::ROWS, ROWS, past::ROWS, forms::ROWS, console::ROWS];
+const PARTS: [&[CommandDefinition]; 6] = [
+    fleet::ROWS,
+    machine::ROWS,
+    ROWS,
+    past::ROWS,
+    forms::ROWS,
+    console::ROWS,
+];
 
 /// All commands, those of a context in the order of the help.
 pub const COMMANDS: &[CommandDefinition] = &joined::<{ count(&PARTS) }>(&PARTS);
@@ -67,48 +75,6 @@ const fn joined<const COUNT: usize>(parts: &[&[CommandDefinition]]) -> [CommandD
 }
 
 const ROWS: &[CommandDefinition] = &[
-    row(
-        Command::Back,
-        Context::Machine,
-        keys!([plain(KeyCode::Escape)], [char('h')], [plain(KeyCode::Left)]),
-        "fleet",
-        "back to the fleet, exactly where you were",
-    ),
-    row(
-        Command::LongerRange,
-        Context::Machine,
-        keys!([char('+')], [char('=')]),
-        "longer",
-        "charts show more time: 5 min, 1 h, 6 h, 24 h, 7 d, 30 d",
-    ),
-    row(
-        Command::ShorterRange,
-        Context::Machine,
-        keys!([char('-')]),
-        "shorter",
-        "charts show less time",
-    ),
-    row(
-        Command::NextMachine,
-        Context::Machine,
-        keys!([plain(KeyCode::Tab)]),
-        "",
-        "next machine of the fleet",
-    ),
-    row(
-        Command::PreviousMachine,
-        Context::Machine,
-        keys!([plain(KeyCode::BackTab)]),
-        "",
-        "previous machine of the fleet",
-    ),
-    row(
-        Command::Threshold,
-        Context::Machine,
-        keys!([char('e')]),
-        "threshold",
-        "edit a threshold: a second key names the metric",
-    ),
     row(
         Command::Open,
         Context::Alerts,

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use sysmon_core::display_width;
 
 use crate::command::{COMMANDS, Command, Context};
+use crate::panel::Panel;
 use crate::state::fleet::fleet_size;
 use crate::state::{State, View};
 use crate::words;
@@ -48,6 +49,7 @@ pub(crate) fn hints(row: Rect, x: u16, state: &State) -> Vec<Hint> {
     let contexts = state.contexts();
     let keymap = &state.console.keymap;
     let is_list = state.overlay.is_some();
+    let has_processes = matches!(state.panels.expanded(), None | Some(Panel::Processes));
     let is_left_out = |command: Command| match command {
         Command::Filter | Command::Sort => is_list,
         Command::ViewAlerts => state.view == View::Alerts,
@@ -55,6 +57,9 @@ pub(crate) fn hints(row: Rect, x: u16, state: &State) -> Vec<Hint> {
         Command::Help => true,
         // Esc has another meaning there, and nothing can be changed.
         Command::Back | Command::Threshold if state.is_in_past() && !is_list => true,
+        Command::Signal if state.is_in_past() => true,
+        // They are about the processes, which are not on screen.
+        Command::Tree | Command::Signal if !has_processes && !is_list => true,
         _ => state.console.is_readonly && command.changes_something(),
     };
     let has_help = contexts.contains(&Context::Anywhere);
@@ -72,6 +77,8 @@ pub(crate) fn hints(row: Rect, x: u16, state: &State) -> Vec<Hint> {
         };
         let word = match definition.command {
             Command::Past if state.is_in_past() => "go to",
+            Command::Back if state.panels.is_expanded && state.overlay.is_none() => "back",
+            Command::Expand if state.panels.is_expanded => "all panels",
             _ => definition.hint,
         };
         let width = cells(&keys).saturating_add(1 + cells(word));

@@ -77,6 +77,11 @@ fn link_to_recorded(event: &LinkEvent) -> Body {
         LinkEvent::DryRun { request_id, reply } => (*request_id, Answer::DryRun((**reply).clone())),
         LinkEvent::AlertLog { request_id, log } => (*request_id, Answer::AlertLog((**log).clone())),
         LinkEvent::Silence { request_id, silence } => (*request_id, Answer::Silence((**silence).clone())),
+        LinkEvent::ProcessDetails { request_id, details } => {
+            let mut details = (**details).clone();
+            without_arguments(&mut details.command);
+            (*request_id, Answer::ProcessDetails(details))
+        }
         LinkEvent::Refused {
             request_id,
             code,
@@ -165,12 +170,16 @@ fn scrubbed(update: &wire::Update) -> wire::Update {
         .iter_mut()
         .filter_map(|machine| machine.processes.as_mut());
     for process in processes.flat_map(|processes| &mut processes.changed) {
-        if let Some(end) = process.command.find(char::is_whitespace) {
-            process.command.truncate(end);
-            process.command.push_str(" …");
-        }
+        without_arguments(&mut process.command);
     }
     update
+}
+
+fn without_arguments(command: &mut String) {
+    if let Some(end) = command.find(char::is_whitespace) {
+        command.truncate(end);
+        command.push_str(" …");
+    }
 }
 
 #[cfg(test)]

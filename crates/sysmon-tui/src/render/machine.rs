@@ -12,7 +12,7 @@ use super::pen::Pen;
 use super::processes::processes;
 use super::sections::{gauge, section};
 use super::time_axis::{TimeAxis, legends};
-use super::{lines_in_the_middle, note, travel};
+use super::{lines_in_the_middle, note, panel, travel};
 use crate::axis::{Axis, Range, Slice};
 use crate::layout::{ChartRegions, MachineRegions, SCALE_WIDTH};
 use crate::marks::marks;
@@ -33,25 +33,28 @@ pub(super) fn machine(pen: &mut Pen<'_>, regions: &MachineRegions, axis: Option<
         axis,
         gaps: state.chart_gaps(machine),
         focus: state.focus.as_ref(),
-        is_stacked: regions.cpu.chart.x == regions.memory.chart.x,
+        is_stacked: regions.cpu.chart.x == regions.memory.chart.x && regions.panel.is_none(),
     };
-    screen.cpu(pen, regions.cpu);
-    screen.memory(pen, regions.memory);
+    if regions.cpu.title.height > 0 {
+        screen.cpu(pen, regions.cpu);
+    }
+    if regions.memory.title.height > 0 {
+        screen.memory(pen, regions.memory);
+    }
+    panel::panel(pen, regions, machine, state);
     for (kind, area) in &regions.sections {
         section(pen, *kind, *area, machine, age_ms);
     }
-    processes(pen, &regions.processes, machine, state);
+    if regions.processes.heading.height > 0 {
+        processes(pen, &regions.processes, machine, state);
+    }
+    panel::mark(pen, regions, state.panels.focused);
     pen.set_stale(false);
 }
 
 fn missing(pen: &mut Pen<'_>, regions: &MachineRegions, state: &State) {
     let View::Machine(id) = &state.view else { return };
-    let top = regions.cpu.title;
-    let area = Rect {
-        width: regions.processes.rows.right() - top.x,
-        height: regions.processes.rows.bottom() - top.y,
-        ..top
-    };
+    let area = regions.whole();
     if state.link == Link::Connecting || !state.fleet.is_complete() {
         note(pen, area, pen.pick("connecting…", "connecting..."));
     } else {
@@ -311,16 +314,10 @@ impl Screen<'_> {
 
     /// One bar per core; with more cores than cells, each bar is the busiest of its group.
     fn cores(&self, pen: &mut Pen<'_>, area: Rect) {
-        let mut cores: Vec<(u32, f64)> = self
-            .machine
-            .recent
-            .of_metric(MetricId::CpuCoreBusy)
-            .filter_map(|(core, series)| Some((core.parse().ok()?, series.current()?)))
-            .collect();
+        let cores = crate::panel::cores(self.machine);
         if cores.is_empty() || area.width < 10 {
             return;
         }
-        cores.sort_by_key(|(core, _)| *core);
         let quiet = pen.theme.quiet();
         let x = pen.text(area.x + 1, area.y, area.width, "cores ", quiet);
         let width = area.right().saturating_sub(x + 1).max(1);
@@ -377,7 +374,7 @@ impl Screen<'_> {
 const CORE_GAUGE_WIDTH: usize = 12;
 
 /// The colour of a bar for a core.
-fn busy_style(pen: &Pen<'_>, busy: f64) -> Style {
+pub(super) fn busy_style(pen: &Pen<'_>, busy: f64) -> Style {
     match thresholds(MetricId::CpuBusy).map(|levels| levels.judge(busy)) {
         Some(health @ (Health::Critical | Health::Warning)) => pen.theme.value(health),
         _ => pen.theme.chart(),

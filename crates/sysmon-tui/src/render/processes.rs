@@ -8,7 +8,7 @@ use super::note;
 use super::pen::Pen;
 use crate::layout::TableRegions;
 use crate::state::State;
-use crate::state::processes::ProcessColumn;
+use crate::state::processes::{Branch, ProcessColumn};
 
 /// Draws headings and rows.
 pub(super) fn processes(
@@ -38,7 +38,7 @@ pub(super) fn processes(
         let Some(process) = machine.processes.get(*key) else {
             continue;
         };
-        row(pen, table, y, process);
+        row(pen, table, y, process, state.process_table.branch(index));
         if cursor == Some(index) {
             let selected = pen.theme.selected();
             pen.overlay(
@@ -119,13 +119,20 @@ fn totals(pen: &mut Pen<'_>, table: &TableRegions<ProcessColumn>, machine: &Mach
     };
     let listed = machine.processes.iter().len();
     let all = format!("{} processes", totals.processes);
-    let mut parts = vec![if !state.process_table.filter_text().is_empty() {
+    let mut parts = Vec::new();
+    if let Some(followed) = state.process_table.followed() {
+        parts.push(format!("following {}", followed.key.pid));
+    }
+    parts.push(if !state.process_table.filter_text().is_empty() {
         format!("{} of {all}", state.process_table.rows().len())
     } else if !machine.processes.is_complete() && listed < totals.processes as usize {
         format!("busiest {listed} of {all}")
     } else {
         all
-    }];
+    });
+    if state.process_table.is_tree() {
+        parts.push("tree".to_owned());
+    }
     if totals.zombies > 0 {
         parts.push(format!(
             "{} {}",
@@ -146,7 +153,13 @@ fn totals(pen: &mut Pen<'_>, table: &TableRegions<ProcessColumn>, machine: &Mach
     }
 }
 
-fn row(pen: &mut Pen<'_>, table: &TableRegions<ProcessColumn>, y: u16, process: &Process) {
+fn row(
+    pen: &mut Pen<'_>,
+    table: &TableRegions<ProcessColumn>,
+    y: u16,
+    process: &Process,
+    branch: Option<&Branch>,
+) {
     let (text, quiet, faint) = (pen.theme.text(), pen.theme.quiet(), pen.theme.faint());
     let none = pen.pick("–", "-");
     for region in &table.columns {
@@ -204,13 +217,40 @@ fn row(pen: &mut Pen<'_>, table: &TableRegions<ProcessColumn>, y: u16, process: 
                 let (shown, style) = rate(value);
                 pen.right(x, y, width, &shown, style);
             }
-            ProcessColumn::Command => command(pen, x, y, width, process),
+            ProcessColumn::Command => command(pen, (x, y, width), process, branch),
         }
     }
 }
 
+/// The lines from the ancestors of a process to it; returns their width, of which the command line keeps its share.
+fn lines(pen: &mut Pen<'_>, x: u16, y: u16, width: u16, branch: &Branch) -> u16 {
+    const STEP: usize = 3;
+    let room = usize::from(width / 2) / STEP;
+    let skipped = branch.goes_on.len().saturating_sub(room);
+    let Some((own, above)) = branch.goes_on[skipped..].split_last() else {
+        return 0;
+    };
+    let mut text = String::new();
+    for goes_on in above {
+        text.push_str(if *goes_on { pen.pick("│  ", "|  ") } else { "   " });
+    }
+    text.push_str(if *own {
+        pen.pick("├─ ", "|- ")
+    } else {
+        pen.pick("└─ ", "`- ")
+    });
+    let rule = pen.theme.rule();
+    let taken = u16::try_from(STEP * (above.len() + 1))
+        .unwrap_or(width)
+        .min(width);
+    pen.text(x, y, taken, &text, rule);
+    taken
+}
+
 /// The command line, its program in plain sight and the path before it and the arguments after it quieter.
-fn command(pen: &mut Pen<'_>, x: u16, y: u16, width: u16, process: &Process) {
+fn command(pen: &mut Pen<'_>, (x, y, width): (u16, u16, u16), process: &Process, branch: Option<&Branch>) {
+    let taken = branch.map_or(0, |branch| lines(pen, x, y, width, branch));
+    let (x, width) = (x + taken, width - taken);
     let (text, quiet, faint) = (pen.theme.text(), pen.theme.quiet(), pen.theme.faint());
     if process.command.is_empty() {
         let name = format!("[{}]", process.name.trim_matches(['[', ']']));

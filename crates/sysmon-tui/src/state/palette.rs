@@ -23,6 +23,8 @@ pub(crate) enum Argument {
     Machine,
     /// A format and perhaps a file.
     Export,
+    /// A moment of the past.
+    Moment,
 }
 
 /// A command that takes an argument.
@@ -36,7 +38,7 @@ pub(crate) struct Word {
 }
 
 /// All of them.
-pub(crate) const WORDS: [Word; 7] = [
+pub(crate) const WORDS: [Word; 8] = [
     Word {
         argument: Argument::Machine,
         name: "machine",
@@ -60,6 +62,12 @@ pub(crate) const WORDS: [Word; 7] = [
         name: "interval",
         shape: "5s",
         help: "how often the machine on screen is measured",
+    },
+    Word {
+        argument: Argument::Moment,
+        name: "go",
+        shape: "TIME",
+        help: "show a moment of the past: 3m ago, 14:05, yesterday 14:05",
     },
     Word {
         argument: Argument::Theme,
@@ -348,6 +356,9 @@ fn values(state: &State, argument: Argument, typed: &str) -> Vec<Entry> {
             names.map(|name| value(&format!("@{name}"), "")).collect()
         }
         Argument::Interval => ["250ms", "1s", "2s", "5s", "10s", "30s", "1m"]
+            .map(|it| value(it, ""))
+            .into(),
+        Argument::Moment => ["1m ago", "5m ago", "15m ago", "1h ago", "6h ago", "yesterday"]
             .map(|it| value(it, ""))
             .into(),
         Argument::Theme => {

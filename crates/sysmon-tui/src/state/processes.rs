@@ -1,10 +1,16 @@
 //! The process table: columns, order and cursor.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use sysmon_core::{Process, ProcessKey, ProcessTable, TextFilter, UnixMillis};
 
 use super::{Movement, ProcessSelection, moved, scrolled};
+
+mod tree;
+
+pub(crate) use tree::Branch;
 
 /// A column of the process table, which is also what it can be sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -36,6 +42,13 @@ impl ProcessColumn {
     ];
 }
 
+/// A process that the cursor stays on, whatever becomes of order and filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Followed {
+    pub(crate) key: ProcessKey,
+    pub(crate) name: Arc<str>,
+}
+
 /// Order, filter and cursor of the process table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProcessTableState {
@@ -45,6 +58,13 @@ pub(crate) struct ProcessTableState {
     filter_text: String,
     filter: TextFilter,
     order: Vec<ProcessKey>,
+    /// Whether children stand below their parents.
+    is_tree: bool,
+    /// Beside the rows of a tree, their places in it.
+    branches: Vec<Branch>,
+    followed: Option<Followed>,
+    /// A process that was followed and has ended; told once.
+    ended: Option<Followed>,
     ordered_at: UnixMillis,
     stale_order: bool,
     /// Set once the person moves the cursor; until then the busiest are simply on top.
@@ -100,14 +120,65 @@ impl ProcessTableState {
         *self = Self {
             sort: self.sort,
             inverted: self.inverted,
+            is_tree: self.is_tree,
             ..Self::default()
         };
     }
 
-    /// Forgets the cursor.
+    /// Forgets the cursor, and whom it followed.
     pub(crate) fn deselect(&mut self) -> bool {
         self.offset = 0;
+        self.followed = None;
         self.selected.take().is_some()
+    }
+
+    /// Turns the list into a tree, or back.
+    pub(crate) fn toggle_tree(&mut self) {
+        self.is_tree = !self.is_tree;
+        self.stale_order = true;
+    }
+
+    /// Whether children stand below their parents.
+    pub(crate) fn is_tree(&self) -> bool {
+        self.is_tree
+    }
+
+    /// The place of a row in the tree; `None` in a list.
+    pub(crate) fn branch(&self, row: usize) -> Option<&Branch> {
+        self.branches.get(row)
+    }
+
+    /// The process that is followed.
+    pub(crate) fn followed(&self) -> Option<&Followed> {
+        self.followed.as_ref()
+    }
+
+    /// Lets the cursor stay on its process from now on, or on the first one; or no longer.
+    pub(crate) fn toggle_follow(&mut self, table: &ProcessTable) {
+        if self.followed.take().is_some() {
+            self.stale_order = true;
+            return;
+        }
+        let key = self.selected.or(self.order.first().copied());
+        self.followed = key.and_then(|key| table.get(key)).map(|process| Followed {
+            key: process.key,
+            name: Arc::clone(&process.name),
+        });
+        self.selected = self
+            .followed
+            .as_ref()
+            .map(|followed| followed.key)
+            .or(self.selected);
+    }
+
+    /// The process that was followed and has ended since the last call.
+    pub(crate) fn take_ended(&mut self) -> Option<Followed> {
+        self.ended.take()
+    }
+
+    /// The process under the cursor.
+    pub(crate) fn selected(&self) -> ProcessSelection {
+        self.selected
     }
 
     /// Processes in the order of the table.
@@ -132,12 +203,29 @@ impl ProcessTableState {
     pub(crate) fn select_row(&mut self, row: usize) {
         if let Some(key) = self.order.get(row) {
             self.selected = Some(*key);
+            if self
+                .followed
+                .as_ref()
+                .is_some_and(|followed| followed.key != *key)
+            {
+                self.followed = None;
+            }
         }
     }
 
     /// Brings the rows up to date with the table.
     pub(crate) fn refresh(&mut self, table: &ProcessTable, now: UnixMillis, window_rows: usize) {
-        if self.selected.is_some_and(|key| table.get(key).is_none()) {
+        let is_gone = |key: ProcessKey| table.get(key).is_none();
+        // Of a list of the busiest alone somebody may be missing and live on.
+        if table.is_complete()
+            && self
+                .followed
+                .as_ref()
+                .is_some_and(|followed| is_gone(followed.key))
+        {
+            self.ended = self.followed.take();
+        }
+        if self.followed.is_none() && self.selected.is_some_and(is_gone) {
             self.selected = None;
         }
         // A table that has just been opened fills at once.
@@ -147,8 +235,13 @@ impl ProcessTableState {
             self.reorder(table);
             self.ordered_at = now;
             self.stale_order = false;
-        } else {
-            self.order.retain(|key| table.get(*key).is_some());
+        } else if self.order.iter().copied().any(is_gone) {
+            // Children of one that is gone have another place.
+            if self.is_tree {
+                self.reorder(table);
+            } else {
+                self.order.retain(|key| table.get(*key).is_some());
+            }
         }
         self.offset = scrolled(self.offset, self.cursor(), self.order.len(), window_rows);
     }
@@ -161,11 +254,24 @@ impl ProcessTableState {
             order.then_with(|| a.key.cmp(&b.key))
         };
         rows.sort_unstable_by(by);
-        self.order = rows.into_iter().map(|process| process.key).collect();
+        if self.is_tree {
+            let parents: HashMap<u32, u32> = table
+                .iter()
+                .map(|process| (process.key.pid, process.parent_pid))
+                .collect();
+            (self.order, self.branches) = tree::arranged(&rows, |pid| parents.get(&pid).copied());
+        } else {
+            self.branches = Vec::new();
+            self.order = rows.into_iter().map(|process| process.key).collect();
+        }
     }
 
     fn matches(&self, process: &Process) -> bool {
-        if self.filter.is_empty() {
+        let is_followed = self
+            .followed
+            .as_ref()
+            .is_some_and(|followed| followed.key == process.key);
+        if self.filter.is_empty() || is_followed {
             return true;
         }
         let pid = process.key.pid.to_string();

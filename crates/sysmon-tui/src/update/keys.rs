@@ -8,7 +8,7 @@ use crate::state::{Choosing, Movement, Overlay, OverlayKind, Prompt, PromptKind,
 use crate::text_field::TextField;
 
 use super::alerts::commands;
-use super::{alerts, choose, editor, export, fleet, leave, palette, past, show, travel};
+use super::{alerts, choose, editor, export, fleet, leave, palette, panel, past, processes, show, travel};
 
 mod form;
 mod prompt;
@@ -70,6 +70,12 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
     state.mark_dirty();
     if palette::is_refused(state, command) {
         return Vec::new();
+    }
+    if panel::run(state, command) {
+        return Vec::new();
+    }
+    if let Some(effects) = processes::run(state, command) {
+        return effects;
     }
     if let Some(effects) = travel::run(state, command) {
         return effects;
@@ -162,6 +168,11 @@ fn help_lines(state: &State) -> usize {
     crate::render::help_scroll_max(area, state) + 1
 }
 
+fn process_lines(state: &State) -> usize {
+    let area = ratatui::layout::Rect::new(0, 0, state.width, state.height);
+    crate::render::process_scroll_max(area, state) + 1
+}
+
 fn visible_rows(state: &State) -> usize {
     layout(ratatui::layout::Rect::new(0, 0, state.width, state.height), state).table_rows()
 }
@@ -178,6 +189,9 @@ pub(super) fn go(state: &mut State, movement: Movement) {
                 state.alerts.board.receivers().len() + state.alerts.board.deliveries().len()
             }
             OverlayKind::Columns => state.fleet_table.columns.choices().len(),
+            OverlayKind::Process => process_lines(state),
+            OverlayKind::Signals => crate::state::inspect::SIGNALS.len(),
+            OverlayKind::Confirm => 1,
         };
         let to = crate::state::moved(Some(overlay.scroll.into()), lines, movement).unwrap_or(0);
         state.overlay = Some(Overlay {
@@ -188,7 +202,12 @@ pub(super) fn go(state: &mut State, movement: Movement) {
     }
     match state.view {
         View::Fleet => fleet::go(state, movement),
-        View::Machine(_) => state.process_table.move_cursor(movement),
+        View::Machine(_) => {
+            if !panel::scroll(state, movement) {
+                panel::focus_processes(state);
+                state.process_table.move_cursor(movement);
+            }
+        }
         View::Alerts => state.alerts.list.move_cursor(&state.alerts.log, movement),
         View::Rules => state.alerts.rules.move_cursor(movement),
     }
@@ -205,12 +224,12 @@ fn back(state: &mut State) -> Vec<Effect> {
     if state.overlay.take().is_some() {
         return Vec::new();
     }
+    let is_machine = matches!(state.view, View::Machine(_));
+    if is_machine && panel::back(state) {
+        return Vec::new();
+    }
     match state.view {
         View::Fleet => fleet::back(state),
-        View::Machine(_) if !state.process_table.filter_text().is_empty() => {
-            state.process_table.set_filter("")
-        }
-        View::Machine(_) if state.process_table.deselect() => {}
         View::Alerts if state.alerts.log.is_shown => {
             state.alerts.log.is_shown = false;
             state.alerts.list.mark_stale();
@@ -247,7 +266,10 @@ fn start_filter(state: &mut State) {
         _ if overlay == Some(OverlayKind::Help) => (PromptKind::Help, state.console.help_filter.as_str()),
         _ if overlay.is_some() => return,
         View::Fleet => return fleet::prompt::open(state),
-        View::Machine(_) => (PromptKind::Processes, state.process_table.filter_text()),
+        View::Machine(_) => {
+            panel::focus_processes(state);
+            (PromptKind::Processes, state.process_table.filter_text())
+        }
         View::Alerts => (PromptKind::Alerts, state.alerts.list.filter_text()),
         View::Rules => (PromptKind::Rules, state.alerts.rules.filter_text()),
     };

@@ -8,7 +8,9 @@ use crate::event::{Effect, LinkEvent};
 use crate::state::fleet::marks::NAMES_SUBSCRIPTION;
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{alerts, burst, editor, fleet, leave, machine_subscription, notify, open_machine, past, travel};
+use super::{
+    alerts, burst, editor, fleet, leave, machine_subscription, notify, open_machine, past, processes, travel,
+};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     if let Some(effects) = travel::news::news(state, &event) {
@@ -27,6 +29,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             state.link = Link::Live;
             past::connected(state, &capabilities);
             burst::connected(state, &capabilities);
+            processes::connected(state, &capabilities);
             let mut effects = vec![fleet::connected(state, &capabilities)];
             effects.extend(subscribe_machine(state));
             effects.extend(alerts::connected(state, &capabilities));
@@ -40,15 +43,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             request_id,
             code,
             reason,
-        } => {
-            if let Some(effects) = fleet::answered(state, request_id, Some(&reason)) {
-                return effects;
-            }
-            if !alerts::refused(state, request_id, code, &reason) {
-                past::refused(state, request_id, code, &reason);
-            }
-            Vec::new()
-        }
+        } => refused(state, request_id, code, &reason),
         LinkEvent::History { request_id, chunk } => {
             if !editor::chunk(state, request_id, &chunk) {
                 past::chunk(state, request_id, &chunk);
@@ -67,6 +62,10 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             alerts::accepted(state, request_id);
             Vec::new()
         }
+        LinkEvent::ProcessDetails { request_id, details } => {
+            processes::answered(state, request_id, &details);
+            Vec::new()
+        }
         LinkEvent::Change { request_id, reply } => alerts::changed(state, request_id, &reply),
         LinkEvent::DryRun { request_id, reply } => {
             editor::report(state, request_id, &reply);
@@ -80,6 +79,19 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     }
 }
 
+/// A command was refused: whoever asked for it takes note.
+fn refused(state: &mut State, request_id: u64, code: u32, reason: &str) -> Vec<Effect> {
+    if let Some(effects) = fleet::answered(state, request_id, Some(reason)) {
+        return effects;
+    }
+    if !processes::refused(state, request_id, code, reason)
+        && !alerts::refused(state, request_id, code, reason)
+    {
+        past::refused(state, request_id, code, reason);
+    }
+    Vec::new()
+}
+
 /// The connection is gone, or there never was one.
 fn failed(state: &mut State, reason: &str, permanent: bool) {
     let reason = sysmon_core::sanitize(reason).into_owned();
@@ -89,6 +101,7 @@ fn failed(state: &mut State, reason: &str, permanent: bool) {
     };
     past::disconnected(state);
     alerts::disconnected(state);
+    processes::disconnected(state);
     fleet::disconnected(state);
     state.link = Link::Down {
         since,

@@ -11,7 +11,7 @@ use crate::state::palette::entries;
 use crate::state::{Movement, State, View};
 
 use super::keys::{go, open, run};
-use super::{fleet, palette, travel};
+use super::{fleet, palette, panel, travel};
 
 /// Rows per notch of the wheel.
 const WHEEL_ROWS: isize = 3;
@@ -137,10 +137,17 @@ fn click(state: &mut State, at: Position) -> Vec<Effect> {
             if let Some(effects) = travel::mouse::press(state, at) {
                 return effects;
             }
+            if panel::click(state, machine, at) {
+                return Vec::new();
+            }
             if let Some(column) = heading_at(&machine.processes, at) {
                 state.process_table.click_heading(column);
             } else if let Some(row) = row_at(&machine.processes, at, state.process_table.offset) {
+                let is_again = state.process_table.cursor() == Some(row);
                 state.process_table.select_row(row);
+                if is_again {
+                    return run(state, Command::Open);
+                }
             }
         }
         Body::Alerts(regions) => {

@@ -224,6 +224,10 @@ fn carry_out(state: &mut State, argument: Argument, text: &str) -> Result<Vec<Ef
             state.overlay = None;
             return Ok(open_machine(state, &id));
         }
+        Argument::Moment => {
+            let at = crate::moment::parse(text, state.live_now(), state.utc_offset_seconds)?;
+            return Ok(super::travel::go_to(state, at));
+        }
         Argument::Export => return super::export::export(state, text),
     }
     Ok(Vec::new())

@@ -340,7 +340,7 @@ fn any_alerts() -> impl Strategy<Value = Event> {
 fn any_way() -> impl Strategy<Value = Event> {
     let keys = vec![
         '1', '2', '3', 'e', 'c', 'm', 'a', 'S', 'L', 'N', 'H', 'b', 'd', 'u', 'n', 't', 'k', 'y', ' ', 'v',
-        'C', '*', 'i', 'h', 'l', 'J', 'K', 'R', '/', 's', 'I', ':', '?', 'x',
+        'C', '*', 'i', 'h', 'l', 'J', 'K', 'R', '/', 's', 'I', ':', '?', 'x', 'f', 'z', 'F', 'X', 'f', 'X',
     ];
     prop::sample::select(keys).prop_map(|key| Event::Key(Key::char(key)))
 }
@@ -354,6 +354,7 @@ fn any_line() -> impl Strategy<Value = Event> {
         "sort c",
         "interval 5s",
         "export csv",
+        "go 3m ago",
         "connect @x",
         "F",
         "help",
@@ -384,7 +385,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => failed,
         1 => any::<bool>().prop_map(|keeps| {
             let capabilities = if keeps {
-                vec!["history".to_owned(), "alerts".to_owned(), "past".to_owned()]
+                vec!["history".to_owned(), "alerts".to_owned(), "past".to_owned(), "processes".to_owned()]
             } else {
                 vec!["windows".to_owned()]
             };
@@ -410,6 +411,17 @@ fn any_event() -> impl Strategy<Value = Event> {
             Event::Frame(sysmon_tui::FrameReport { bytes: bytes.into(), micros: micros.into(), ..Default::default() })
         }),
         1 => any::<String>().prop_map(Event::Notice),
+        1 => (0u64..4, any::<String>(), any::<Option<u64>>()).prop_map(|(number, text, bytes)| {
+            let details = Box::new(wire::ProcessDetails {
+                command: text.clone(),
+                cgroup: text,
+                open_files: bytes,
+                processor_ms: bytes,
+                read_bytes: bytes,
+                ..Default::default()
+            });
+            Event::Link(LinkEvent::ProcessDetails { request_id: (1 << 44) + number, details })
+        }),
     ]
 }
 
@@ -424,7 +436,7 @@ proptest! {
         if readonly {
             world = world.readonly();
         }
-        world.connected_with(&["history", "alerts", "past"]).update(fleet_snapshot(&FLEET));
+        world.connected_with(&["history", "alerts", "past", "processes"]).update(fleet_snapshot(&FLEET));
         world.board(crate::alerts_world::board());
         let mut world = if ascii { world.ascii() } else { world };
         for event in events {
@@ -446,6 +458,11 @@ fn every_small_size_is_drawn() {
             world.screen();
             world.keys("?");
             world.screen();
+            world.key(KeyCode::Escape).keys("f");
+            for _ in 0..11 {
+                world.key(KeyCode::Tab);
+                world.screen();
+            }
             // The views of alerts have few ways to divide a screen: every third size will do.
             if (width + height) % 3 != 0 {
                 continue;

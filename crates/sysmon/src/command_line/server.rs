@@ -140,6 +140,8 @@ struct MeasureArguments {
     labels: Vec<String>,
     #[arg(long, value_name = "none|redacted|full", help = table::COLLECTOR_PROCESS_ARGS.flag_help())]
     process_args: Option<String>,
+    #[arg(long, help = table::COLLECTOR_ALLOW_SIGNALS.flag_help())]
+    allow_signals: bool,
 }
 
 /// Options of `sysmon up`.
@@ -300,6 +302,11 @@ impl MeasureArguments {
                 &table::COLLECTOR_PROCESS_ARGS,
                 "--process-args",
                 self.process_args.as_ref(),
+            )
+            .switch(
+                &table::COLLECTOR_ALLOW_SIGNALS,
+                "--allow-signals",
+                self.allow_signals,
             )
     }
 }

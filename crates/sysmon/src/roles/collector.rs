@@ -60,6 +60,7 @@ impl CollectorRole {
         if let Some(arguments) = settings.get(&table::COLLECTOR_PROCESS_ARGS) {
             config.process_arguments = arguments;
         }
+        config.allow_signals = settings.get(&table::COLLECTOR_ALLOW_SIGNALS).unwrap_or(false);
         config.roots = roots;
         Self { config }.check()
     }

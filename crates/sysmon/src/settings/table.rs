@@ -69,6 +69,8 @@ settings! {
         "Labels of this machine, to filter and group by";
     COLLECTOR_PROCESS_ARGS: ProcessArguments = "collector.process_args", Some("redacted"),
         "What leaves this machine of the arguments of its processes";
+    COLLECTOR_ALLOW_SIGNALS: bool = "collector.allow_signals", Some("false"),
+        "Let operators signal the processes of this machine, as far as the collector's user has the right to";
     COLLECTOR_SPOOL_DIR: Folder = "collector.spool_dir", None,
         "Where samples wait until they are in history; by default sysmon/spool in the user's state folder";
     COLLECTOR_SPOOL_MAX_BYTES: Space = "collector.spool_max_bytes", Some("512MiB"),

@@ -15,6 +15,8 @@ mod load;
 mod panic;
 #[cfg(unix)]
 mod past;
+#[cfg(target_os = "linux")]
+mod processes;
 #[cfg(unix)]
 mod remote;
 #[cfg(unix)]

@@ -27,6 +27,8 @@ mod once;
 #[expect(dead_code, reason = "the store's own tests use more of it")]
 mod postgres_server;
 #[cfg(target_os = "linux")]
+mod processes;
+#[cfg(target_os = "linux")]
 #[path = "../../../sysmon-store/tests/support/redis_server.rs"]
 #[expect(dead_code, reason = "the store's own tests use more of it")]
 mod redis_server;

@@ -172,6 +172,7 @@ impl Stage {
                     epoch: Epoch([0; 16]),
                     host: actor.host.clone(),
                     interval_ms,
+                    answers_questions: false,
                 };
                 actor.told_interval_ms = interval_ms;
                 // There is room for more machines than are ever read.

@@ -164,6 +164,19 @@ impl RuleStore for Watched {
         result
     }
 
+    async fn note(
+        &self,
+        author: &Author,
+        action: &'static str,
+        object: &str,
+        after: &str,
+    ) -> Result<(), StoreError> {
+        self.check()?;
+        let result = self.inner.note(author, action, object, after).await;
+        self.pass().await;
+        result
+    }
+
     async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         self.check()?;
         let result = self.inner.audit(before, limit).await;

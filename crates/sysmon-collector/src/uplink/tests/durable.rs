@@ -306,7 +306,7 @@ impl Model {
                     served.granted += 7;
                     served.stream.grant(7).await;
                 }
-                Request::Hello(_) | Request::Heartbeat(_) => {}
+                Request::Hello(_) | Request::Heartbeat(_) | Request::Answer(_) => {}
             }
         }
     }

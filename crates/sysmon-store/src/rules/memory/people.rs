@@ -8,7 +8,7 @@ use crate::rules::words::Change;
 use crate::rules::{AuditEntry, Author, Delivery, DeliveryState, Put, StoredRule, check};
 
 impl State {
-    fn note(&mut self, author: &Author, change: Change) {
+    pub(super) fn note(&mut self, author: &Author, change: Change) {
         self.last_audit += 1;
         self.audit.insert(
             self.last_audit,

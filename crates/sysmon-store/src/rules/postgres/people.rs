@@ -24,7 +24,7 @@ async fn lock(connection: &mut PgConnection) -> Outcome<()> {
     Ok(())
 }
 
-async fn note(connection: &mut PgConnection, author: &Author, change: Change) -> Outcome<()> {
+pub(super) async fn note(connection: &mut PgConnection, author: &Author, change: Change) -> Outcome<()> {
     sqlx::query(
         "INSERT INTO audit_log (at, author, action, object, before, after)
          VALUES ($1, $2, $3, $4, $5::json, $6::json)",

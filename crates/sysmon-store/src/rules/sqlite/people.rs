@@ -6,7 +6,7 @@ use super::{Outcome, SqliteConnection, read};
 use crate::rules::words::Change;
 use crate::rules::{Author, Delivery, DeliveryState, Put, StoredRule, check};
 
-async fn note(connection: &mut SqliteConnection, author: &Author, change: Change) -> Outcome<()> {
+pub(super) async fn note(connection: &mut SqliteConnection, author: &Author, change: Change) -> Outcome<()> {
     sqlx::query(
         "INSERT INTO audit_log (at_unix_ms, author, action, object, before, after) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )

@@ -250,6 +250,11 @@ pub(crate) async fn every_change_is_audited_with_how_it_was_and_is(backend: &dyn
         .unwrap();
     store.acknowledge(&key, None, &who(8)).await.unwrap();
     store.request_delivery(&delivery(7), &who(9)).await.unwrap();
+    let signal = r#"{"signal":"TERM","outcome":"sent"}"#;
+    store
+        .note(&who(10), "process.signal", "web-1/77", signal)
+        .await
+        .unwrap();
 
     let entries = backend.open().await.audit(None, 100).await.unwrap();
     let mut found = Vec::new();
@@ -271,6 +276,7 @@ pub(crate) async fn every_change_is_audited_with_how_it_was_and_is(backend: &dyn
             ("alert.acknowledge", alert.as_str()),
             ("alert.unacknowledge", alert.as_str()),
             ("delivery.request", "00000000000000000000000000000007"),
+            ("process.signal", "web-1/77"),
         ]
     );
     let changes: Vec<_> = entries
@@ -290,6 +296,7 @@ pub(crate) async fn every_change_is_audited_with_how_it_was_and_is(backend: &dyn
     assert!(changes[6].1.as_deref().unwrap().contains("I know."));
     assert_eq!((&changes[6].0, &changes[7].1), (&None, &None));
     assert!(changes[8].1.as_deref().unwrap().contains("\"pending\""));
+    assert_eq!(changes[9], (None, Some(signal.to_owned())));
 }
 
 pub(crate) async fn the_audit_log_is_read_in_pages(backend: &dyn Backend) {

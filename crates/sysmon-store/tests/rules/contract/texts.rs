@@ -174,6 +174,10 @@ pub(crate) async fn what_cannot_be_kept_is_refused_with_advice(backend: &dyn Bac
         }
         refused(field, store.request_delivery(&sent, &ann()).await);
     }
+    for content in ["{\"signal\": ", "\"\0\"", ""] {
+        let noted = store.note(&ann(), "process.signal", "web-1/77", content).await;
+        refused("content", noted);
+    }
     assert_eq!(store.rules().await.unwrap(), []);
     assert_eq!(store.audit(None, 10).await.unwrap(), []);
     assert_eq!(store.deliveries(None, 10).await.unwrap(), []);

@@ -81,13 +81,6 @@ pub(super) const ROWS: &[CommandDefinition] = &[
     ),
     row(
         Command::Past,
-        Context::Machine,
-        keys!([char('t')]),
-        "past",
-        "show the past: a minute ago (or click a chart); again to name a moment",
-    ),
-    row(
-        Command::Past,
         Context::Alerts,
         keys!([char('t')]),
         "",

@@ -56,6 +56,16 @@ impl RuleStore for Late<dyn RuleStore> {
         self.opened().await?.acknowledgements().await
     }
 
+    async fn note(
+        &self,
+        author: &Author,
+        action: &'static str,
+        object: &str,
+        after: &str,
+    ) -> Result<(), StoreError> {
+        self.opened().await?.note(author, action, object, after).await
+    }
+
     async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         self.opened().await?.audit(before, limit).await
     }
