@@ -167,6 +167,14 @@ pub enum Command {
     CopyText,
     /// Write what is shown into a file.
     Export,
+    /// Choose one of several tabs, or open another.
+    Tab,
+    /// The tab behind this one.
+    TabNext,
+    /// The tab before this one.
+    TabPrevious,
+    /// Close this tab.
+    TabClose,
 }
 
 impl Command {

@@ -10,7 +10,7 @@ use eyre::Report;
 use sysmon_api::Endpoint;
 use sysmon_core::Filter;
 use sysmon_tui::once::{TextStyle, gather, terminal_width, to_json, to_text};
-use sysmon_tui::{Connect, Connections, Keymap, Opened, Options, Recorder, TuiError};
+use sysmon_tui::{Connect, Connections, Keymap, Opened, Options, Recorder, Tabs, TuiError};
 use tokio_util::sync::CancellationToken;
 
 use crate::command_line::{OnceFormat, TerminalCommandLine};
@@ -45,7 +45,8 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
         let (settings, ()) = loaded.with(|_| Ok(()))?;
         return replay(recording, &settings, &paths);
     }
-    let named = command_line.connection.as_deref();
+    let named = command_line.connections.first().map(String::as_str);
+    several(command_line)?;
     let (settings, (source, keymap)) = loaded.with(|settings| {
         roles::both(
             Source::choose(settings, &paths, command_line.once, named),
@@ -71,6 +72,7 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
                 burst_interval_ms: if is_calm { 0 } else { burst_interval_ms(&settings) },
                 filter: command_line.filter.clone(),
                 keymap,
+                further: further(&settings, command_line)?,
                 ..options(&settings, &paths)
             };
             Box::pin(watch(source, options, record)).await
@@ -79,6 +81,45 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
     // Whatever still blocks a thread, such as a probe that hangs, does not hold up the end.
     runtime.shutdown_background();
     outcome
+}
+
+/// Whether so many aggregators can be watched, each of them once.
+fn several(command_line: &TerminalCommandLine) -> Result<(), Failure> {
+    let further = command_line.further();
+    let count = further.len() + 1;
+    if command_line.once && count > 1 {
+        return Err(Failure::usage(eyre::eyre!(
+            "--once prints one aggregator; run it once for each of the {count}"
+        )));
+    }
+    if count > Tabs::MAX {
+        return Err(Failure::usage(eyre::eyre!(
+            "{count} aggregators are more than there are tabs; name at most {}",
+            Tabs::MAX
+        )));
+    }
+    let mut all = command_line.all();
+    all.sort_unstable();
+    match all.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Failure::usage(eyre::eyre!(
+            "{} is there twice; name it once",
+            pair[0]
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The ways to the aggregators beside the first. Nothing is sent yet.
+fn further(settings: &Settings, command_line: &TerminalCommandLine) -> Result<Vec<Opened>, Failure> {
+    let known = Known {
+        settings: settings.clone(),
+    };
+    let opened = command_line.further().into_iter().map(|target| {
+        known
+            .open(&target)
+            .map_err(|reason| Failure::usage(eyre::eyre!("{target}: {reason}")))
+    });
+    opened.collect()
 }
 
 /// Where the data comes from.
@@ -338,6 +379,7 @@ fn options(settings: &Settings, paths: &Paths) -> Options {
         is_low_bandwidth: settings.get(&table::TUI_LOW_BANDWIDTH).unwrap_or(false),
         is_readonly: settings.get(&table::TUI_READONLY).unwrap_or(false),
         state_dir: remembers.then(|| paths.state_folder()).flatten(),
+        further: Vec::new(),
         connections: Some(Arc::new(Known {
             settings: settings.clone(),
         })),

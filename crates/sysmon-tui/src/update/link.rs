@@ -5,10 +5,11 @@ use std::sync::Arc;
 use sysmon_api::wire;
 
 use crate::event::{Effect, LinkEvent};
+use crate::state::background::SUMMARY_SUBSCRIPTION;
 use crate::state::fleet::marks::NAMES_SUBSCRIPTION;
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{alerts, burst, editor, fleet, machine_subscription, open_machine, past, travel};
+use super::{alerts, background, burst, editor, fleet, machine_subscription, open_machine, past, travel};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     if let Some(effects) = travel::news::news(state, &event) {
@@ -27,8 +28,12 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
             state.link = Link::Live;
             past::connected(state, &capabilities);
             burst::connected(state, &capabilities);
-            let mut effects = vec![fleet::connected(state, &capabilities)];
-            effects.extend(subscribe_machine(state));
+            let mut effects = if state.background.is_hidden {
+                background::connected(state, &capabilities)
+            } else {
+                let fleet = fleet::connected(state, &capabilities);
+                std::iter::once(fleet).chain(subscribe_machine(state)).collect()
+            };
             effects.extend(alerts::connected(state, &capabilities));
             effects
         }
@@ -90,6 +95,7 @@ fn failed(state: &mut State, reason: &str, permanent: bool) {
     past::disconnected(state);
     alerts::disconnected(state);
     fleet::disconnected(state);
+    background::disconnected(state);
     state.link = Link::Down {
         since,
         reason,
@@ -121,6 +127,10 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
             followed
         }
         NAMES_SUBSCRIPTION => return fleet::take_names(state, update),
+        SUMMARY_SUBSCRIPTION => {
+            background::take(state, update);
+            return vec![received];
+        }
         MACHINE_SUBSCRIPTION => state.machine.apply(update),
         // Of a subscription that has ended meanwhile.
         _ => return Vec::new(),
@@ -132,6 +142,7 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
             _ => Vec::new(),
         };
     }
+    background::caught_up(state, update.subscription);
     let mut effects = vec![received];
     effects.extend(open_only_machine(state));
     effects

@@ -14,5 +14,6 @@ mod machine_scenes;
 mod palette_scenes;
 mod past_scenes;
 mod robustness;
+mod tabs_scenes;
 mod travel_scenes;
 mod world;

@@ -364,7 +364,7 @@ fn any_line() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn any_event() -> impl Strategy<Value = Event> {
+pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     let mouse = (0u16..210, 0u16..70, 0usize..5).prop_map(|(column, row, action)| {
         let action = [
             MouseAction::Press,

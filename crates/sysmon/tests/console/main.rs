@@ -17,5 +17,8 @@ mod panic;
 mod past;
 #[cfg(unix)]
 mod remote;
+mod roles;
+#[cfg(unix)]
+mod tabs;
 #[cfg(unix)]
 mod terminal;

@@ -1,0 +1,77 @@
+//! Servers in processes of their own, and the configuration of whoever watches them.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::terminal::environment;
+
+const SYSMON: &str = env!("CARGO_BIN_EXE_sysmon");
+
+/// A role in a process of its own; killed without a warning when dropped.
+pub(crate) struct Role(Child);
+
+impl Role {
+    pub(crate) fn start(home: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(home, arguments, &[])
+    }
+
+    /// An aggregator with a data folder of its own.
+    pub(crate) fn aggregator(home: &Path, port: u16) -> Self {
+        let data = home.join(format!("data-{port}"));
+        std::fs::create_dir_all(&data).unwrap();
+        let listen = format!("127.0.0.1:{port}");
+        Self::spawn(
+            home,
+            &["aggregator", "--listen", &listen],
+            &[("XDG_DATA_HOME", &data)],
+        )
+    }
+
+    /// A collector of this machine under another name.
+    pub(crate) fn collector(home: &Path, port: u16, machine: &str) -> Self {
+        let url = format!("http://127.0.0.1:{port}");
+        Self::start(
+            home,
+            &[
+                "collector",
+                "--aggregator",
+                &url,
+                "--machine-id",
+                machine,
+                "--interval",
+                "1s",
+            ],
+        )
+    }
+
+    fn spawn(home: &Path, arguments: &[&str], variables: &[(&str, &Path)]) -> Self {
+        let mut command = Command::new(SYSMON);
+        command.args(arguments).env_clear().envs(environment(home));
+        command
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Writes a file of the user's configuration.
+pub(crate) fn configure(home: &Path, name: &str, text: &str) {
+    let folder = home.join("xdg_config_home/sysmon");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(name), text).unwrap();
+}
