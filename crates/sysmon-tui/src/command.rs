@@ -421,6 +421,21 @@ mod tests {
         }
     }
 
+    /// A command that nobody wrote a row for could be carried out by nobody.
+    #[test]
+    fn every_command_is_in_the_table() {
+        let source = include_str!("command.rs");
+        let (_, variants) = source.split_once("pub enum Command {").unwrap();
+        let (variants, _) = variants.split_once("\n}").unwrap();
+        let is_variant = |line: &&str| line.starts_with(|c: char| c.is_ascii_uppercase());
+        let names = variants.lines().map(str::trim).filter(is_variant);
+        let names: Vec<String> = names.map(|name| kebab(name.trim_end_matches(','))).collect();
+        assert!(names.len() > 70, "{}", names.len());
+        for name in names {
+            assert!(Command::from_name(&name).is_some(), "{name} has no row");
+        }
+    }
+
     /// Files of keys name commands: a name that was given once is kept.
     #[test]
     fn names_that_files_of_keys_may_hold_are_still_there() {

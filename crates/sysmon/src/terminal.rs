@@ -9,7 +9,7 @@ use std::time::Duration;
 use eyre::Report;
 use sysmon_api::Endpoint;
 use sysmon_core::Filter;
-use sysmon_tui::once::{TextStyle, gather, terminal_width, to_json, to_text};
+use sysmon_tui::once::{Snapshot, TextStyle, gather, replayed, terminal_width, to_json, to_text};
 use sysmon_tui::{Connect, Connections, Keymap, Opened, Options, Recorder, Tabs, TuiError};
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +43,12 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
     let loaded = load(&paths, command_line.config.as_ref(), command_line.flags());
     if let Some(recording) = &command_line.replay {
         let (settings, ()) = loaded.with(|_| Ok(()))?;
-        return replay(recording, &settings, &paths);
+        return if command_line.once {
+            once_replayed(recording, command_line, &filter)
+        } else {
+            let at = command_line.at.as_deref();
+            replay(recording, at, &settings, &paths)
+        };
     }
     let named = command_line.connections.first().map(String::as_str);
     several(command_line)?;
@@ -286,13 +291,18 @@ pub(crate) fn keymap(settings: &Settings, paths: &Paths) -> Result<Keymap, Vec<P
 }
 
 /// Plays a recording.
-fn replay(recording: &Path, settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
+fn replay(
+    recording: &Path,
+    at: Option<&str>,
+    settings: &Settings,
+    paths: &Paths,
+) -> Result<ExitCode, Failure> {
     log(settings, paths)?;
     let options = options(settings, paths);
     single_threaded()?.block_on(async {
         let mut signals = Signals::of_terminal().map_err(Failure::runtime)?;
         let shutdown = CancellationToken::new();
-        let playing = sysmon_tui::replay(options, recording, shutdown.clone());
+        let playing = sysmon_tui::replay(options, recording, at, shutdown.clone());
         tokio::pin!(playing);
         let outcome = tokio::select! {
             outcome = &mut playing => outcome,
@@ -411,13 +421,33 @@ async fn once(mut source: Source, format: OnceFormat, filter: &Filter) -> Result
         signal = signals.next() => Err(failed(eyre::eyre!("stopped by {signal}"))),
     };
     Source::stop(source.roles, &mut signals).await;
-    let fleet = fleet?;
+    print_once(&fleet?, format)
+}
+
+/// Prints a moment of a recording.
+fn once_replayed(
+    recording: &Path,
+    command_line: &TerminalCommandLine,
+    filter: &Filter,
+) -> Result<ExitCode, Failure> {
+    let snapshot = replayed(recording, command_line.at.as_deref(), filter).map_err(|error| Failure {
+        code: ONCE_FAILURE,
+        report: eyre::eyre!("cannot play {}: {error}", recording.display()),
+    })?;
+    print_once(&snapshot, command_line.format)
+}
+
+fn print_once(snapshot: &Snapshot, format: OnceFormat) -> Result<ExitCode, Failure> {
+    let failed = |report: Report| Failure {
+        code: ONCE_FAILURE,
+        report,
+    };
     let text = match format {
-        OnceFormat::Json => to_json(&fleet).map_err(|error| failed(error.into()))?,
-        OnceFormat::Text => to_text(&fleet, text_style()),
+        OnceFormat::Json => to_json(snapshot).map_err(|error| failed(error.into()))?,
+        OnceFormat::Text => to_text(snapshot, text_style()),
     };
     output::print(&text).map_err(failed)?;
-    Ok(if fleet.has_critical() {
+    Ok(if snapshot.has_critical() {
         ExitCode::from(CRITICAL)
     } else {
         ExitCode::SUCCESS

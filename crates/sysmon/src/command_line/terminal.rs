@@ -14,7 +14,7 @@ use crate::settings::table;
 #[command(
     name = "sysmon-tui",
     version,
-    after_help = "Examples: sysmon-tui\n          sysmon-tui --connect http://127.0.0.1:50051\n          sysmon-tui @prod --readonly\n          sysmon-tui @prod @lab\n          sysmon-tui --once --format json\n          sysmon-tui --once --filter 'health >= warning and role = db'\n\nExit codes: 0 done, 1 failed, 64 wrong usage or configuration; with --once: 1 critical alerts are firing, 2 failed."
+    after_help = "Examples: sysmon-tui\n          sysmon-tui --connect http://127.0.0.1:50051\n          sysmon-tui @prod --readonly\n          sysmon-tui @prod @lab\n          sysmon-tui --replay incident.rec --once --at 14:05\n          sysmon-tui --once --format json\n          sysmon-tui --once --filter 'health >= warning and role = db'\n\nExit codes: 0 done, 1 failed, 64 wrong usage or configuration; with --once: 1 critical alerts are firing, 2 failed."
 )]
 pub struct TerminalCommandLine {
     /// Configuration file to read instead of the usual ones
@@ -37,9 +37,12 @@ pub struct TerminalCommandLine {
     /// Take everything that happens down in a new file, without arguments of processes
     #[arg(long, value_name = "FILE", conflicts_with = "once")]
     pub record: Option<PathBuf>,
-    /// Play a recording; needs no aggregator
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["once", "connect", "connections", "record"])]
+    /// Play a recording, or with --once print its end; needs no aggregator
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["connect", "connections", "record"])]
     pub replay: Option<PathBuf>,
+    /// Moment of the recording to stand still at: 14:05, or "3m ago" as seen from its end
+    #[arg(long, value_name = "TIME", requires = "replay", allow_hyphen_values = true)]
+    pub at: Option<String>,
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["connect", "connections"], help = table::TUI_INTERVAL.flag_help())]
     interval: Option<String>,
     #[arg(long, value_name = "NAME|FILE", help = table::TUI_THEME.flag_help())]

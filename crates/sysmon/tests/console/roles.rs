@@ -30,19 +30,15 @@ impl Role {
 
     /// A collector of this machine under another name.
     pub(crate) fn collector(home: &Path, port: u16, machine: &str) -> Self {
+        Self::labelled(home, port, machine, "role=test")
+    }
+
+    /// The same with a label.
+    pub(crate) fn labelled(home: &Path, port: u16, machine: &str, label: &str) -> Self {
         let url = format!("http://127.0.0.1:{port}");
-        Self::start(
-            home,
-            &[
-                "collector",
-                "--aggregator",
-                &url,
-                "--machine-id",
-                machine,
-                "--interval",
-                "1s",
-            ],
-        )
+        let target = ["collector", "--aggregator", &url, "--machine-id", machine];
+        let manner = ["--interval", "1s", "--label", label];
+        Self::start(home, &[&target[..], &manner[..]].concat())
     }
 
     fn spawn(home: &Path, arguments: &[&str], variables: &[(&str, &Path)]) -> Self {
