@@ -11,6 +11,7 @@ mod fleet_window;
 mod input;
 mod keys_page;
 mod machine_scenes;
+mod matrix;
 mod palette_scenes;
 mod past_scenes;
 mod robustness;

@@ -339,8 +339,8 @@ fn any_alerts() -> impl Strategy<Value = Event> {
 /// The keys that lead into views, lists and forms.
 fn any_way() -> impl Strategy<Value = Event> {
     let keys = vec![
-        '1', '2', '3', 'e', 'c', 'm', 'a', 'S', 'L', 'N', 'H', 'b', 'd', 'u', 'n', 't', 'k', 'y', ' ', 'v',
-        'C', '*', 'i', 'h', 'l', 'J', 'K', 'R', '/', 's', 'I', ':', '?', 'x',
+        '1', '2', '3', '4', 'e', 'c', 'm', 'a', 'S', 'L', 'N', 'H', 'b', 'd', 'u', 'n', 't', 'k', 'y', ' ',
+        'v', 'C', '*', 'i', 'h', 'l', 'J', 'K', 'R', '/', 's', 'I', ':', '?', 'x',
     ];
     prop::sample::select(keys).prop_map(|key| Event::Key(Key::char(key)))
 }
@@ -355,6 +355,8 @@ fn any_line() -> impl Strategy<Value = Event> {
         "interval 5s",
         "export csv",
         "connect @x",
+        "tab 1",
+        "tab @x",
         "F",
         "help",
     ];

@@ -5,6 +5,8 @@
 mod alerts;
 mod commands;
 mod embedded;
+#[cfg(unix)]
+mod flows;
 #[cfg(target_os = "linux")]
 #[path = "../support/hook.rs"]
 mod hook;
