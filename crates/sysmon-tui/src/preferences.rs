@@ -131,6 +131,7 @@ impl Preferences {
             "machine" if !self.machine.is_empty() && self.machine.len() <= LINE_BYTES_MAX => {
                 let id: Arc<str> = Arc::from(&*sysmon_core::sanitize(&self.machine));
                 state.fleet_table.select(&id);
+                state.is_machine_remembered = true;
                 View::Machine(id)
             }
             "alerts" => View::Alerts,
@@ -267,9 +268,11 @@ mod tests {
     use crate::state::fleet::FleetColumn;
 
     use super::*;
-    use crate::event::Event;
+    use crate::event::{Event, LinkEvent};
     use crate::key::{Key, KeyCode};
+    use crate::state::{FLEET_SUBSCRIPTION, MACHINE_SUBSCRIPTION};
     use crate::update::update;
+    use sysmon_api::wire;
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("sysmon-{name}-{}", std::process::id()));
@@ -322,6 +325,49 @@ mod tests {
             (FleetColumn::Metric(MetricId::MemoryUsedPercent), true)
         );
         assert_eq!(names.len(), 1, "nothing half written is left: {names:?}");
+    }
+
+    #[test]
+    fn a_machine_that_is_gone_since_gives_way_to_the_fleet() {
+        let opened = |known: &str| {
+            let mut state = State::new("prod:50051", None);
+            let left = Preferences {
+                view: "machine".into(),
+                machine: "web-1".into(),
+                ..Preferences::default()
+            };
+            left.restore(&mut state);
+            let capabilities = Vec::new();
+            update(&mut state, Event::Link(LinkEvent::Connected { capabilities }));
+            for (subscription, machines) in [(MACHINE_SUBSCRIPTION, 0), (FLEET_SUBSCRIPTION, 1)] {
+                let header = wire::MachineHeader {
+                    machine_id: known.into(),
+                    ..wire::MachineHeader::default()
+                };
+                let machine = wire::MachineUpdate {
+                    machine: 1,
+                    header: Some(header),
+                    ..wire::MachineUpdate::default()
+                };
+                let snapshot = wire::Update {
+                    subscription,
+                    number: 1,
+                    snapshot: true,
+                    totals: Some(wire::FleetTotals {
+                        live: 1,
+                        ..wire::FleetTotals::default()
+                    }),
+                    machines: vec![machine; machines],
+                    ..wire::Update::default()
+                };
+                update(&mut state, Event::Link(LinkEvent::Update(Box::new(snapshot))));
+            }
+            (state.view.clone(), state.notice.map(|notice| notice.text))
+        };
+        let (view, notice) = opened("web-2");
+        assert_eq!(view, View::Fleet);
+        assert!(notice.is_some_and(|text| text.contains("web-1")));
+        assert_eq!(opened("web-1"), (View::Machine("web-1".into()), None));
     }
 
     #[test]

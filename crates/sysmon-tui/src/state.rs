@@ -211,6 +211,8 @@ pub struct State {
     pub(crate) touched: bool,
     /// Whether a fleet of one is opened by itself: it is the machine that the person sits at.
     pub(crate) opens_only_machine: bool,
+    /// Whether the machine on screen is there only because it was when the console was last left: it may be gone since.
+    pub(crate) is_machine_remembered: bool,
     dirty: bool,
 }
 
@@ -255,6 +257,7 @@ impl State {
             background: Background::default(),
             touched: false,
             opens_only_machine: false,
+            is_machine_remembered: false,
             dirty: true,
         }
     }

@@ -32,13 +32,25 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
     pen.pieces(area.right() - right_width, area.y, right_width, &right);
 
     let room = area.width.saturating_sub(right_width + 1);
-    let left = place(pen, state);
+    let width_of =
+        |pieces: &[(String, Style)]| pieces.iter().map(|(text, _)| display_width(text)).sum::<usize>();
+    let mut left = place(pen, state, Wording::Full);
+    if width_of(&left) > usize::from(room) {
+        left = place(pen, state, Wording::Short);
+    }
     let left: Vec<(&str, Style)> = left.iter().map(|(text, style)| (text.as_str(), *style)).collect();
     pen.pieces(area.x, area.y, room, &left);
 }
 
+/// How much is said of what the marks and their order say already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wording {
+    Full,
+    Short,
+}
+
 /// Where the person is, and the counts or facts that belong there.
-fn place(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
+fn place(pen: &Pen<'_>, state: &State, wording: Wording) -> Vec<(String, Style)> {
     let bar = pen.theme.bar();
     let title = bar.add_modifier(ratatui::style::Modifier::BOLD);
     let quiet = pen.theme.on_bar(pen.theme.quiet());
@@ -50,7 +62,7 @@ fn place(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
     match &state.view {
         View::Fleet => {
             pieces.push(("   ".into(), bar));
-            pieces.extend(counts(pen, state));
+            pieces.extend(counts(pen, state, wording));
         }
         View::Alerts => pieces.push((format!(" {arrow} alerts"), title)),
         View::Rules => pieces.push((format!(" {arrow} rules"), title)),
@@ -66,7 +78,7 @@ fn place(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
     pieces
 }
 
-fn counts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
+fn counts(pen: &Pen<'_>, state: &State, wording: Wording) -> Vec<(String, Style)> {
     let totals = state.fleet.totals();
     let all = totals.live + totals.stale + totals.lost;
     let bar = pen.theme.bar();
@@ -75,7 +87,7 @@ fn counts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
     }
     let noun = if all == 1 { "machine" } else { "machines" };
     // On a narrow screen the states matter more than the word.
-    let noun = if state.width < 60 { "" } else { noun };
+    let noun = if wording == Wording::Short { "" } else { noun };
     let mut pieces = vec![(format!("{} {noun}", words::count(all.into())), bar)];
     pieces.push((if noun.is_empty() { "" } else { "  " }.into(), bar));
     let states = [

@@ -75,8 +75,8 @@ impl Beside {
     }
 
     pub(super) fn send(&self, command: wire::Command) {
-        let sent = self.link.as_ref().map(|link| link.commands.try_send(command));
-        if !matches!(sent, Some(Ok(()))) {
+        let is_taken = |link: &Link| link.commands.try_send(command).is_ok();
+        if !self.link.as_ref().is_some_and(is_taken) {
             tracing::warn!("a command was dropped: the connection does not take any");
         }
     }

@@ -9,7 +9,9 @@ use crate::state::background::SUMMARY_SUBSCRIPTION;
 use crate::state::fleet::marks::NAMES_SUBSCRIPTION;
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
-use super::{alerts, background, burst, editor, fleet, machine_subscription, open_machine, past, travel};
+use super::{
+    alerts, background, burst, editor, fleet, leave, machine_subscription, notify, open_machine, past, travel,
+};
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
     if let Some(effects) = travel::news::news(state, &event) {
@@ -144,8 +146,30 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
     }
     background::caught_up(state, update.subscription);
     let mut effects = vec![received];
+    effects.extend(leave_gone_machine(state));
     effects.extend(open_only_machine(state));
     effects
+}
+
+/// A console that was left on a machine which has gone since shows the fleet: nobody asked for that machine today.
+fn leave_gone_machine(state: &mut State) -> Vec<Effect> {
+    let View::Machine(id) = &state.view else {
+        return Vec::new();
+    };
+    if !state.is_machine_remembered || state.touched || state.shown_machine().is_some() {
+        state.is_machine_remembered = false;
+        return Vec::new();
+    }
+    // An aggregator that knows nobody yet has only just begun.
+    let is_known_by_now = state.machine.is_complete() && state.fleet.is_complete();
+    let totals = state.fleet.totals();
+    if !is_known_by_now || totals.live + totals.stale + totals.lost == 0 {
+        return Vec::new();
+    }
+    state.is_machine_remembered = false;
+    let text = format!("{id}, where you were last time, is not known to this aggregator any more");
+    notify(state, text);
+    leave(state)
 }
 
 /// Somebody who starts the console of this machine wants to see it: it is opened, unless the person has chosen otherwise.

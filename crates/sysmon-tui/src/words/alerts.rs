@@ -222,9 +222,15 @@ pub(crate) fn service(state: &State) -> Option<String> {
     if !state.is_live() {
         return None;
     }
+    // On a narrow screen the counts beside it matter more than the whole of its name.
+    let what = if state.width < 100 {
+        "alerting"
+    } else {
+        "alert service"
+    };
     Some(match state.alerts.silence_ms(state.aggregator_now())? {
-        None => "no alert service".into(),
-        Some(silence_ms) => format!("alert service silent {}", duration(silence_ms / 1_000 * 1_000)),
+        None => format!("no {what}"),
+        Some(silence_ms) => format!("{what} silent {}", duration(silence_ms / 1_000 * 1_000)),
     })
 }
 

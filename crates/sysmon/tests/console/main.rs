@@ -21,6 +21,8 @@ mod past;
 mod remote;
 mod roles;
 #[cfg(unix)]
+mod slow_line;
+#[cfg(unix)]
 mod tabs;
 #[cfg(unix)]
 mod terminal;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::roles::{Role, free_port};
 use crate::terminal::{Terminal, command};
 
-const TUI: &str = env!("CARGO_BIN_EXE_sysmon-tui");
+pub(crate) const TUI: &str = env!("CARGO_BIN_EXE_sysmon-tui");
 
 #[test]
 fn a_console_survives_its_aggregator_and_finds_it_again_by_itself() {

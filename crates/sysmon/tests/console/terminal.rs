@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
@@ -20,6 +20,10 @@ pub(crate) struct Terminal {
     seen: Arc<Mutex<Seen>>,
     /// Whether the terminal takes nothing.
     is_stuck: Arc<AtomicBool>,
+    /// How long a key is on its way.
+    key_delay: Duration,
+    /// Bytes that the program has written and that the line has not carried yet.
+    under_way: Arc<AtomicUsize>,
 }
 
 /// While it lives, the terminal takes nothing.
@@ -31,10 +35,82 @@ impl Drop for Stuck {
     }
 }
 
+/// What lies between the program and the person, such as a poor connection of a shell on another machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    pub(crate) bytes_per_second: u32,
+    /// In each direction.
+    pub(crate) delay: Duration,
+    /// What the sender's buffers take before a write has to wait.
+    pub(crate) buffered_bytes_max: usize,
+}
+
+/// A piece of output on its way.
+struct Piece {
+    bytes: Vec<u8>,
+    arrives: Instant,
+}
+
 struct Seen {
     screen: vt100::Parser,
     /// Everything that was written, for sequences that leave no trace on a screen.
     bytes: Vec<u8>,
+}
+
+impl Seen {
+    fn take(&mut self, bytes: &[u8]) {
+        self.screen.process(bytes);
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// The sending end of a line.
+struct OverLine {
+    line: Line,
+    pieces: mpsc::Sender<Piece>,
+    under_way: Arc<AtomicUsize>,
+    /// When the line has carried all that it was given.
+    free: Instant,
+}
+
+impl OverLine {
+    fn new(line: Line, seen: &Arc<Mutex<Seen>>, under_way: &Arc<AtomicUsize>) -> Self {
+        let (pieces, arriving) = mpsc::channel::<Piece>();
+        let seen = Arc::clone(seen);
+        let count = Arc::clone(under_way);
+        std::thread::spawn(move || {
+            for piece in arriving {
+                wait(piece.arrives.saturating_duration_since(Instant::now()));
+                seen.lock().unwrap().take(&piece.bytes);
+                count.fetch_sub(piece.bytes.len(), Ordering::AcqRel);
+            }
+        });
+        Self {
+            line,
+            pieces,
+            under_way: Arc::clone(under_way),
+            free: Instant::now(),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        // A character at a time for the screen would be exact, and a packet of this size is what a shell sends.
+        for bytes in bytes.chunks(512) {
+            while self.under_way.load(Ordering::Acquire) >= self.line.buffered_bytes_max {
+                pause();
+            }
+            let takes =
+                Duration::from_secs(1) * u32::try_from(bytes.len()).unwrap() / self.line.bytes_per_second;
+            self.free = self.free.max(Instant::now()) + takes;
+            self.under_way.fetch_add(bytes.len(), Ordering::AcqRel);
+            let piece = Piece {
+                bytes: bytes.to_vec(),
+                arrives: self.free + self.line.delay,
+            };
+            // The other end is there as long as this one.
+            let _ = self.pieces.send(piece);
+        }
+    }
 }
 
 /// A command with folders of its own, so that no test meets another or the user's files.
@@ -71,6 +147,12 @@ pub(crate) fn environment(home: &Path) -> Vec<(&'static str, PathBuf)> {
 
 impl Terminal {
     pub(crate) fn start(command: CommandBuilder, columns: u16, rows: u16) -> Self {
+        Self::start_over(command, columns, rows, None)
+    }
+
+    /// The same at the far end of a line.
+    pub(crate) fn start_over(command: CommandBuilder, columns: u16, rows: u16, line: Option<Line>) -> Self {
+        let key_delay = line.map_or(Duration::ZERO, |line| line.delay);
         let size = PtySize {
             rows,
             cols: columns,
@@ -88,15 +170,18 @@ impl Terminal {
         let copy = Arc::clone(&seen);
         let is_stuck = Arc::new(AtomicBool::new(false));
         let stuck = Arc::clone(&is_stuck);
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let mut line = line.map(|line| OverLine::new(line, &seen, &under_way));
         std::thread::spawn(move || {
             let mut buffer = [0; 16_384];
             while let Ok(length @ 1..) = reader.read(&mut buffer) {
                 while stuck.load(Ordering::Acquire) {
                     pause();
                 }
-                let mut seen = copy.lock().unwrap();
-                seen.screen.process(&buffer[..length]);
-                seen.bytes.extend_from_slice(&buffer[..length]);
+                match &mut line {
+                    Some(line) => line.send(&buffer[..length]),
+                    None => copy.lock().unwrap().take(&buffer[..length]),
+                }
             }
         });
         Self {
@@ -105,6 +190,8 @@ impl Terminal {
             child,
             seen,
             is_stuck,
+            key_delay,
+            under_way,
         }
     }
 
@@ -131,7 +218,13 @@ impl Terminal {
         self.seen().screen.screen().alternate_screen()
     }
 
+    /// What the program has written and nobody can see yet.
+    pub(crate) fn bytes_under_way(&self) -> usize {
+        self.under_way.load(Ordering::Acquire)
+    }
+
     pub(crate) fn press(&mut self, keys: &str) {
+        wait(self.key_delay);
         self.writer.write_all(keys.as_bytes()).unwrap();
         self.writer.flush().unwrap();
     }
@@ -156,7 +249,7 @@ impl Terminal {
     }
 
     /// Waits until the screen is as wanted; fails with the screen when it never is. Returns how long it took.
-    pub(crate) fn wait_for(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Duration {
+    pub(crate) fn wait_for(&self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> Duration {
         let started = Instant::now();
         loop {
             let screen = self.screen();
@@ -219,9 +312,13 @@ fn cells(count: u16) -> NonZeroU16 {
 
 /// Between two looks at the screen.
 pub(crate) fn pause() {
+    wait(Duration::from_millis(20));
+}
+
+fn wait(duration: Duration) {
     #[expect(
         clippy::disallowed_methods,
         reason = "a test thread that waits for another process"
     )]
-    std::thread::sleep(Duration::from_millis(20));
+    std::thread::sleep(duration);
 }
