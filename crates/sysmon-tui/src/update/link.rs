@@ -26,19 +26,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         state.mark_dirty();
     }
     match event {
-        LinkEvent::Connected { capabilities } => {
-            state.link = Link::Live;
-            past::connected(state, &capabilities);
-            burst::connected(state, &capabilities);
-            let mut effects = if state.background.is_hidden {
-                background::connected(state, &capabilities)
-            } else {
-                let fleet = fleet::connected(state, &capabilities);
-                std::iter::once(fleet).chain(subscribe_machine(state)).collect()
-            };
-            effects.extend(alerts::connected(state, &capabilities));
-            effects
-        }
+        LinkEvent::Connected { capabilities } => connected(state, &capabilities),
         LinkEvent::Failed { reason, permanent } => {
             failed(state, &reason, permanent);
             Vec::new()
@@ -85,6 +73,21 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         }
         LinkEvent::Update(update) => take(state, &update),
     }
+}
+
+/// A connection stands: what is on screen is asked for, or of what is not only the totals.
+fn connected(state: &mut State, capabilities: &[String]) -> Vec<Effect> {
+    state.link = Link::Live;
+    past::connected(state, capabilities);
+    burst::connected(state, capabilities);
+    let mut effects = if state.background.is_hidden {
+        background::connected(state, capabilities)
+    } else {
+        let fleet = fleet::connected(state, capabilities);
+        std::iter::once(fleet).chain(subscribe_machine(state)).collect()
+    };
+    effects.extend(alerts::connected(state, capabilities));
+    effects
 }
 
 /// The connection is gone, or there never was one.

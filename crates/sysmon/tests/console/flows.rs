@@ -86,7 +86,9 @@ fn group_and_heat_map(terminal: &mut Terminal) {
         screen.contains("role=") && !screen.contains("NET")
     });
     terminal.press("v");
-    terminal.wait_for("the table", |screen| screen.contains("NET") && is_row(screen, "gamma"));
+    terminal.wait_for("the table", |screen| {
+        screen.contains("NET") && is_row(screen, "gamma")
+    });
 }
 
 fn marks_and_one_silence(terminal: &mut Terminal) {
@@ -102,7 +104,9 @@ fn marks_and_one_silence(terminal: &mut Terminal) {
     });
     escape(terminal, "no list", |screen| !screen.contains("d ends one"));
     terminal.press("1");
-    terminal.wait_for("the fleet", |screen| screen.contains("NET") && is_row(screen, "gamma"));
+    terminal.wait_for("the fleet", |screen| {
+        screen.contains("NET") && is_row(screen, "gamma")
+    });
 }
 
 fn there_and_back(terminal: &mut Terminal) {

@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
-use crate::terminal::environment;
+use crate::terminal::{PATIENCE, environment, pause};
 
 const SYSMON: &str = env!("CARGO_BIN_EXE_sysmon");
 
@@ -21,11 +22,16 @@ impl Role {
         let data = home.join(format!("data-{port}"));
         std::fs::create_dir_all(&data).unwrap();
         let listen = format!("127.0.0.1:{port}");
-        Self::spawn(
-            home,
-            &["aggregator", "--listen", &listen],
-            &[("XDG_DATA_HOME", &data)],
-        )
+        let variables = [("XDG_DATA_HOME", &*data)];
+        let role = Self::spawn(home, &["aggregator", "--listen", &listen], &variables);
+        // Whoever comes before its socket is there comes without one, and is refused for want of a token.
+        let socket = home.join(format!("xdg_runtime_dir/sysmon/{port}.sock"));
+        let started = Instant::now();
+        while !socket.exists() {
+            assert!(started.elapsed() < PATIENCE, "no {}", socket.display());
+            pause();
+        }
+        role
     }
 
     /// A collector of this machine under another name.
