@@ -17,8 +17,8 @@ use crate::counters::Counters;
 use crate::fleet::{ClientId, Fleet, Listed, Moment, StreamId};
 use crate::message::{Asked, Command, Message, StreamTicket};
 use crate::mirror::{Event, Sharing};
-use rhythm::Rhythm;
 use crate::sessions::{QUESTIONS_WAITING_MAX, too_many_questions};
+use rhythm::Rhythm;
 use sharing::Shared;
 
 /// At most this many messages are taken before subscribers get what has changed.

@@ -181,6 +181,14 @@ pub enum Command {
     CopyText,
     /// Write what is shown into a file.
     Export,
+    /// Choose one of several tabs, or open another.
+    Tab,
+    /// The tab behind this one.
+    TabNext,
+    /// The tab before this one.
+    TabPrevious,
+    /// Close this tab.
+    TabClose,
 }
 
 impl Command {
@@ -439,6 +447,21 @@ mod tests {
             let has_palette = definition.context.then().contains(&Context::Anywhere)
                 || definition.context == Context::Anywhere;
             assert!(has_palette || !definition.keys.is_empty(), "{name}");
+        }
+    }
+
+    /// A command that nobody wrote a row for could be carried out by nobody.
+    #[test]
+    fn every_command_is_in_the_table() {
+        let source = include_str!("command.rs");
+        let (_, variants) = source.split_once("pub enum Command {").unwrap();
+        let (variants, _) = variants.split_once("\n}").unwrap();
+        let is_variant = |line: &&str| line.starts_with(|c: char| c.is_ascii_uppercase());
+        let names = variants.lines().map(str::trim).filter(is_variant);
+        let names: Vec<String> = names.map(|name| kebab(name.trim_end_matches(','))).collect();
+        assert!(names.len() > 70, "{}", names.len());
+        for name in names {
+            assert!(Command::from_name(&name).is_some(), "{name} has no row");
         }
     }
 

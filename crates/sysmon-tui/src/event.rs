@@ -165,8 +165,27 @@ pub enum Event {
         /// If so, fewer frames are drawn.
         is_slow: bool,
     },
+    /// The state is on screen now, or no longer: it is that of one tab of several.
+    Shown(bool),
+    /// A tab is asked for by its number, counted from 1.
+    Tab(usize),
     /// The runtime has something to say, such as that a file was written or a theme cannot be read.
     Notice(String),
+}
+
+/// What is to become of the tabs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TabRequest {
+    /// Show the one with this number, counted from 1.
+    Number(usize),
+    /// Show the one of this name, or open one for the aggregator at an address or for `@NAME` of the configuration.
+    Named(String),
+    /// Show the one behind this one, and after the last the first.
+    Next,
+    /// Show the one before this one, and before the first the last.
+    Previous,
+    /// Close this one.
+    Close,
 }
 
 /// What the runtime is to do.
@@ -194,6 +213,8 @@ pub enum Effect {
     Theme(String),
     /// Leave this aggregator for the one at an address, or for `@NAME` of the configuration.
     Connect(String),
+    /// Do something with the tabs.
+    Tab(TabRequest),
     /// Put a text on the clipboard of the terminal.
     Copy(String),
     /// Write a text into a file that is not there yet, and say so.
@@ -242,6 +263,7 @@ impl Effect {
             | Self::Announce(_)
             | Self::Theme(_)
             | Self::Connect(_)
+            | Self::Tab(_)
             | Self::Copy(_)
             | Self::Export { .. } => false,
         }

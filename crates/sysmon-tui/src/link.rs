@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::connect::Connect;
 use crate::event::{Event, LinkEvent};
 use crate::state::past::FIRST_QUESTION;
+use crate::tabs::TabId;
 
 /// Commands on their way to the aggregator: subscriptions and acknowledgements. When the queue is full the connection
 /// is stuck, and further commands are dropped: everything is asked for anew on the next one.
@@ -17,12 +18,29 @@ pub(crate) const COMMAND_QUEUE: usize = 64;
 /// How long an aggregator may take to answer the hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Where the news of one connection go: into the one queue of all connections, with the tab that they are for.
+pub(crate) struct Inbox {
+    tab: TabId,
+    events: mpsc::Sender<(TabId, Event)>,
+}
+
+impl Inbox {
+    pub(crate) fn new(tab: TabId, events: mpsc::Sender<(TabId, Event)>) -> Self {
+        Self { tab, events }
+    }
+
+    /// Waits for room. Says whether there is still somebody who takes it.
+    async fn put(&self, event: LinkEvent) -> bool {
+        self.events.send((self.tab, Event::Link(event))).await.is_ok()
+    }
+}
+
 /// Keeps a connection up until the client ends, and reports everything as events. Commands without a number are given
 /// one; those that have one keep it, so that whoever sent them knows the answer.
 pub(crate) async fn keep_connected(
     mut connect: Box<dyn Connect>,
     mut commands: mpsc::Receiver<wire::Command>,
-    events: mpsc::Sender<Event>,
+    events: Inbox,
 ) {
     let mut backoff = Backoff::default();
     loop {
@@ -39,7 +57,7 @@ pub(crate) async fn keep_connected(
             reason: reason.message,
             permanent,
         };
-        if events.send(Event::Link(failed)).await.is_err() {
+        if !events.put(failed).await {
             return;
         }
         tokio::time::sleep(backoff.next()).await;
@@ -52,7 +70,7 @@ pub(crate) async fn keep_connected(
 async fn session(
     connect: &mut dyn Connect,
     commands: &mut mpsc::Receiver<wire::Command>,
-    events: &mpsc::Sender<Event>,
+    events: &Inbox,
     backoff: &mut Backoff,
 ) -> Result<(), ApiError> {
     let client = connect.connect().await?;
@@ -75,7 +93,7 @@ async fn session(
     while commands.try_recv().is_ok() {}
     backoff.reset();
     let connected = LinkEvent::Connected { capabilities };
-    if events.send(Event::Link(connected)).await.is_err() {
+    if !events.put(connected).await {
         return Ok(());
     }
     loop {
@@ -117,10 +135,10 @@ async fn greet(responses: &mut Inbound<wire::Response>) -> Result<Vec<String>, A
 }
 
 /// Waits for room: the client takes events as fast as it draws, and the aggregator coalesces what it cannot send.
-async fn deliver(response: wire::Response, events: &mpsc::Sender<Event>) {
+async fn deliver(response: wire::Response, events: &Inbox) {
     if let Some(event) = event_of(response) {
         // When the client has ended, the task ends with it.
-        let _ = events.send(Event::Link(event)).await;
+        events.put(event).await;
     }
 }
 
@@ -183,7 +201,9 @@ mod tests {
 
     #[tokio::test]
     async fn word_that_something_was_done_reaches_whoever_asked_and_nobody_else() {
-        let (events, mut received) = mpsc::channel(4);
+        let (sender, mut received) = mpsc::channel(4);
+        let tab = crate::tabs::Tabs::new(crate::state::State::new("prod", None)).shown();
+        let events = Inbox::new(tab, sender);
         for request_id in [2, FIRST_ACTION + 3] {
             let body = Some(wire::response::Body::Accepted(wire::Accepted {}));
             deliver(wire::Response { request_id, body }, &events).await;
@@ -194,9 +214,9 @@ mod tests {
         let accepted = LinkEvent::Accepted {
             request_id: FIRST_ACTION + 3,
         };
-        assert_eq!(received.recv().await, Some(Event::Link(accepted)));
+        assert_eq!(received.recv().await, Some((tab, Event::Link(accepted))));
         let board = LinkEvent::Alerts(Box::default());
-        assert_eq!(received.recv().await, Some(Event::Link(board)));
+        assert_eq!(received.recv().await, Some((tab, Event::Link(board))));
         assert_eq!(received.recv().await, None);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::connect::Connections;
+use crate::connect::{Connections, Opened};
 use crate::keymap::Keymap;
 
 use crate::record::Recorder;
@@ -92,6 +92,8 @@ pub struct Options {
     pub is_readonly: bool,
     /// Where is remembered what a console was like; `None` to remember nothing.
     pub state_dir: Option<PathBuf>,
+    /// Aggregators that are watched beside the first, each in a tab of its own.
+    pub further: Vec<Opened>,
     /// Other aggregators to go to.
     pub connections: Option<Arc<dyn Connections>>,
 }

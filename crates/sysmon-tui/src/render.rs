@@ -1,7 +1,8 @@
 //! Draws the state. Changes nothing, reads no clock.
 
 use ratatui::Frame;
-use ratatui::layout::Rect;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
 
 use crate::layout::{Body, charts_axis, layout};
 use crate::state::{OverlayKind, State};
@@ -25,6 +26,7 @@ mod processes;
 mod rules;
 mod sections;
 mod silencing;
+pub(crate) mod tabs;
 mod time_axis;
 mod travel;
 
@@ -35,13 +37,20 @@ pub(crate) use process::process_scroll_max;
 /// Draws the whole screen.
 pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     let area = frame.area();
+    if let Some(position) = draw(state, theme, area, frame.buffer_mut()) {
+        frame.set_cursor_position(position);
+    }
+}
+
+/// Draws the screen into a buffer; returns where the cursor belongs when something is being typed.
+fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let regions = layout(area, state);
-    let mut pen = Pen::new(frame.buffer_mut(), theme);
+    let mut pen = Pen::new(buffer, theme);
     pen.begin();
-    let cursor = match &regions.body {
+    match &regions.body {
         Body::TooSmall(area) => {
             note(&mut pen, *area, "too small: make the terminal larger");
-            return;
+            None
         }
         body => {
             bars::header(&mut pen, regions.header, state);
@@ -86,9 +95,6 @@ pub fn render(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
             }
             bars::footer(&mut pen, regions.footer, state).or(cursor)
         }
-    };
-    if let Some(position) = cursor {
-        frame.set_cursor_position(position);
     }
 }
 

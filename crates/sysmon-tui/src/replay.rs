@@ -8,9 +8,11 @@ use sysmon_core::UnixMillis;
 
 use crate::event::Event;
 use crate::key::{Key, KeyCode};
+use crate::moment;
 use crate::record::{RecordingError, RecordingReader, from_recorded, tick_of};
 use crate::state::State;
 use crate::update::update;
+use crate::words;
 
 /// The paces that `+` and `-` go through.
 const SPEEDS: [u32; 4] = [1, 10, 60, 600];
@@ -120,6 +122,48 @@ impl Player {
     pub(crate) fn resize(&mut self, (width, height): (u16, u16)) {
         self.size = (width, height);
         update(&mut self.state, Event::Resize { width, height });
+    }
+
+    /// Stands still at the moment that a text names: `14:05`, `3m ago` as seen from the end. Without a text at the end.
+    ///
+    /// # Errors
+    /// When the text names no moment of the recording.
+    pub(crate) fn stop_at(&mut self, text: Option<&str>) -> Result<(), RecordingError> {
+        self.is_playing = false;
+        self.seek_all(self.end)?;
+        let Some(text) = text else { return Ok(()) };
+        let utc_offset_seconds = self.state.utc_offset_seconds;
+        let at = moment::parse(text, self.end, utc_offset_seconds).map_err(RecordingError::Moment)?;
+        // A minute is named by its beginning, which may lie before the first second of the recording.
+        let is_in_first_minute = self.begin.since_ms(at) < 60_000 && at.0 % 60_000 == 0;
+        if at < self.begin && !is_in_first_minute {
+            let local = |at| words::local(at, utc_offset_seconds, "%F %T");
+            return Err(RecordingError::Moment(format!(
+                "{} is not in it: it goes from {} to {}",
+                local(at),
+                local(self.begin),
+                local(self.end)
+            )));
+        }
+        self.seek_all(at.max(self.begin))
+    }
+
+    /// Goes to a moment, however much has happened until then.
+    fn seek_all(&mut self, to: UnixMillis) -> Result<(), RecordingError> {
+        self.seek(to)?;
+        let mut before = UnixMillis(i64::MIN);
+        while self.at < to && self.at > before {
+            before = self.at;
+            self.advance(to);
+        }
+        self.show();
+        Ok(())
+    }
+
+    /// What was live at the moment shown, whatever the console itself showed of the past then.
+    pub(crate) fn into_live(mut self) -> State {
+        self.state.end_trip(true);
+        self.state
     }
 
     /// Lets this much time pass.
@@ -259,94 +303,4 @@ fn state(header: &wire::RecordingHeader, points_per_cell: usize) -> State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::LinkEvent;
-    use crate::record::Recorder;
-
-    fn tick(second: i64) -> Event {
-        Event::Tick {
-            now: UnixMillis(1_700_000_000_000 + second * 1_000),
-            utc_offset_seconds: 0,
-        }
-    }
-
-    /// A minute in which the console is connected after ten seconds and shows the alerts after thirty.
-    fn recorded(path: &Path) {
-        let mut recorder = Recorder::create(path, "prod", false, "").unwrap();
-        // As the console does: its size is known before the time is.
-        recorder.note(&Event::Resize {
-            width: 80,
-            height: 24,
-        });
-        recorder.note(&tick(0));
-        for second in 1..=60 {
-            recorder.note(&tick(second));
-            if second == 10 {
-                let capabilities = Vec::new();
-                recorder.note(&Event::Link(LinkEvent::Connected { capabilities }));
-            }
-            if second == 30 {
-                recorder.note(&Event::Key(Key::char('3')));
-            }
-        }
-    }
-
-    fn seconds(player: &Player) -> i64 {
-        (player.at.0 - player.begin.0) / 1_000
-    }
-
-    #[test]
-    fn it_plays_pauses_steps_and_goes_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.rec");
-        recorded(&path);
-        let mut player = Player::open(&path, (100, 30), 2).unwrap();
-        assert_eq!((player.end.0 - player.begin.0) / 1_000, 60);
-        assert_eq!(player.state.link, crate::state::Link::Connecting);
-        player.pass(12_000_000);
-        assert_eq!((seconds(&player), player.state.is_live()), (12, true));
-        player.press(Key::char('+')).unwrap();
-        player.pass(2_000_000);
-        assert_eq!(seconds(&player), 32);
-        assert_eq!(player.state.view, crate::state::View::Rules);
-        player.press(Key::char(' ')).unwrap();
-        player.pass(60_000_000);
-        assert_eq!(seconds(&player), 32, "it pauses");
-        player.press(Key::plain(KeyCode::Left)).unwrap();
-        assert_eq!(
-            (seconds(&player), &player.state.view),
-            (22, &crate::state::View::Fleet)
-        );
-        player.press(Key::char('.')).unwrap();
-        assert_eq!(seconds(&player), 23, "to the next event");
-        player.press(Key::plain(KeyCode::Home)).unwrap();
-        assert_eq!((seconds(&player), player.state.is_live()), (0, false));
-        player.press(Key::plain(KeyCode::End)).unwrap();
-        player.press(Key::plain(KeyCode::Right)).unwrap();
-        assert_eq!(seconds(&player), 60, "not beyond the end");
-        player.press(Key::char(' ')).unwrap();
-        assert_eq!((seconds(&player), player.is_playing), (0, true), "once more");
-        assert_eq!(player.press(Key::char('q')).unwrap(), Flow::Quit);
-    }
-
-    #[test]
-    fn slow_steps_lose_no_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.rec");
-        recorded(&path);
-        let mut player = Player::open(&path, (80, 24), 2).unwrap();
-        for _ in 0..30_000 {
-            player.pass(333);
-        }
-        assert_eq!(player.at.0 - player.begin.0, 9_990);
-    }
-
-    #[test]
-    fn a_recording_is_not_written_over_another_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.rec");
-        recorded(&path);
-        assert!(Recorder::create(&path, "prod", false, "").is_err());
-    }
-}
+mod tests;

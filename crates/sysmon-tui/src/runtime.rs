@@ -1,37 +1,38 @@
 //! The loop around the state machine: everything ready is taken, then at most one frame is drawn.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use crossterm::event::EventStream;
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clipboard;
-use crate::connect::Connect;
+use crate::connect::{Connect, Opened};
 use crate::event::{Effect, Event, FrameReport};
 use crate::glyphs::Glyphs;
-use crate::link::{COMMAND_QUEUE, keep_connected, now};
+use crate::link::{COMMAND_QUEUE, now};
 use crate::options::Options;
-use crate::preferences::{Preferences, Store};
+use crate::preferences::Preferences;
 use crate::record::{Recorder, RecordingError};
-use crate::render::render;
 use crate::state::State;
+use crate::tabs::{TabId, Tabs, render_tabs};
 use crate::terminal::{Charts, Progress, Screen, has_panicked};
 use crate::theme::{ColourDepth, Theme, ThemeError};
-use crate::update::update;
 
 mod frames;
 mod outside;
 mod pace;
 mod replaying;
+mod tabs;
 
 use outside::{next_input, translate, write_new};
 use pace::Pace;
 pub use replaying::replay;
+use tabs::Beside;
 
 /// Events on their way in. When the queue is full the connection waits, and the aggregator coalesces.
 const EVENT_QUEUE: usize = 16;
@@ -66,24 +67,26 @@ pub async fn run(
     connect: Box<dyn Connect>,
     shutdown: CancellationToken,
 ) -> Result<(), TuiError> {
-    let mut store = options
-        .state_dir
-        .as_ref()
-        .map(|folder| Store::new(folder, &options.source_name));
-    let remembered = store.as_mut().map(Store::load).unwrap_or_default();
-    let theme = theme(&options, &remembered)?;
+    let (events_in, events) = mpsc::channel(EVENT_QUEUE);
+    let (beside, first) = Beside::start(&options, &options.source_name, None)?;
     let mut screen = Screen::take(&shutdown)?;
-    let began = Instant::now();
-    let recorder = options.recorder.take();
+    let first = if options.is_local {
+        first.opening_only_machine()
+    } else {
+        first
+    };
+    let tabs = Tabs::new(first);
+    let first = tabs.shown();
+    let further = std::mem::take(&mut options.further);
     let mut client = Client {
-        state: state(&options, &options.source_name, &theme, &remembered),
-        theme,
-        link: Link::start(connect),
+        beside: BTreeMap::from([(first, beside.connected(connect, first, &events_in))]),
+        tabs,
+        events,
+        events_in,
         pace: Pace::new(options.frames_per_second(), options.is_low_bandwidth),
-        store,
-        recorder,
+        recorder: options.recorder.take().map(|recorder| (first, recorder)),
         options,
-        began,
+        began: Instant::now(),
         drawn_at: None,
         data_at: None,
         changed_at: None,
@@ -92,12 +95,9 @@ pub async fn run(
         progress: Progress::default(),
         utc_offset: None,
     };
-    if client.options.is_local {
-        client.state = client.state.opening_only_machine();
-    }
-    let result = client.run(&mut screen, &shutdown).await;
+    let result = client.run(&mut screen, &shutdown, further).await;
     client.remember(true);
-    client.link.task.abort();
+    client.beside.clear();
     drop(screen);
     if has_panicked() {
         return Err(TuiError::Panicked);
@@ -149,33 +149,16 @@ fn theme(options: &Options, remembered: &Preferences) -> Result<Theme, ThemeErro
     Ok(theme.with_glyphs(glyphs))
 }
 
-/// The connection, and the two queues to it.
-struct Link {
-    events: mpsc::Receiver<Event>,
-    commands: mpsc::Sender<sysmon_api::wire::Command>,
-    task: JoinHandle<()>,
-}
-
-impl Link {
-    fn start(connect: Box<dyn Connect>) -> Self {
-        let (events_in, events) = mpsc::channel(EVENT_QUEUE);
-        let (commands, commands_out) = mpsc::channel(COMMAND_QUEUE);
-        Self {
-            events,
-            commands,
-            task: tokio::spawn(keep_connected(connect, commands_out, events_in)),
-        }
-    }
-}
-
 struct Client {
-    state: State,
-    theme: Theme,
-    link: Link,
+    tabs: Tabs,
+    /// What belongs to each of them outside of its state.
+    beside: BTreeMap<TabId, Beside>,
+    /// News of all connections, each with its tab.
+    events: mpsc::Receiver<(TabId, Event)>,
+    events_in: mpsc::Sender<(TabId, Event)>,
     pace: Pace,
-    /// Where it is remembered what the console is like.
-    store: Option<Store>,
-    recorder: Option<Recorder>,
+    /// A recording is of one tab.
+    recorder: Option<(TabId, Recorder)>,
     options: Options,
     began: Instant,
     drawn_at: Option<Instant>,
@@ -201,11 +184,19 @@ enum Flow {
 }
 
 impl Client {
-    async fn run(&mut self, screen: &mut Screen, shutdown: &CancellationToken) -> io::Result<()> {
+    async fn run(
+        &mut self,
+        screen: &mut Screen,
+        shutdown: &CancellationToken,
+        further: Vec<Opened>,
+    ) -> io::Result<()> {
         let (width, height) = screen.size()?;
         self.apply(screen, &mut None, Event::Resize { width, height })?;
         // The first frame comes before the first byte from the aggregator.
         self.tick(screen)?;
+        for opened in further {
+            self.open_tab(screen, opened)?;
+        }
         self.draw(screen)?;
         let mut input = Some(EventStream::new());
         let mut progress = screen.progress();
@@ -213,12 +204,9 @@ impl Client {
             let wake = self.next_frame(screen);
             let event = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                event = self.link.events.recv() => match event {
-                    Some(event) => Some(event),
-                    None => return Ok(()),
-                },
+                news = self.events.recv() => news.map(|(tab, event)| (Some(tab), event)),
                 event = next_input(&mut input) => match event {
-                    Some(Ok(event)) => translate(event),
+                    Some(Ok(event)) => translate(event).map(|event| (None, event)),
                     Some(Err(error)) => return Err(error),
                     // The terminal hung up.
                     None => return Ok(()),
@@ -260,23 +248,21 @@ impl Client {
             self.pace.taken(progress.took, now);
         }
         let is_slow = self.pace.is_slow();
-        update(&mut self.state, Event::Pace { is_slow });
+        self.tell(self.tabs.shown(), Event::Pace { is_slow });
     }
 
     /// Keeps what has changed, once it has stayed so for a while; at the end at once.
     fn remember(&mut self, is_end: bool) {
         // Only what a person does changes it.
-        let Some(store) = self
-            .store
-            .as_mut()
-            .filter(|_| is_end || self.changed_at.is_some())
-        else {
-            return;
-        };
         let is_due = self.changed_at.is_some_and(|at| at.elapsed() >= REMEMBER_AFTER);
-        if is_end || is_due {
-            self.changed_at = None;
-            store.save(Preferences::of(&self.state));
+        if !(is_end || is_due) {
+            return;
+        }
+        self.changed_at = None;
+        for (tab, beside) in &mut self.beside {
+            if let Some(state) = self.tabs.state_of(*tab) {
+                beside.remember(state);
+            }
         }
     }
 
@@ -284,20 +270,28 @@ impl Client {
         &mut self,
         screen: &mut Screen,
         input: &mut Option<EventStream>,
-        first: Option<Event>,
+        first: Option<(Option<TabId>, Event)>,
     ) -> io::Result<Flow> {
         let mut next = first;
         for _ in 0..DRAIN_LIMIT {
-            let Some(event) = next.take().or_else(|| self.link.events.try_recv().ok()) else {
-                break;
+            let ready = next
+                .take()
+                .or_else(|| self.events.try_recv().ok().map(|(tab, event)| (Some(tab), event)));
+            let flow = match ready {
+                None => break,
+                Some((Some(tab), event)) => {
+                    if tab == self.tabs.shown() {
+                        self.data_at = Some(Instant::now());
+                    }
+                    self.deliver(screen, input, tab, event)?
+                }
+                Some((None, event)) => {
+                    self.pressed = true;
+                    self.changed_at = Some(Instant::now());
+                    self.apply(screen, input, event)?
+                }
             };
-            if matches!(event, Event::Link(_)) {
-                self.data_at = Some(Instant::now());
-            } else {
-                self.pressed = true;
-                self.changed_at = Some(Instant::now());
-            }
-            if self.apply(screen, input, event)? == Flow::Quit {
+            if flow == Flow::Quit {
                 return Ok(Flow::Quit);
             }
         }
@@ -318,16 +312,34 @@ impl Client {
         Ok(())
     }
 
+    /// Has the tabs that an event of the terminal or the clock is for take it.
     fn apply(
         &mut self,
         screen: &mut Screen,
         input: &mut Option<EventStream>,
         event: Event,
     ) -> io::Result<Flow> {
-        if let Some(recorder) = &mut self.recorder {
+        for (tab, event) in self.tabs.route(event) {
+            if self.deliver(screen, input, tab, event)? == Flow::Quit {
+                return Ok(Flow::Quit);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn deliver(
+        &mut self,
+        screen: &mut Screen,
+        input: &mut Option<EventStream>,
+        tab: TabId,
+        event: Event,
+    ) -> io::Result<Flow> {
+        if let Some((recorded, recorder)) = &mut self.recorder
+            && *recorded == tab
+        {
             recorder.note(&event);
         }
-        for effect in update(&mut self.state, event) {
+        for effect in self.tabs.deliver(tab, event) {
             match effect {
                 Effect::Quit => return Ok(Flow::Quit),
                 Effect::Suspend => {
@@ -336,10 +348,11 @@ impl Client {
                     screen.suspend()?;
                     *input = Some(EventStream::new());
                     let (width, height) = screen.size()?;
-                    update(&mut self.state, Event::Resize { width, height });
+                    self.apply(screen, &mut None, Event::Resize { width, height })?;
                 }
                 Effect::Redraw => screen.clear()?,
                 Effect::Announce(text) => {
+                    let text = self.announced(tab, text);
                     if let Some(sequence) = self.options.notify.sequence(&text) {
                         screen.write(&sequence)?;
                     }
@@ -347,89 +360,48 @@ impl Client {
                 Effect::Copy(text) => screen.write(&clipboard::sequence(&text))?,
                 Effect::Export { path, text, rows } => {
                     let told = write_new(&path, &text, rows);
-                    update(&mut self.state, Event::Notice(told));
+                    self.tell(tab, Event::Notice(told));
                 }
-                Effect::Theme(name) => self.change_theme(&name),
-                Effect::Connect(target) => self.change_source(&target),
-                Effect::Send(body) => self.send(0, body),
-                Effect::Ask { request_id, body } => self.send(request_id, body),
+                Effect::Theme(name) => self.change_theme(tab, &name),
+                Effect::Connect(target) => self.change_source(screen, tab, &target)?,
+                Effect::Tab(request) => self.change_tab(screen, tab, request)?,
+                Effect::Send(body) => self.send(tab, 0, body),
+                Effect::Ask { request_id, body } => self.send(tab, request_id, body),
             }
         }
         Ok(Flow::Continue)
     }
 
-    /// Hands a command to the connection; one without a number gets it there.
-    fn send(&self, request_id: u64, body: sysmon_api::wire::command::Body) {
+    /// Tells a tab something that nothing follows from.
+    fn tell(&mut self, tab: TabId, event: Event) {
+        self.tabs.deliver(tab, event);
+    }
+
+    /// Hands a command to the connection of a tab; one without a number gets it there.
+    fn send(&self, tab: TabId, request_id: u64, body: sysmon_api::wire::command::Body) {
         let command = sysmon_api::wire::Command {
             request_id,
             body: Some(body),
         };
-        if self.link.commands.try_send(command).is_err() {
-            tracing::warn!("a command was dropped: the connection does not take any");
+        if let Some(beside) = self.beside.get(&tab) {
+            beside.send(command);
         }
-    }
-
-    /// Draws in other colours; when they cannot be had, says why.
-    fn change_theme(&mut self, name: &str) {
-        match Theme::load(name, &self.options.theme_dirs, self.theme.depth()) {
-            Ok(theme) => {
-                self.theme = theme.with_glyphs(self.theme.glyphs);
-                self.state.mark_dirty();
-            }
-            Err(error) => {
-                update(&mut self.state, Event::Notice(error.to_string()));
-            }
-        }
-    }
-
-    /// Goes to another aggregator. The console begins anew there, as it was left there.
-    fn change_source(&mut self, target: &str) {
-        let connections = self.options.connections.as_ref();
-        let opened = match connections.map(|connections| connections.open(target)) {
-            Some(Ok(opened)) => opened,
-            Some(Err(reason)) => {
-                update(&mut self.state, Event::Notice(reason));
-                return;
-            }
-            None => {
-                let reason = "this console cannot change its aggregator: start another one with --connect";
-                update(&mut self.state, Event::Notice(reason.into()));
-                return;
-            }
-        };
-        self.remember(true);
-        self.link.task.abort();
-        self.link = Link::start(opened.connect);
-        self.store = self
-            .options
-            .state_dir
-            .as_ref()
-            .map(|folder| Store::new(folder, &opened.name));
-        let remembered = self.store.as_mut().map(Store::load).unwrap_or_default();
-        let before = &self.state;
-        let (width, height) = (before.width, before.height);
-        let time = Event::Tick {
-            now: before.now,
-            utc_offset_seconds: before.utc_offset_seconds,
-        };
-        let themes = before.console.theme.clone();
-        self.state = state(&self.options, &opened.name, &self.theme, &remembered);
-        self.state.console.theme = themes;
-        self.data_at = None;
-        update(&mut self.state, Event::Resize { width, height });
-        update(&mut self.state, time);
     }
 
     fn draw(&mut self, screen: &mut Screen) -> io::Result<()> {
         if !screen.is_ready() {
             // The terminal is busy with the frame before. What changed stays noted.
-            if self.state.is_dirty() {
+            if self.tabs.is_dirty() {
                 self.skipped += 1;
             }
             self.drawn_at = Some(Instant::now());
             return Ok(());
         }
-        if self.state.take_dirty() {
+        let shown = self.tabs.shown();
+        let Some(beside) = self.beside.get(&shown) else {
+            return Ok(());
+        };
+        if self.tabs.take_dirty() {
             let began = Instant::now();
             let holds = self
                 .pace
@@ -439,7 +411,7 @@ impl Client {
                 (true, false) => Charts::Kept,
                 (true, true) => Charts::Held,
             };
-            let bytes = screen.draw(charts, |frame| render(&self.state, &self.theme, frame))?;
+            let bytes = screen.draw(charts, |frame| render_tabs(&self.tabs, &beside.theme, frame))?;
             self.pace.drawn(bytes);
             let report = FrameReport {
                 micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -447,12 +419,12 @@ impl Client {
                 taken_micros: u64::try_from(self.progress.took.as_micros()).unwrap_or(u64::MAX),
                 skipped: std::mem::take(&mut self.skipped),
                 frames_per_second_max: self.options.frames_per_second(),
-                events: self.link.events.len(),
+                events: self.events.len(),
                 events_max: EVENT_QUEUE,
-                commands: COMMAND_QUEUE - self.link.commands.capacity(),
+                commands: beside.commands_waiting(),
                 commands_max: COMMAND_QUEUE,
             };
-            update(&mut self.state, Event::Frame(report));
+            self.tell(shown, Event::Frame(report));
         }
         self.drawn_at = Some(Instant::now());
         Ok(())

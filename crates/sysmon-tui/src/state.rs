@@ -15,6 +15,7 @@ use crate::text_field::TextField;
 use crate::track::{Track, gaps};
 
 pub(crate) mod alerts;
+pub(crate) mod background;
 pub(crate) mod burst;
 pub(crate) mod console;
 pub(crate) mod editor;
@@ -29,6 +30,7 @@ pub(crate) mod storage;
 pub(crate) mod travel;
 
 use alerts::Alerts;
+use background::Background;
 use burst::Burst;
 use console::Console;
 use editor::Editor;
@@ -217,6 +219,7 @@ pub struct State {
     pub(crate) silencing: Option<SilenceForm>,
     pub(crate) notice: Option<Notice>,
     pub(crate) console: Console,
+    pub(crate) background: Background,
     /// Whether the person has pressed anything: then the view is theirs to choose.
     pub(crate) touched: bool,
     /// Whether a fleet of one is opened by itself: it is the machine that the person sits at.
@@ -268,6 +271,7 @@ impl State {
             silencing: None,
             notice: None,
             console: Console::default(),
+            background: Background::default(),
             touched: false,
             opens_only_machine: false,
             is_machine_remembered: false,
@@ -392,7 +396,7 @@ impl State {
     #[must_use]
     pub(crate) fn is_live(&self) -> bool {
         match &self.travel.trip {
-            None => self.link == Link::Live,
+            None => self.link == Link::Live && !self.background.is_catching_up,
             Some(trip) => trip.shown.is_some(),
         }
     }

@@ -3,11 +3,12 @@
 use sysmon_api::wire;
 use sysmon_core::UnixMillis;
 
-use crate::event::{Effect, Event};
+use crate::event::{Effect, Event, TabRequest};
 use crate::layout::layout;
 use crate::state::{MACHINE_SUBSCRIPTION, Notice, State, View};
 
 mod alerts;
+mod background;
 mod burst;
 pub(crate) mod choose;
 mod editor;
@@ -66,11 +67,13 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
             notify(state, sysmon_core::sanitize(&text).into_owned());
             Vec::new()
         }
+        Event::Shown(is_shown) => background::shown(state, is_shown),
+        Event::Tab(number) => vec![Effect::Tab(TabRequest::Number(number))],
     };
     if state.console.is_readonly {
         effects.retain(|effect| !effect.changes_something());
     }
-    if may_move_rows {
+    if may_move_rows && !state.background.is_hidden {
         refresh_tables(state);
     }
     // The loop tells the time before every event: once a second is often enough for what depends on time alone.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use eyre::Report;
 use sysmon_api::Endpoint;
 use sysmon_core::Filter;
-use sysmon_tui::once::{TextStyle, gather, terminal_width, to_json, to_text};
-use sysmon_tui::{Connect, Connections, Keymap, Opened, Options, Recorder, TuiError};
+use sysmon_tui::once::{Snapshot, TextStyle, gather, replayed, terminal_width, to_json, to_text};
+use sysmon_tui::{Connect, Connections, Keymap, Opened, Options, Recorder, Tabs, TuiError};
 use tokio_util::sync::CancellationToken;
 
 use crate::command_line::{OnceFormat, TerminalCommandLine};
@@ -43,9 +43,15 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
     let loaded = load(&paths, command_line.config.as_ref(), command_line.flags());
     if let Some(recording) = &command_line.replay {
         let (settings, ()) = loaded.with(|_| Ok(()))?;
-        return replay(recording, &settings, &paths);
+        return if command_line.once {
+            once_replayed(recording, command_line, &filter)
+        } else {
+            let at = command_line.at.as_deref();
+            replay(recording, at, &settings, &paths)
+        };
     }
-    let named = command_line.connection.as_deref();
+    let named = command_line.connections.first().map(String::as_str);
+    several(command_line)?;
     let (settings, (source, keymap)) = loaded.with(|settings| {
         roles::both(
             Source::choose(settings, &paths, command_line.once, named),
@@ -71,6 +77,7 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
                 burst_interval_ms: if is_calm { 0 } else { burst_interval_ms(&settings) },
                 filter: command_line.filter.clone(),
                 keymap,
+                further: further(&settings, command_line)?,
                 ..options(&settings, &paths)
             };
             Box::pin(watch(source, options, record)).await
@@ -79,6 +86,45 @@ pub fn run(command_line: &TerminalCommandLine) -> Result<ExitCode, Failure> {
     // Whatever still blocks a thread, such as a probe that hangs, does not hold up the end.
     runtime.shutdown_background();
     outcome
+}
+
+/// Whether so many aggregators can be watched, each of them once.
+fn several(command_line: &TerminalCommandLine) -> Result<(), Failure> {
+    let further = command_line.further();
+    let count = further.len() + 1;
+    if command_line.once && count > 1 {
+        return Err(Failure::usage(eyre::eyre!(
+            "--once prints one aggregator; run it once for each of the {count}"
+        )));
+    }
+    if count > Tabs::MAX {
+        return Err(Failure::usage(eyre::eyre!(
+            "{count} aggregators are more than there are tabs; name at most {}",
+            Tabs::MAX
+        )));
+    }
+    let mut all = command_line.all();
+    all.sort_unstable();
+    match all.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Failure::usage(eyre::eyre!(
+            "{} is there twice; name it once",
+            pair[0]
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The ways to the aggregators beside the first. Nothing is sent yet.
+fn further(settings: &Settings, command_line: &TerminalCommandLine) -> Result<Vec<Opened>, Failure> {
+    let known = Known {
+        settings: settings.clone(),
+    };
+    let opened = command_line.further().into_iter().map(|target| {
+        known
+            .open(&target)
+            .map_err(|reason| Failure::usage(eyre::eyre!("{target}: {reason}")))
+    });
+    opened.collect()
 }
 
 /// Where the data comes from.
@@ -245,13 +291,18 @@ pub(crate) fn keymap(settings: &Settings, paths: &Paths) -> Result<Keymap, Vec<P
 }
 
 /// Plays a recording.
-fn replay(recording: &Path, settings: &Settings, paths: &Paths) -> Result<ExitCode, Failure> {
+fn replay(
+    recording: &Path,
+    at: Option<&str>,
+    settings: &Settings,
+    paths: &Paths,
+) -> Result<ExitCode, Failure> {
     log(settings, paths)?;
     let options = options(settings, paths);
     single_threaded()?.block_on(async {
         let mut signals = Signals::of_terminal().map_err(Failure::runtime)?;
         let shutdown = CancellationToken::new();
-        let playing = sysmon_tui::replay(options, recording, shutdown.clone());
+        let playing = sysmon_tui::replay(options, recording, at, shutdown.clone());
         tokio::pin!(playing);
         let outcome = tokio::select! {
             outcome = &mut playing => outcome,
@@ -338,6 +389,7 @@ fn options(settings: &Settings, paths: &Paths) -> Options {
         is_low_bandwidth: settings.get(&table::TUI_LOW_BANDWIDTH).unwrap_or(false),
         is_readonly: settings.get(&table::TUI_READONLY).unwrap_or(false),
         state_dir: remembers.then(|| paths.state_folder()).flatten(),
+        further: Vec::new(),
         connections: Some(Arc::new(Known {
             settings: settings.clone(),
         })),
@@ -369,13 +421,33 @@ async fn once(mut source: Source, format: OnceFormat, filter: &Filter) -> Result
         signal = signals.next() => Err(failed(eyre::eyre!("stopped by {signal}"))),
     };
     Source::stop(source.roles, &mut signals).await;
-    let fleet = fleet?;
+    print_once(&fleet?, format)
+}
+
+/// Prints a moment of a recording.
+fn once_replayed(
+    recording: &Path,
+    command_line: &TerminalCommandLine,
+    filter: &Filter,
+) -> Result<ExitCode, Failure> {
+    let snapshot = replayed(recording, command_line.at.as_deref(), filter).map_err(|error| Failure {
+        code: ONCE_FAILURE,
+        report: eyre::eyre!("cannot play {}: {error}", recording.display()),
+    })?;
+    print_once(&snapshot, command_line.format)
+}
+
+fn print_once(snapshot: &Snapshot, format: OnceFormat) -> Result<ExitCode, Failure> {
+    let failed = |report: Report| Failure {
+        code: ONCE_FAILURE,
+        report,
+    };
     let text = match format {
-        OnceFormat::Json => to_json(&fleet).map_err(|error| failed(error.into()))?,
-        OnceFormat::Text => to_text(&fleet, text_style()),
+        OnceFormat::Json => to_json(snapshot).map_err(|error| failed(error.into()))?,
+        OnceFormat::Text => to_text(snapshot, text_style()),
     };
     output::print(&text).map_err(failed)?;
-    Ok(if fleet.has_critical() {
+    Ok(if snapshot.has_critical() {
         ExitCode::from(CRITICAL)
     } else {
         ExitCode::SUCCESS

@@ -201,9 +201,8 @@ async fn follow(
         Told::Waiting(_) | Told::Never => None,
     };
     Ok(Snapshot {
-        fleet,
         board,
-        shown: None,
+        ..Snapshot::of_fleet(fleet)
     })
 }
 

@@ -10,11 +10,14 @@ use sysmon_core::alert::{Alert, Severity};
 use sysmon_core::filter::AlertFacts;
 
 use crate::state::alerts::board::{Board, Standing};
+use crate::state::fleet::fleet_size;
 
 /// The fleet, and what is wrong on it.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     pub(super) fleet: Replica,
+    /// Machines of which more is known than the fleet tells.
+    pub(super) opened: Option<Replica>,
     /// `None` when the aggregator keeps no rules, or does not tell of alerts in time.
     pub(super) board: Option<Board>,
     /// The machines that a filter leaves, by id; `None` without a filter.
@@ -43,7 +46,7 @@ impl Snapshot {
                 }),
             )
         };
-        let machines = self.fleet.machines().map(|(_, machine)| machine);
+        let machines = self.fleet.machines().map(|(_, machine)| self.opened(machine));
         let shown = machines
             .filter(|machine| matches(machine))
             .map(|machine| Arc::clone(&machine.id))
@@ -64,6 +67,23 @@ impl Snapshot {
         self.fleet
             .machines()
             .filter(|(_, machine)| self.shows(&machine.id))
+            .map(|(number, machine)| (number, self.opened(machine)))
+    }
+
+    /// A machine with all that is known of it.
+    fn opened<'a>(&'a self, machine: &'a Machine) -> &'a Machine {
+        let opened = self.opened.as_ref();
+        opened
+            .and_then(|opened| opened.find(&machine.id))
+            .unwrap_or(machine)
+    }
+
+    /// How many machines there are beside those that are known here.
+    pub(super) fn missing(&self) -> u64 {
+        if self.shown.is_some() {
+            return 0;
+        }
+        fleet_size(&self.fleet).saturating_sub(self.fleet.machines().len() as u64)
     }
 
     fn shows(&self, machine: &str) -> bool {

@@ -9,6 +9,7 @@ use sysmon_api::Machine;
 use sysmon_core::{Health, Process};
 
 use super::Snapshot;
+use crate::words;
 
 /// How the text may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,18 @@ pub fn to_text(snapshot: &Snapshot, style: TextStyle) -> String {
         }
         _ => fleet::describe(&mut machines, snapshot.fleet.now(), style),
     };
+    let missing = snapshot.missing();
+    if missing > 0 {
+        let machines = if missing == 1 {
+            "machine is"
+        } else {
+            "machines are"
+        };
+        text.push_str(&format!(
+            "\n{} further {machines} not in the recording\n",
+            words::count(missing)
+        ));
+    }
     text.push_str(&alerts::describe(snapshot, style));
     if let [machine] = machines.as_slice() {
         text.push('\n');

@@ -34,7 +34,9 @@ pub(crate) fn to_recorded(event: &Event) -> Option<Body> {
     Some(match event {
         Event::Tick { .. } | Event::Paste(_) => return None,
         // Of this terminal and its files, and nobody else's business.
-        Event::Frame(_) | Event::Pace { .. } | Event::Notice(_) => return None,
+        Event::Frame(_) | Event::Pace { .. } | Event::Notice(_) | Event::Tab(_) | Event::Shown(_) => {
+            return None;
+        }
         Event::Key(key) => Body::Key(key_to_wire(*key)?),
         Event::Mouse(mouse) => Body::Mouse(wire::RecordedMouse {
             action: number_of(&ACTIONS, &mouse.action)?,

@@ -27,6 +27,9 @@ pub enum RecordingError {
     /// A newer release wrote it.
     #[error("it has version {0} of the format, and this release plays version {VERSION}; upgrade sysmon-tui")]
     Version(u32),
+    /// There is no such moment in it.
+    #[error("{0}")]
+    Moment(String),
 }
 
 /// Writes a recording.

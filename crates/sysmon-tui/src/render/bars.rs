@@ -151,6 +151,10 @@ fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
             "connecting… ".replace('…', pen.pick("…", "...")),
             pen.theme.on_bar(pen.theme.warning()),
         ),
+        Link::Live if state.is_catching_up() => (
+            "updating… ".replace('…', pen.pick("…", "...")),
+            pen.theme.on_bar(pen.theme.warning()),
+        ),
         Link::Live => match state.shown_machine() {
             Some(machine) if machine.liveness != Liveness::Live => {
                 let text = format!(

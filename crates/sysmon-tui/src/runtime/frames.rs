@@ -33,7 +33,8 @@ impl Client {
     /// Whether nothing but the clock would be drawn, although data that draws it along is about to come.
     fn leaves_clock_to_data(&self) -> bool {
         let is_recent = |at: Option<Instant>, limit| at.is_some_and(|at| at.elapsed() < limit);
-        self.state.is_only_clock_dirty()
+        !self.tabs.has_line()
+            && self.tabs.state().is_only_clock_dirty()
             && !self.pressed
             && is_recent(self.data_at, DATA_IS_REGULAR)
             && is_recent(self.drawn_at, TICK_BESIDE_DATA)
@@ -54,7 +55,7 @@ impl Client {
                 } else {
                     rest
                 }
-        } else if self.state.is_dirty() && !self.leaves_clock_to_data() {
+        } else if self.tabs.is_dirty() && !self.leaves_clock_to_data() {
             drawn_at + between
         } else if self.data_at.is_some_and(|at| at.elapsed() < DATA_IS_REGULAR) {
             drawn_at + TICK_BESIDE_DATA.max(between)
@@ -63,7 +64,10 @@ impl Client {
             Instant::now() + Duration::from_millis(1_000 - into_second)
         };
         let awaited = |at: UnixMillis| Instant::now() + Duration::from_millis(at.since_ms(now()));
-        self.state.wakes_at().map_or(wake, |at| wake.min(awaited(at)))
+        self.tabs
+            .state()
+            .wakes_at()
+            .map_or(wake, |at| wake.min(awaited(at)))
     }
 
     /// What the local time is ahead of UTC, in seconds.

@@ -2,7 +2,10 @@
 
 use std::io::{self, Write as _};
 
-use crossterm::event::{Event as TerminalEvent, EventStream, MouseButton, MouseEventKind};
+use crossterm::event::{
+    Event as TerminalEvent, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton,
+    MouseEventKind,
+};
 use futures_util::StreamExt;
 
 use crate::event::{Event, Mouse, MouseAction};
@@ -32,7 +35,10 @@ pub(super) fn write_new(path: &str, text: &str, rows: usize) -> String {
 /// What a terminal event means to the client; `None` for what it does not use.
 pub(super) fn translate(event: TerminalEvent) -> Option<Event> {
     match event {
-        TerminalEvent::Key(key) => Key::from_terminal(key).map(Event::Key),
+        TerminalEvent::Key(key) => match tab_number(key) {
+            Some(number) => Some(Event::Tab(number)),
+            None => Key::from_terminal(key).map(Event::Key),
+        },
         TerminalEvent::Paste(text) => Some(Event::Paste(text)),
         TerminalEvent::Resize(width, height) => Some(Event::Resize { width, height }),
         TerminalEvent::Mouse(mouse) => {
@@ -52,6 +58,18 @@ pub(super) fn translate(event: TerminalEvent) -> Option<Event> {
         }
         TerminalEvent::FocusGained | TerminalEvent::FocusLost => None,
     }
+}
+
+/// Alt and a digit name a tab, whatever is being typed.
+fn tab_number(key: KeyEvent) -> Option<usize> {
+    if key.kind == KeyEventKind::Release || !key.modifiers.contains(KeyModifiers::ALT) {
+        return None;
+    }
+    let KeyCode::Char(character) = key.code else {
+        return None;
+    };
+    let number = usize::try_from(character.to_digit(10)?).ok()?;
+    (number > 0).then_some(number)
 }
 
 /// The next thing that the terminal says; nothing while the shell has it.

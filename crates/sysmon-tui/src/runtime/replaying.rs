@@ -21,15 +21,23 @@ const REPLAY_FRAME: Duration = Duration::from_millis(100);
 /// While it stands still only keys matter.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Plays a recording until the person quits or `shutdown` is cancelled, and gives the terminal back.
+/// Plays a recording, or stands still at a moment of it, until the person quits or `shutdown` is cancelled, and gives the terminal back.
 ///
 /// # Errors
 /// [`TuiError`] when the recording, the theme or the terminal cannot be used.
-pub async fn replay(options: Options, path: &Path, shutdown: CancellationToken) -> Result<(), TuiError> {
+pub async fn replay(
+    options: Options,
+    path: &Path,
+    at: Option<&str>,
+    shutdown: CancellationToken,
+) -> Result<(), TuiError> {
     let theme = theme(&options, &Preferences::default())?;
     let points_per_cell = theme.glyphs.points_per_cell();
     // Before the terminal is taken, so that a wrong file is told on it.
     let mut player = Player::open(path, (0, 0), points_per_cell)?;
+    if at.is_some() {
+        player.stop_at(at)?;
+    }
     let mut screen = Screen::take(&shutdown)?;
     player.resize(screen.size()?);
     let outcome = play(&mut player, &theme, &mut screen, &shutdown).await;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::background::TabNames;
 use super::meter::Meter;
 use super::palette::Palette;
 use super::{State, View};
@@ -24,6 +25,7 @@ pub(crate) struct Console {
     pub(crate) theme: String,
     /// Named connections of the configuration.
     pub(crate) connections: Vec<String>,
+    pub(crate) tabs: TabNames,
     /// Whether nothing may be changed.
     pub(crate) is_readonly: bool,
     /// Whether the terminal takes frames slowly, or is to be taken for such a one.

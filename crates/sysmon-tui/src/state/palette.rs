@@ -11,6 +11,8 @@ use super::{State, View};
 pub(crate) enum Argument {
     /// An address or a named connection.
     Connect,
+    /// An open tab, or what a new one is to show.
+    Tab,
     /// Time between samples.
     Interval,
     /// Name of a theme.
@@ -38,7 +40,7 @@ pub(crate) struct Word {
 }
 
 /// All of them.
-pub(crate) const WORDS: [Word; 8] = [
+pub(crate) const WORDS: [Word; 9] = [
     Word {
         argument: Argument::Machine,
         name: "machine",
@@ -86,6 +88,12 @@ pub(crate) const WORDS: [Word; 8] = [
         name: "connect",
         shape: "URL|@NAME",
         help: "watch another aggregator",
+    },
+    Word {
+        argument: Argument::Tab,
+        name: "tab",
+        shape: "URL|@NAME|NUMBER",
+        help: "show a tab, or watch another aggregator beside this one",
     },
 ];
 
@@ -341,6 +349,26 @@ fn is_offered(state: &State, argument: Argument) -> bool {
     }
 }
 
+/// The tabs that are open by their numbers, then the connections that have none.
+fn tabs(state: &State) -> Vec<Entry> {
+    let value = |name: String, help: String| Entry {
+        meaning: Meaning::Value(Argument::Tab),
+        name,
+        places: Vec::new(),
+        keys: String::new(),
+        help,
+    };
+    let tabs = &state.console.tabs;
+    let open = (1..).zip(&tabs.names).map(|(number, name): (usize, &String)| {
+        let here = if number == tabs.own + 1 { "  now" } else { "" };
+        value(number.to_string(), format!("{name}{here}"))
+    });
+    let others = state.console.connections.iter();
+    let others = others.filter(|name| !tabs.names.contains(name));
+    open.chain(others.map(|name| value(format!("@{name}"), "opens a tab".to_owned())))
+        .collect()
+}
+
 /// Arguments that may be meant.
 fn values(state: &State, argument: Argument, typed: &str) -> Vec<Entry> {
     let value = |name: &str, help: &str| Entry {
@@ -355,6 +383,7 @@ fn values(state: &State, argument: Argument, typed: &str) -> Vec<Entry> {
             let names = state.console.connections.iter();
             names.map(|name| value(&format!("@{name}"), "")).collect()
         }
+        Argument::Tab => tabs(state),
         Argument::Interval => ["250ms", "1s", "2s", "5s", "10s", "30s", "1m"]
             .map(|it| value(it, ""))
             .into(),

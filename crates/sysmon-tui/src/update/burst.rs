@@ -26,7 +26,7 @@ pub(super) fn poll(state: &mut State) -> Vec<Effect> {
         return Vec::new();
     }
     let wanted = match &state.view {
-        View::Machine(id) if !is_in_past => Some(id),
+        View::Machine(id) if !is_in_past && !state.background.is_hidden => Some(id),
         _ => None,
     };
     let mut effects = Vec::new();

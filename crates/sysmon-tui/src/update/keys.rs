@@ -1,7 +1,7 @@
 //! Keys and pasted text.
 
 use crate::command::{Binding, Command};
-use crate::event::Effect;
+use crate::event::{Effect, TabRequest};
 use crate::key::Key;
 use crate::layout::layout;
 use crate::state::{Choosing, Movement, Overlay, OverlayKind, Prompt, PromptKind, State, View};
@@ -94,6 +94,10 @@ pub(super) fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::CopyText => export::ask_copy(state),
         Command::Export => export::ask_name(state),
         Command::Theme => palette::open(state, "theme "),
+        Command::Tab => palette::open(state, "tab "),
+        Command::TabNext => return vec![Effect::Tab(TabRequest::Next)],
+        Command::TabPrevious => return vec![Effect::Tab(TabRequest::Previous)],
+        Command::TabClose => return vec![Effect::Tab(TabRequest::Close)],
         Command::Details => toggle(state, OverlayKind::Details),
         Command::LongerRange => past::change_range(state, state.past.range().longer()),
         Command::ShorterRange => past::change_range(state, state.past.range().shorter()),

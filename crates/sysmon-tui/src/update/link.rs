@@ -5,11 +5,13 @@ use std::sync::Arc;
 use sysmon_api::wire;
 
 use crate::event::{Effect, LinkEvent};
+use crate::state::background::SUMMARY_SUBSCRIPTION;
 use crate::state::fleet::marks::NAMES_SUBSCRIPTION;
 use crate::state::{FLEET_SUBSCRIPTION, Link, MACHINE_SUBSCRIPTION, State, View};
 
 use super::{
-    alerts, burst, editor, fleet, leave, machine_subscription, notify, open_machine, past, processes, travel,
+    alerts, background, burst, editor, fleet, leave, machine_subscription, notify, open_machine, past,
+    processes, travel,
 };
 
 pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
@@ -25,16 +27,7 @@ pub(super) fn link(state: &mut State, event: LinkEvent) -> Vec<Effect> {
         state.mark_dirty();
     }
     match event {
-        LinkEvent::Connected { capabilities } => {
-            state.link = Link::Live;
-            past::connected(state, &capabilities);
-            burst::connected(state, &capabilities);
-            processes::connected(state, &capabilities);
-            let mut effects = vec![fleet::connected(state, &capabilities)];
-            effects.extend(subscribe_machine(state));
-            effects.extend(alerts::connected(state, &capabilities));
-            effects
-        }
+        LinkEvent::Connected { capabilities } => connected(state, &capabilities),
         LinkEvent::Failed { reason, permanent } => {
             failed(state, &reason, permanent);
             Vec::new()
@@ -92,6 +85,22 @@ fn refused(state: &mut State, request_id: u64, code: u32, reason: &str) -> Vec<E
     Vec::new()
 }
 
+/// A connection stands: what is on screen is asked for, or of what is not only the totals.
+fn connected(state: &mut State, capabilities: &[String]) -> Vec<Effect> {
+    state.link = Link::Live;
+    past::connected(state, capabilities);
+    burst::connected(state, capabilities);
+    processes::connected(state, capabilities);
+    let mut effects = if state.background.is_hidden {
+        background::connected(state, capabilities)
+    } else {
+        let fleet = fleet::connected(state, capabilities);
+        std::iter::once(fleet).chain(subscribe_machine(state)).collect()
+    };
+    effects.extend(alerts::connected(state, capabilities));
+    effects
+}
+
 /// The connection is gone, or there never was one.
 fn failed(state: &mut State, reason: &str, permanent: bool) {
     let reason = sysmon_core::sanitize(reason).into_owned();
@@ -103,6 +112,7 @@ fn failed(state: &mut State, reason: &str, permanent: bool) {
     alerts::disconnected(state);
     processes::disconnected(state);
     fleet::disconnected(state);
+    background::disconnected(state);
     state.link = Link::Down {
         since,
         reason,
@@ -134,6 +144,10 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
             followed
         }
         NAMES_SUBSCRIPTION => return fleet::take_names(state, update),
+        SUMMARY_SUBSCRIPTION => {
+            background::take(state, update);
+            return vec![received];
+        }
         MACHINE_SUBSCRIPTION => state.machine.apply(update),
         // Of a subscription that has ended meanwhile.
         _ => return Vec::new(),
@@ -145,6 +159,7 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
             _ => Vec::new(),
         };
     }
+    background::caught_up(state, update.subscription);
     let mut effects = vec![received];
     effects.extend(leave_gone_machine(state));
     effects.extend(open_only_machine(state));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sysmon_api::wire;
 
 use crate::command::Command;
-use crate::event::Effect;
+use crate::event::{Effect, TabRequest};
 use crate::key::{Key, KeyCode};
 use crate::state::alerts::Action;
 use crate::state::palette::{Argument, Meaning, Palette, WORDS, entries, meant};
@@ -210,7 +210,10 @@ fn carry_out(state: &mut State, argument: Argument, text: &str) -> Result<Vec<Ef
             state.console.theme = text.to_owned();
             return Ok(vec![Effect::Theme(text.to_owned())]);
         }
-        Argument::Connect => return connect(state, text),
+        Argument::Connect => {
+            return connect(state, text).map(|()| vec![Effect::Connect(text.to_owned())]);
+        }
+        Argument::Tab => return tab(state, text).map(|request| vec![Effect::Tab(request)]),
         Argument::Interval => return interval(state, text),
         Argument::Filter => filter(state, text),
         Argument::Sort => {
@@ -233,7 +236,24 @@ fn carry_out(state: &mut State, argument: Argument, text: &str) -> Result<Vec<Ef
     Ok(Vec::new())
 }
 
-fn connect(state: &State, text: &str) -> Result<Vec<Effect>, String> {
+/// A tab by its number or its name, or a new one.
+fn tab(state: &State, text: &str) -> Result<TabRequest, String> {
+    let names = &state.console.tabs.names;
+    if let Ok(number) = text.parse::<usize>() {
+        return if (1..=names.len()).contains(&number) {
+            Ok(TabRequest::Number(number))
+        } else {
+            Err(format!("there is no tab {number}; there are {}", names.len()))
+        };
+    }
+    if !names.iter().any(|name| name == text) {
+        connect(state, text)?;
+    }
+    Ok(TabRequest::Named(text.to_owned()))
+}
+
+/// Whether there may be an aggregator behind an address or a name.
+fn connect(state: &State, text: &str) -> Result<(), String> {
     if let Some(name) = text.strip_prefix('@') {
         let names = &state.console.connections;
         if !names.iter().any(|known| known == name) {
@@ -250,7 +270,7 @@ fn connect(state: &State, text: &str) -> Result<Vec<Effect>, String> {
             "{text:?} is no address; write it like http://127.0.0.1:50051, or @NAME for one of the configuration"
         ));
     }
-    Ok(vec![Effect::Connect(text.to_owned())])
+    Ok(())
 }
 
 fn interval(state: &mut State, text: &str) -> Result<Vec<Effect>, String> {

@@ -72,7 +72,7 @@ pub(super) fn poll(state: &mut State) -> Vec<Effect> {
 
 /// What the charts on screen lack; `None` when they lack nothing, or nobody can be asked.
 fn wanted(state: &State) -> Option<Want> {
-    if state.link != Link::Live || state.past.keeping != Keeping::Kept {
+    if state.link != Link::Live || state.past.keeping != Keeping::Kept || state.background.is_hidden {
         return None;
     }
     let View::Machine(id) = &state.view else {

@@ -143,7 +143,7 @@ fn answer_dry_run(world: &mut World) {
 }
 
 /// The editor of the processor rule over the chart of a machine, with everything answered.
-fn editing(size: (u16, u16)) -> World {
+pub(crate) fn editing(size: (u16, u16)) -> World {
     let mut world = opened(size);
     world.at(NOW + 200);
     answer_history(&mut world);
@@ -359,7 +359,7 @@ fn what_the_server_has_against_a_rule_is_shown_below_it() {
     assert!(world.screen().contains("not allowed: your role is viewer"));
 }
 
-fn conflicting(size: (u16, u16)) -> World {
+pub(crate) fn conflicting(size: (u16, u16)) -> World {
     let mut world = editing(size);
     world.key(KeyCode::Up).key(KeyCode::Enter);
     let mut theirs = rule_from_wire(rules()[0].rule.as_ref().unwrap()).unwrap();

@@ -76,7 +76,7 @@ fn update(world: &mut World, number: u64, processes: Vec<Process>) {
     });
 }
 
-fn opened(size: (u16, u16)) -> World {
+pub(crate) fn opened(size: (u16, u16)) -> World {
     opened_with(size, &["processes", "past", "history"])
 }
 

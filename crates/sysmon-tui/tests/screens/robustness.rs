@@ -339,8 +339,9 @@ fn any_alerts() -> impl Strategy<Value = Event> {
 /// The keys that lead into views, lists and forms.
 fn any_way() -> impl Strategy<Value = Event> {
     let keys = vec![
-        '1', '2', '3', 'e', 'c', 'm', 'a', 'S', 'L', 'N', 'H', 'b', 'd', 'u', 'n', 't', 'k', 'y', ' ', 'v',
-        'C', '*', 'i', 'h', 'l', 'J', 'K', 'R', '/', 's', 'I', ':', '?', 'x', 'f', 'z', 'F', 'X', 'f', 'X',
+        '1', '2', '3', '4', 'e', 'c', 'm', 'a', 'S', 'L', 'N', 'H', 'b', 'd', 'u', 'n', 't', 'k', 'y', ' ',
+        'v', 'C', '*', 'i', 'h', 'l', 'J', 'K', 'R', '/', 's', 'I', ':', '?', 'x', 'f', 'z', 'F', 'X', 'f',
+        'X',
     ];
     prop::sample::select(keys).prop_map(|key| Event::Key(Key::char(key)))
 }
@@ -356,6 +357,8 @@ fn any_line() -> impl Strategy<Value = Event> {
         "export csv",
         "go 3m ago",
         "connect @x",
+        "tab 1",
+        "tab @x",
         "F",
         "help",
     ];
@@ -365,7 +368,7 @@ fn any_line() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn any_event() -> impl Strategy<Value = Event> {
+pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     let mouse = (0u16..210, 0u16..70, 0usize..5).prop_map(|(column, row, action)| {
         let action = [
             MouseAction::Press,

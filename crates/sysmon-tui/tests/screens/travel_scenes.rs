@@ -114,7 +114,7 @@ const FLEET_THEN: [Made; 3] = [
 ];
 
 /// Answers the newest subscription to the past.
-fn answer(world: &mut World) {
+pub(crate) fn answer(world: &mut World) {
     let (_, subscribe) = newest(world);
     let at = subscribe.at_unix_ms.unwrap();
     let machines = if subscribe.machine_ids.is_empty() {

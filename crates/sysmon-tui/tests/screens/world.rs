@@ -2,6 +2,7 @@
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
 use sysmon_api::{health_to_wire, liveness_to_wire, series_to_wire, tick_to_wire, wire};
 use sysmon_core::{Health, Liveness, MetricId, SeriesKey, UnixMillis, series, to_scaled};
 use sysmon_tui::{ColourDepth, Effect, Event, Glyphs, Key, KeyCode, LinkEvent, State, Theme, render, update};
@@ -127,25 +128,29 @@ impl World {
         terminal
             .draw(|frame| render(&self.state, &self.theme, frame))
             .unwrap();
-        let buffer = terminal.backend().buffer();
-        let mut text = String::new();
-        for y in 0..buffer.area.height {
-            let mut skip = 0;
-            let mut line = String::new();
-            for x in 0..buffer.area.width {
-                if skip > 0 {
-                    skip -= 1;
-                    continue;
-                }
-                let symbol = buffer[(x, y)].symbol();
-                skip = sysmon_core::display_width(symbol).saturating_sub(1);
-                line.push_str(symbol);
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text
+        text_of(terminal.backend().buffer())
     }
+}
+
+/// What is drawn as text, one line per row.
+pub(crate) fn text_of(buffer: &Buffer) -> String {
+    let mut text = String::new();
+    for y in 0..buffer.area.height {
+        let mut skip = 0;
+        let mut line = String::new();
+        for x in 0..buffer.area.width {
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            let symbol = buffer[(x, y)].symbol();
+            skip = sysmon_core::display_width(symbol).saturating_sub(1);
+            line.push_str(symbol);
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// One machine with two minutes of a past.

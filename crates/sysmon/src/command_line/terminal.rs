@@ -14,17 +14,17 @@ use crate::settings::table;
 #[command(
     name = "sysmon-tui",
     version,
-    after_help = "Examples: sysmon-tui\n          sysmon-tui --connect http://127.0.0.1:50051\n          sysmon-tui @prod --readonly\n          sysmon-tui --once --format json\n          sysmon-tui --once --filter 'health >= warning and role = db'\n\nExit codes: 0 done, 1 failed, 64 wrong usage or configuration; with --once: 1 critical alerts are firing, 2 failed."
+    after_help = "Examples: sysmon-tui\n          sysmon-tui --connect http://127.0.0.1:50051\n          sysmon-tui @prod --readonly\n          sysmon-tui @prod @lab\n          sysmon-tui --replay incident.rec --once --at 14:05\n          sysmon-tui --once --format json\n          sysmon-tui --once --filter 'health >= warning and role = db'\n\nExit codes: 0 done, 1 failed, 64 wrong usage or configuration; with --once: 1 critical alerts are firing, 2 failed."
 )]
 pub struct TerminalCommandLine {
     /// Configuration file to read instead of the usual ones
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Aggregator to watch by its name, from [connections.NAME] of the configuration
+    /// Aggregators to watch by their names, from [connections.NAME] of the configuration: each in a tab
     #[arg(value_name = "@NAME", conflicts_with = "connect", value_parser = connection_name)]
-    pub connection: Option<String>,
-    #[arg(long, value_name = "URL", help = table::TUI_CONNECT.flag_help())]
-    connect: Option<String>,
+    pub connections: Vec<String>,
+    #[arg(long, value_name = "URL", help = table::TUI_CONNECT.flag_help(), long_help = connect_help())]
+    connect: Vec<String>,
     /// Print one snapshot of the fleet and exit
     #[arg(long)]
     pub once: bool,
@@ -37,10 +37,13 @@ pub struct TerminalCommandLine {
     /// Take everything that happens down in a new file, without arguments of processes
     #[arg(long, value_name = "FILE", conflicts_with = "once")]
     pub record: Option<PathBuf>,
-    /// Play a recording; needs no aggregator
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["once", "connect", "connection", "record"])]
+    /// Play a recording, or with --once print its end; needs no aggregator
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["connect", "connections", "record"])]
     pub replay: Option<PathBuf>,
-    #[arg(long, value_name = "DURATION", conflicts_with_all = ["connect", "connection"], help = table::TUI_INTERVAL.flag_help())]
+    /// Moment of the recording to stand still at: 14:05, or "3m ago" as seen from its end
+    #[arg(long, value_name = "TIME", requires = "replay", allow_hyphen_values = true)]
+    pub at: Option<String>,
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["connect", "connections"], help = table::TUI_INTERVAL.flag_help())]
     interval: Option<String>,
     #[arg(long, value_name = "NAME|FILE", help = table::TUI_THEME.flag_help())]
     theme: Option<String>,
@@ -72,6 +75,13 @@ pub struct TerminalCommandLine {
     no_state: bool,
 }
 
+fn connect_help() -> String {
+    let help = table::TUI_CONNECT.flag_help();
+    format!(
+        "{help}\n\nMore than one: each is in a tab of its own. A token and TLS settings on the command line are for the first of them"
+    )
+}
+
 /// `@prod` without its `@`.
 fn connection_name(text: &str) -> Result<String, String> {
     match text.strip_prefix('@') {
@@ -90,11 +100,24 @@ pub enum OnceFormat {
 }
 
 impl TerminalCommandLine {
+    /// All aggregators that were named: addresses, and names with their `@`.
+    #[must_use]
+    pub fn all(&self) -> Vec<String> {
+        let names = self.connections.iter().map(|name| format!("@{name}"));
+        names.chain(self.connect.iter().cloned()).collect()
+    }
+
+    /// What is watched beside the first aggregator: addresses, and names with their `@`.
+    #[must_use]
+    pub fn further(&self) -> Vec<String> {
+        self.all().into_iter().skip(1).collect()
+    }
+
     /// The settings that were given as flags.
     #[must_use]
     pub fn flags(&self) -> Flags {
         Flags::default()
-            .text(&table::TUI_CONNECT, "--connect", self.connect.as_ref())
+            .text(&table::TUI_CONNECT, "--connect", self.connect.first())
             .text(&table::TUI_INTERVAL, "--interval", self.interval.as_ref())
             .text(&table::TUI_THEME, "--theme", self.theme.as_ref())
             .secret_file(&table::TUI_TOKEN, "--token-file", self.token_file.as_ref())

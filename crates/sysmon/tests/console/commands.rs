@@ -1,12 +1,11 @@
 //! Commands, looks and manners of the console in a real terminal.
 
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use crate::roles::{Role, configure, free_port};
 use crate::terminal::{Terminal, command, environment, pause};
 
-const SYSMON: &str = env!("CARGO_BIN_EXE_sysmon");
 const TUI: &str = env!("CARGO_BIN_EXE_sysmon-tui");
 
 fn console(home: &Path, arguments: &[&str]) -> Terminal {
@@ -20,42 +19,6 @@ fn wait_for_machine(terminal: &Terminal) {
     terminal.wait_for("this machine with its processes", |screen| {
         screen.contains("COMMAND") && screen.contains("live") && screen.contains("sysmon-tui")
     });
-}
-
-fn configure(home: &Path, name: &str, text: &str) {
-    let folder = home.join("xdg_config_home/sysmon");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join(name), text).unwrap();
-}
-
-struct Role(Child);
-
-impl Role {
-    fn aggregator(home: &Path, port: u16) -> Self {
-        let mut command = Command::new(SYSMON);
-        command
-            .args(["aggregator", "--listen", &format!("127.0.0.1:{port}")])
-            .env_clear()
-            .envs(environment(home))
-            .env("XDG_DATA_HOME", home.join(format!("data-{port}")))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        std::fs::create_dir_all(home.join(format!("data-{port}"))).unwrap();
-        Self(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Role {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 #[test]

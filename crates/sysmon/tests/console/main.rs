@@ -5,6 +5,8 @@
 mod alerts;
 mod commands;
 mod embedded;
+#[cfg(unix)]
+mod flows;
 #[cfg(target_os = "linux")]
 #[path = "../support/hook.rs"]
 mod hook;
@@ -19,7 +21,10 @@ mod past;
 mod processes;
 #[cfg(unix)]
 mod remote;
+mod roles;
 #[cfg(unix)]
 mod slow_line;
+#[cfg(unix)]
+mod tabs;
 #[cfg(unix)]
 mod terminal;

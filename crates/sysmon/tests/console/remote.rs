@@ -1,44 +1,11 @@
 //! `sysmon-tui --connect`: a fleet, and an aggregator that goes away and comes back.
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::terminal::{Terminal, command, environment};
+use crate::roles::{Role, free_port};
+use crate::terminal::{Terminal, command};
 
-const SYSMON: &str = env!("CARGO_BIN_EXE_sysmon");
 pub(crate) const TUI: &str = env!("CARGO_BIN_EXE_sysmon-tui");
-
-/// A role in a process of its own; killed without a warning when dropped.
-pub(crate) struct Role(Child);
-
-impl Role {
-    pub(crate) fn start(home: &Path, arguments: &[&str]) -> Self {
-        let mut command = Command::new(SYSMON);
-        command.args(arguments).env_clear().envs(environment(home));
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        Self(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Role {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
 
 #[test]
 fn a_console_survives_its_aggregator_and_finds_it_again_by_itself() {

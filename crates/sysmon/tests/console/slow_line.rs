@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::remote::{Role, TUI, free_port};
+use crate::remote::TUI;
+use crate::roles::{Role, free_port};
 use crate::terminal::{Line, Terminal, command, environment, pause};
 
 const MACHINES: usize = 1_000;

@@ -67,7 +67,7 @@ impl Seen {
 /// The sending end of a line.
 struct OverLine {
     line: Line,
-    pieces: mpsc::Sender<Piece>,
+    pieces: mpsc::SyncSender<Piece>,
     under_way: Arc<AtomicUsize>,
     /// When the line has carried all that it was given.
     free: Instant,
@@ -75,7 +75,7 @@ struct OverLine {
 
 impl OverLine {
     fn new(line: Line, seen: &Arc<Mutex<Seen>>, under_way: &Arc<AtomicUsize>) -> Self {
-        let (pieces, arriving) = mpsc::channel::<Piece>();
+        let (pieces, arriving) = mpsc::sync_channel::<Piece>(4_096);
         let seen = Arc::clone(seen);
         let count = Arc::clone(under_way);
         std::thread::spawn(move || {

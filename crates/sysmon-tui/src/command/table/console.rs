@@ -34,6 +34,28 @@ pub(super) const ROWS: &[CommandDefinition] = &[
         "pick the colours, with a preview",
     ),
     row(
+        Command::Tab,
+        Context::Anywhere,
+        keys!([char('g'), char('T')]),
+        "",
+        "tabs: show one, or open another aggregator; Alt-1 to Alt-9 too",
+    ),
+    row(
+        Command::TabNext,
+        Context::Anywhere,
+        keys!([char('g'), char('n')]),
+        "",
+        "the next tab",
+    ),
+    row(
+        Command::TabPrevious,
+        Context::Anywhere,
+        keys!([char('g'), char('N')]),
+        "",
+        "the tab before",
+    ),
+    row(Command::TabClose, Context::Anywhere, &[], "", "close this tab"),
+    row(
         Command::Diagnostics,
         Context::Anywhere,
         keys!([plain(KeyCode::Function(12))]),
