@@ -56,9 +56,20 @@ fn set_threshold(terminal: &mut Terminal) {
     terminal.wait_for_text("cpu-busy saved, version 2");
 }
 
+fn is_dots(cell: char) -> bool {
+    ('\u{2800}'..='\u{28ff}').contains(&cell)
+}
+
+/// Whether the sparklines of the only machine are more than one cell long: a mark takes the place of the newest one.
+fn has_past(screen: &str) -> bool {
+    screen.lines().filter(|line| line.contains('%')).any(|line| {
+        let cells: Vec<char> = line.chars().collect();
+        cells.windows(2).any(|pair| is_dots(pair[0]) && is_dots(pair[1]))
+    })
+}
+
 /// Whether a mark stands in the sparkline of the only machine in the table: beside a dotted cell of it.
 fn is_marked(screen: &str, mark: char) -> bool {
-    let is_dots = |cell: char| ('\u{2800}'..='\u{28ff}').contains(&cell);
     screen.lines().filter(|line| line.contains('%')).any(|line| {
         let cells: Vec<char> = line.chars().collect();
         let beside =
@@ -153,6 +164,7 @@ fn attempt(others: &Others) {
     set_threshold(&mut terminal);
     press(&mut terminal, &["1"]);
     terminal.wait_for_text("MACHINE");
+    terminal.wait_for("a past that a mark can stand beside", has_past);
     others.may_work();
     let load = Load::start();
     goes_up(&mut terminal);
