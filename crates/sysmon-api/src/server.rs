@@ -214,13 +214,29 @@ impl Server {
         address: SocketAddr,
         tls: Option<TlsIdentity>,
     ) -> Result<SocketAddr, ApiError> {
+        self.bind_tcp_after(address, tls, |_, _| ()).await
+    }
+
+    /// The same, but something else is bound first, when the address is certain and before anybody can connect to it: a
+    /// client that finds this address open finds the other open too.
+    ///
+    /// # Errors
+    /// As [`Server::bind_tcp`].
+    pub async fn bind_tcp_after(
+        &mut self,
+        address: SocketAddr,
+        tls: Option<TlsIdentity>,
+        bind_other: impl FnOnce(&mut Self, SocketAddr),
+    ) -> Result<SocketAddr, ApiError> {
         let tls = tls
             .map(|identity| tls_config(&identity))
             .transpose()?
             .map(Box::new);
         let failed = |error| listener::listen_error(address, &error);
-        let listener = listener::listen(address).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let socket = listener::reserve(address).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        bind_other(self, address);
+        let listener = listener::listen(socket).map_err(failed)?;
         self.sources.push(Source::Tcp { listener, tls });
         Ok(address)
     }

@@ -39,8 +39,8 @@ pub(super) enum Source {
     InProcess(mpsc::Receiver<DuplexStream>),
 }
 
-/// Listens at once, so that an address in use is reported before anything starts.
-pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Takes an address, so that one in use is reported before anything starts. Nobody can connect until [`listen`].
+pub(super) fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -51,6 +51,11 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Lets the kernel take connections from now on.
+pub(super) fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 

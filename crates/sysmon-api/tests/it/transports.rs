@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use sysmon_api::{Access, Client, ClientConfig, Code, Endpoint, Server, wire};
 use tokio::sync::mpsc;
@@ -130,6 +131,23 @@ async fn a_client_finds_a_server_that_comes_later_and_one_that_comes_back() {
     server.bind_tcp(address, None).await.unwrap();
     tokio::spawn(server.serve(CancellationToken::new()));
     assert_eq!(soon(client.health("")).await, Ok(true));
+}
+
+#[tokio::test]
+async fn what_is_bound_first_is_there_before_anybody_can_connect() {
+    let mut server = Server::new(Double::new().0, Arc::new(Access::local_only()));
+    let connect = |address| std::net::TcpStream::connect_timeout(&address, Duration::from_secs(5));
+    let mut early = None;
+    let address = server
+        .bind_tcp_after(([127, 0, 0, 1], 0).into(), None, |_, address| {
+            early = Some((address, connect(address).map(drop)));
+        })
+        .await
+        .unwrap();
+    let (reserved, refused) = early.unwrap();
+    assert_eq!(reserved, address);
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+    connect(address).unwrap();
 }
 
 #[tokio::test]

@@ -67,18 +67,22 @@ impl AggregatorRole {
     pub async fn bind(self, backend: Arc<dyn Backend>) -> Result<Server> {
         let has_tls = self.tls.is_some();
         let mut server = Server::new(backend, self.access);
-        let address = server.bind_tcp(self.listen, self.tls).await?;
+        // The socket first: whoever waits for this address to open, such as a collector of this user without a token, would
+        // be refused there.
+        let bind_socket = |server: &mut Server, address: SocketAddr| {
+            // Where another machine's address is given, that port on this machine may be somebody else's.
+            let is_here = address.ip().is_unspecified() || address.ip().to_canonical().is_loopback();
+            if is_here && cfg!(unix) {
+                bind_local(server, &local_socket_path(address.port()));
+            }
+        };
+        let address = server.bind_tcp_after(self.listen, self.tls, bind_socket).await?;
         tracing::info!(%address, tls = has_tls, "listening");
         if self.is_exposed {
             tracing::warn!(
                 %address,
                 "listening beyond this machine WITHOUT TLS: everyone on the way can read the tokens and all that is sent"
             );
-        }
-        // Where another machine's address is given, that port on this machine may be somebody else's.
-        let is_here = address.ip().is_unspecified() || address.ip().to_canonical().is_loopback();
-        if is_here && cfg!(unix) {
-            bind_local(&mut server, &local_socket_path(address.port()));
         }
         Ok(server)
     }
