@@ -1,5 +1,6 @@
 //! The smoke test of `docker-compose.yml`: everything comes up healthy, and the console shows the host.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
@@ -30,6 +31,7 @@ pub(crate) fn wanted() -> Result<(), String> {
         return Err(format!("{VARIABLE} is 0; `cargo xtask stack` runs it"));
     }
     compose()?;
+    builder()?;
     let read = |name: &str| {
         fs::read_to_string(workspace().join(name)).map_err(|error| format!("{name} cannot be read: {error}"))
     };
@@ -154,6 +156,8 @@ fn stage(folder: &Path) -> Result<bool> {
 
 struct Stack {
     program: &'static [&'static str],
+    /// Where Compose looks for programs.
+    path: OsString,
     project: String,
     port: u16,
     /// The programs are in deploy/programs.
@@ -172,12 +176,48 @@ fn compose() -> Result<&'static [&'static str], String> {
         .ok_or_else(|| "Compose is not installed; install docker-compose or the plugin of docker".to_owned())
 }
 
+/// The folder of the first `docker` in PATH that builds with BuildKit, which the Dockerfile needs: Compose calls whatever
+/// comes first in PATH, and that may be one without it while another is installed.
+fn builder() -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .find(|folder| builds(&folder.join("docker")))
+        .ok_or_else(|| "no docker in PATH builds with BuildKit; install its buildx component".to_owned())
+}
+
+/// Whether a client builds with BuildKit: by its component buildx, or by itself as all did before version 23.
+fn builds(docker: &Path) -> bool {
+    if !docker.is_file() {
+        return false;
+    }
+    let version = ["version", "--format", "{{.Client.Version}}"];
+    succeeds(Command::new(docker).args(["buildx", "version"]))
+        || output(Command::new(docker).args(version)).is_ok_and(|version| builds_by_itself(&version))
+}
+
+fn builds_by_itself(version: &str) -> bool {
+    let major = version
+        .trim()
+        .split('.')
+        .next()
+        .and_then(|major| major.parse().ok());
+    major.is_some_and(|major: u32| (18..23).contains(&major))
+}
+
+/// A search path with a folder before all others.
+fn path_with(first: &Path) -> Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(first.to_owned()).chain(std::env::split_paths(&path));
+    Ok(std::env::join_paths(folders)?)
+}
+
 impl Stack {
     fn new(is_ready: bool) -> Result<Self> {
         // Free a moment ago; nobody takes it that soon.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         Ok(Self {
             program: compose().map_err(|why| eyre!(why))?,
+            path: path_with(&builder().map_err(|why| eyre!(why))?)?,
             project: format!("sysmon-smoke-{}", std::process::id()),
             port,
             is_ready,
@@ -188,6 +228,7 @@ impl Stack {
         let mut command = Command::new(self.program[0]);
         command
             .args(&self.program[1..])
+            .env("PATH", &self.path)
             .env("COMPOSE_PROJECT_NAME", &self.project)
             .env("SYSMON_PORT", self.port.to_string())
             .env("DOCKER_BUILDKIT", "1")
@@ -304,6 +345,16 @@ fn output(command: &mut Command) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_builds_by_itself_from_18_to_22() {
+        for version in ["18.09.1", "20.10.24+dfsg1\n", "22.06.0-beta.0"] {
+            assert!(builds_by_itself(version), "{version}");
+        }
+        for version in ["17.12.0", "23.0.1", "28.1.1", "", "dev"] {
+            assert!(!builds_by_itself(version), "{version}");
+        }
+    }
 
     #[test]
     fn the_stack_is_made_of_four_images_of_others() {
