@@ -27,6 +27,8 @@ pub(crate) enum Argument {
     Export,
     /// A moment of the past.
     Moment,
+    /// Name of a metric, and perhaps of one of what it is measured of.
+    Metric,
 }
 
 /// A command that takes an argument.
@@ -40,7 +42,7 @@ pub(crate) struct Word {
 }
 
 /// All of them.
-pub(crate) const WORDS: [Word; 9] = [
+pub(crate) const WORDS: [Word; 10] = [
     Word {
         argument: Argument::Machine,
         name: "machine",
@@ -64,6 +66,12 @@ pub(crate) const WORDS: [Word; 9] = [
         name: "interval",
         shape: "5s",
         help: "how often the machine on screen is measured",
+    },
+    Word {
+        argument: Argument::Metric,
+        name: "threshold",
+        shape: "METRIC [OF]",
+        help: "edit the levels of any metric of the machine",
     },
     Word {
         argument: Argument::Moment,
@@ -387,6 +395,10 @@ fn values(state: &State, argument: Argument, typed: &str) -> Vec<Entry> {
         Argument::Interval => ["250ms", "1s", "2s", "5s", "10s", "30s", "1m"]
             .map(|it| value(it, ""))
             .into(),
+        Argument::Metric => crate::update::choose::measured(state)
+            .into_iter()
+            .map(|metric| value(metric.name(), metric.definition().help))
+            .collect(),
         Argument::Moment => ["1m ago", "5m ago", "15m ago", "1h ago", "6h ago", "yesterday"]
             .map(|it| value(it, ""))
             .into(),

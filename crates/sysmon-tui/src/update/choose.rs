@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sysmon_api::Machine;
-use sysmon_core::MetricId;
+use sysmon_core::{CATALOGUE, MetricId};
 
 use super::{editor, notify};
 use crate::key::{Key, KeyCode};
@@ -131,20 +131,63 @@ fn edit(state: &mut State, pressed: char) -> bool {
     } else {
         metric
     };
-    let machine = match &state.view {
+    if let Err(reason) = edit_metric(state, metric, None) {
+        notify(state, reason);
+    }
+    true
+}
+
+/// The machine whose levels are edited: the one on screen, else the one under the cursor.
+fn machine_here(state: &State) -> Option<Arc<str>> {
+    match &state.view {
         View::Machine(id) => Some(Arc::clone(id)),
         _ => state.fleet_table.selected().cloned(),
+    }
+}
+
+/// Edits the levels of a metric of the machine here, and of one of what it is measured of; without a name of the one with
+/// the largest value.
+fn edit_metric(state: &mut State, metric: MetricId, entity: Option<&str>) -> Result<(), String> {
+    let machine = machine_here(state).ok_or("there is no machine to edit a threshold for")?;
+    let entity = entity.map(str::to_owned).or_else(|| {
+        let machine = state.shown_machine();
+        machine.and_then(|machine| largest(machine, metric))
+    });
+    editor::open_metric(state, &machine, metric, &entity.unwrap_or_default());
+    Ok(())
+}
+
+/// The metrics that the machine here gives, in the order of the catalogue; all of them where that is not known.
+pub(crate) fn measured(state: &State) -> Vec<MetricId> {
+    let all = CATALOGUE.iter().map(|definition| definition.id);
+    match state.shown_machine() {
+        Some(machine) => all
+            .filter(|metric| machine.recent.entities_of(*metric).next().is_some())
+            .collect(),
+        None => all.collect(),
+    }
+}
+
+/// Edits the levels of a metric by its name, followed perhaps by the name of one of what it is measured of.
+///
+/// # Errors
+/// What to type instead.
+pub(super) fn threshold_of(state: &mut State, text: &str) -> Result<(), String> {
+    let (name, entity) = match text.split_once(' ') {
+        Some((name, entity)) => (name, Some(entity.trim()).filter(|entity| !entity.is_empty())),
+        None => (text, None),
     };
-    let Some(machine) = machine else {
-        notify(state, "there is no machine to edit a threshold for");
-        return true;
+    let Some(metric) = MetricId::from_name(name) else {
+        return Err(format!(
+            "there is no metric {name:?}; begin with a word of it, and Tab completes it"
+        ));
     };
-    let entity = state
-        .shown_machine()
-        .and_then(|machine| largest(machine, metric))
-        .unwrap_or_default();
-    editor::open_metric(state, &machine, metric, &entity);
-    true
+    if entity.is_some() && metric.definition().label.is_none() {
+        return Err(format!(
+            "{name} is measured once on a machine: leave out what follows it"
+        ));
+    }
+    edit_metric(state, metric, entity)
 }
 
 /// The entity of a metric that has the largest value now.

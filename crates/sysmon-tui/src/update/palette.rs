@@ -227,6 +227,7 @@ fn carry_out(state: &mut State, argument: Argument, text: &str) -> Result<Vec<Ef
             state.overlay = None;
             return Ok(open_machine(state, &id));
         }
+        Argument::Metric => return threshold(state, text).map(|()| Vec::new()),
         Argument::Moment => {
             let at = crate::moment::parse(text, state.live_now(), state.utc_offset_seconds)?;
             return Ok(super::travel::go_to(state, at));
@@ -234,6 +235,17 @@ fn carry_out(state: &mut State, argument: Argument, text: &str) -> Result<Vec<Ef
         Argument::Export => return super::export::export(state, text),
     }
     Ok(Vec::new())
+}
+
+/// The same bounds as those of the key.
+fn threshold(state: &mut State, text: &str) -> Result<(), String> {
+    if state.console.is_readonly {
+        return Err("this console is read-only: start it without --readonly to change anything".into());
+    }
+    if state.is_in_past() {
+        return Err("this is the past, which cannot be changed: Esc returns to now".into());
+    }
+    choose::threshold_of(state, text)
 }
 
 /// A tab by its number or its name, or a new one.

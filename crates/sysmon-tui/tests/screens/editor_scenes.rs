@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use sysmon_api::{Code, history_to_wire, rule_from_wire, wire};
 use sysmon_core::alert::{Check, Rule};
-use sysmon_core::{MachineHistory, MachineId, MetricId, Point, SeriesKey, SeriesPoints, Tier, UnixMillis};
+use sysmon_core::{
+    CATALOGUE, MachineHistory, MachineId, MetricId, Point, SeriesKey, SeriesPoints, Tier, UnixMillis,
+};
 use sysmon_tui::{Effect, Event, Key, KeyCode, LinkEvent};
 
 use crate::alerts_world::{put, rules, stored, watching};
@@ -533,4 +535,40 @@ fn a_broken_connection_does_not_lose_the_edit() {
     assert_eq!(levels(&dry_run(&world).unwrap().1).0, Some(86.0));
     world.event(Event::Key(Key::control('c')));
     assert_eq!(world.effects, [Effect::Quit]);
+}
+
+#[test]
+fn the_levels_of_any_metric_are_edited_by_its_name() {
+    let on_machine = |line: &str| {
+        let mut world = watching((100, 30));
+        crate::machine_scenes::opened_on(&mut world);
+        world.keys(line).key(KeyCode::Enter);
+        world.screen()
+    };
+    // Of none of these there is a key.
+    for definition in CATALOGUE {
+        let screen = on_machine(&format!(":threshold {}", definition.name));
+        assert!(screen.contains("applies to"), "{}: {screen}", definition.name);
+    }
+    let of_one = on_machine(":threshold network.receive_errors_per_second lo");
+    assert!(of_one.contains("of web-017 lo"), "{of_one}");
+    for (line, told) in [
+        (":threshold cpu.stolen", "no metric \"cpu.stolen\""),
+        (":threshold cpu.steal_percent 3", "measured once"),
+    ] {
+        let screen = on_machine(line);
+        assert!(screen.contains(told), "{screen}");
+    }
+}
+
+#[test]
+fn a_name_changes_no_levels_where_the_key_would_not() {
+    let mut readonly = watching((100, 30)).readonly();
+    crate::machine_scenes::opened_on(&mut readonly);
+    readonly.keys(":threshold cpu.steal_percent").key(KeyCode::Enter);
+    let screen = readonly.screen();
+    assert!(
+        screen.contains("read-only") && !screen.contains("applies to"),
+        "{screen}"
+    );
 }
