@@ -1,6 +1,7 @@
 //! The process table: one line of `/proc/PID/stat` per process and scan, everything else once per process.
 
 mod reader;
+mod rest;
 mod stat;
 mod users;
 
@@ -12,6 +13,7 @@ use sysmon_core::{
 };
 
 use self::reader::{OpenFile, Reader};
+use self::rest::{Rest, on_rota};
 pub(crate) use self::stat::Stat;
 use self::users::Users;
 use super::Context;
@@ -50,6 +52,7 @@ struct LastScan {
 struct Tracked {
     key: ProcessKey,
     file: Option<OpenFile>,
+    rest: Rest,
     raw_name: Box<[u8]>,
     parent_pid: u32,
     state: ProcessState,
@@ -146,28 +149,46 @@ impl ProcessScanner {
             newest_start_ms: 0,
         };
         let mut pids = self.pids.iter().copied().peekable();
-        let mut born = Vec::new();
+        let (mut born, mut gone) = (Vec::new(), Vec::new());
         walk.reader.begin();
         self.tracked.retain_mut(|tracked| {
             while let Some(pid) = pids.next_if(|pid| *pid < tracked.key.pid) {
                 born.extend(walk.first(pid, context));
             }
-            pids.next_if_eq(&tracked.key.pid).is_some() && walk.again(tracked, context)
+            let pid = tracked.key.pid;
+            let alive = pids.next_if_eq(&pid).is_some() && walk.again(tracked, context);
+            gone.extend((!alive).then_some(pid));
+            alive
         });
         born.extend(pids.filter_map(|pid| walk.first(pid, context)));
         let newest_start_ms = walk.newest_start_ms;
+        self.adopt(&gone);
         if !born.is_empty() {
             self.tracked.append(&mut born);
             self.tracked.sort_unstable_by_key(|tracked| tracked.key.pid);
         }
         if self.reader.end() {
-            self.tracked.iter_mut().for_each(|tracked| tracked.file = None);
+            for tracked in &mut self.tracked {
+                (tracked.file, tracked.rest) = (None, Rest::default());
+            }
         }
         self.scans = self.scans.wrapping_add(1);
         self.last = Some(LastScan {
             at_ns: context.now_ns,
             newest_start_ms,
         });
+    }
+
+    /// Whose parent is `gone` (sorted pids) has another one now, without having run.
+    fn adopt(&mut self, gone: &[u32]) {
+        if gone.is_empty() {
+            return;
+        }
+        for tracked in &mut self.tracked {
+            if gone.binary_search(&tracked.parent_pid).is_ok() {
+                tracked.rest.disturb();
+            }
+        }
     }
 
     fn totals(&self) -> ProcessTotals {
@@ -273,9 +294,27 @@ impl Walk<'_> {
         self.again(&mut tracked, context).then_some(tracked)
     }
 
+    /// Whether nothing can have changed about a process, which is taken over then.
+    fn rests(&mut self, tracked: &mut Tracked, context: &mut Context<'_>) -> bool {
+        let pid = tracked.key.pid;
+        let on_rota = self
+            .last
+            .is_none_or(|last| on_rota(pid, last.at_ns, context.now_ns));
+        let single = tracked.threads == 1 && tracked.state != ProcessState::Running;
+        let rests = tracked.rest.holds(single, pid, self.reader, context.buffer) && !on_rota;
+        if rests {
+            self.newest_start_ms = self.newest_start_ms.max(tracked.key.start_ms);
+            tracked.update_at_rest(context.now_ns, context.gap_ns);
+        }
+        rests
+    }
+
     /// Reads a process again; `false` when it has gone. The pid may have been given to another one.
     fn again(&mut self, tracked: &mut Tracked, context: &mut Context<'_>) -> bool {
         let pid = tracked.key.pid;
+        if self.rests(tracked, context) {
+            return true;
+        }
         let Some((file, line)) = self.reader.stat(pid, tracked.file.take(), context.buffer) else {
             return false;
         };
@@ -299,10 +338,20 @@ impl Walk<'_> {
 }
 
 impl Tracked {
+    /// Nothing changed since the last reading.
+    fn update_at_rest(&mut self, now_ns: u64, gap_ns: u64) {
+        // Whoever rests is seldom read: its descriptor, and the page that the kernel keeps with it, are let go.
+        self.file = None;
+        let derivation = self.processor.read_again(now_ns, gap_ns);
+        self.active = false;
+        self.cpu_percent = matches!(derivation, Derivation::Rate { .. }).then_some(0.0);
+    }
+
     fn new(key: ProcessKey, name: &[u8]) -> Self {
         Self {
             key,
             file: None,
+            rest: Rest::default(),
             raw_name: name.into(),
             parent_pid: 0,
             state: ProcessState::Unknown,
