@@ -94,10 +94,11 @@ impl Bench {
         let session = format!("s{}", self.subjects.len() - 1);
         self.tmux(&["send-keys", "-t", &session, "Enter"])?;
         self.terminal("sysmon-tui, everything embedded", &client)?;
-        self.terminal_peer("btop", "btop")?;
-        self.terminal_peer("htop", "htop -d 10")?;
-        self.terminal_peer("btm", "btm --rate 1s")?;
-        self.terminal_peer("glances", "glances --time 1 --disable-check-update")?;
+        self.btop_every_second()?;
+        self.terminal_peer("btop", "btop as it comes, every 2 s", "btop")?;
+        self.terminal_peer("htop", "htop, every second", "htop -d 10")?;
+        self.terminal_peer("btm", "bottom, every second", "btm --rate 1s")?;
+        self.terminal_peer("glances", "glances, every second", "glances --time 1 --disable-check-update")?;
         self.node_exporter()?;
         self.netdata()
     }
@@ -165,9 +166,18 @@ impl Bench {
         Ok(())
     }
 
-    fn terminal_peer(&mut self, binary: &'static str, command: &str) -> Result<()> {
+    /// Left alone, btop measures every two seconds; it takes its interval from its configuration only.
+    fn btop_every_second(&mut self) -> Result<()> {
+        let home = self.folder.join("btop-every-second");
+        std::fs::create_dir_all(home.join("btop"))?;
+        std::fs::write(home.join("btop/btop.conf"), "update_ms = 1000\n")?;
+        let command = format!("env XDG_CONFIG_HOME={} btop", home.display());
+        self.terminal_peer("btop", "btop, every second", &command)
+    }
+
+    fn terminal_peer(&mut self, binary: &'static str, name: &'static str, command: &str) -> Result<()> {
         if is_installed(binary) {
-            self.terminal(binary, command)
+            self.terminal(name, command)
         } else {
             self.missing.push(binary);
             Ok(())
