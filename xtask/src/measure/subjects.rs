@@ -98,7 +98,11 @@ impl Bench {
         self.terminal_peer("btop", "btop as it comes, every 2 s", "btop")?;
         self.terminal_peer("htop", "htop, every second", "htop -d 10")?;
         self.terminal_peer("btm", "bottom, every second", "btm --rate 1s")?;
-        self.terminal_peer("glances", "glances, every second", "glances --time 1 --disable-check-update")?;
+        self.terminal_peer(
+            "glances",
+            "glances, every second",
+            "glances --time 1 --disable-check-update",
+        )?;
         self.node_exporter()?;
         self.netdata()
     }
