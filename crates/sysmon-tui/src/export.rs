@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sysmon_api::Machine;
-use sysmon_core::{MetricId, Process, display_width, sanitize};
+use sysmon_core::{Health, Liveness, MetricId, Process, display_width, sanitize};
 
 use crate::state::alerts::list::AlertRow;
 use crate::state::{State, View};
@@ -220,13 +220,16 @@ fn fleet(state: &State) -> Table {
         MetricId::Load1,
     ];
     let row = |machine: &Machine| {
+        // Of a machine that is lost nothing is current.
+        let is_lost = machine.liveness == Liveness::Lost;
+        let health = if is_lost { Health::Unknown } else { machine.health };
         let mut cells: Vec<Value> = vec![
             (&*machine.id).into(),
             machine.host.hostname.as_str().into(),
             machine.liveness.word().into(),
-            machine.health.word().into(),
+            health.word().into(),
         ];
-        cells.extend(metrics.map(|metric| Value::from(machine.recent.value(metric))));
+        cells.extend(metrics.map(|metric| Value::from(machine.recent.value(metric).filter(|_| !is_lost))));
         cells.push(Value::Number(machine.last_seen.0 as f64));
         let labels = machine
             .host

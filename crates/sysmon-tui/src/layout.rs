@@ -18,7 +18,7 @@ pub(crate) mod panel;
 
 pub(crate) use alerts::{AlertsRegions, EditorRegions, editor_axis, editor_regions};
 pub(crate) use fleet::HeatRegions;
-pub(crate) use hints::{filter_in_force, hints, matching};
+pub(crate) use hints::{CLEARS, filter_in_force, has_hints, hints, matching};
 pub(crate) use palette::palette_regions;
 
 /// A column of a table at its place.

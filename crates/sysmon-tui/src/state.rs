@@ -226,6 +226,8 @@ pub struct State {
     pub(crate) opens_only_machine: bool,
     /// Whether the machine on screen is there only because it was when the console was last left: it may be gone since.
     pub(crate) is_machine_remembered: bool,
+    /// Whether nothing has come for longer than it should, though the connection stands.
+    pub(crate) is_silent: bool,
     /// Whether what is shown was kept by an earlier console: the aggregator has not told its fleet to this one yet.
     pub(crate) is_of_earlier: bool,
     dirty: bool,
@@ -277,6 +279,7 @@ impl State {
             touched: false,
             opens_only_machine: false,
             is_machine_remembered: false,
+            is_silent: false,
             is_of_earlier: false,
             dirty: true,
             is_clock_dirty: false,
@@ -399,7 +402,7 @@ impl State {
     #[must_use]
     pub(crate) fn is_live(&self) -> bool {
         match &self.travel.trip {
-            None => self.link == Link::Live && !self.background.is_catching_up,
+            None => self.link == Link::Live && !self.background.is_catching_up && !self.is_silent,
             Some(trip) => trip.shown.is_some(),
         }
     }

@@ -5,7 +5,7 @@ use sysmon_core::UnixMillis;
 
 use crate::event::{Effect, Event, TabRequest};
 use crate::layout::layout;
-use crate::state::{MACHINE_SUBSCRIPTION, Notice, State, View};
+use crate::state::{Link, MACHINE_SUBSCRIPTION, Notice, State, View};
 
 mod alerts;
 mod background;
@@ -21,8 +21,12 @@ mod palette;
 mod panel;
 mod past;
 mod processes;
-mod travel;
+pub(crate) mod travel;
 
+/// What is shown is not called silent before this.
+const SILENT_AFTER_MS: u64 = 5_000;
+/// How much later than three intervals of the machines it may come.
+const SILENT_SLACK_MS: u64 = 2_000;
 /// How much of the past is asked for.
 const HISTORY_MS: u32 = 300_000;
 /// A burst is told this often, however short its ticks are: a frame is what costs.
@@ -114,6 +118,37 @@ fn tick(state: &mut State, now: UnixMillis, utc_offset_seconds: i32) {
         state.notice = None;
         state.mark_dirty();
     }
+    let is_silent = is_silent(state);
+    if std::mem::replace(&mut state.is_silent, is_silent) != is_silent {
+        state.mark_dirty();
+    }
+}
+
+/// Whether nothing has come for longer than the machines on screen measure. Of machines that do not report nothing is
+/// expected, and nobody looks at a hidden tab, at a recording or at the past for what is current.
+fn is_silent(state: &State) -> bool {
+    let silence_ms = state.now.since_ms(state.received_at);
+    let is_expected = state.link == Link::Live
+        && state.replay.is_none()
+        && !state.is_in_past()
+        && !state.is_of_earlier
+        && !state.background.is_hidden
+        && !state.background.is_catching_up;
+    if silence_ms <= SILENT_AFTER_MS || !is_expected {
+        return false;
+    }
+    let is_reporting = |machine: &&sysmon_api::Machine| machine.liveness == sysmon_core::Liveness::Live;
+    let interval_ms = match &state.view {
+        View::Machine(_) => state
+            .shown_machine()
+            .filter(is_reporting)
+            .map(crate::axis::interval_ms),
+        View::Fleet | View::Alerts | View::Rules => {
+            let machines = state.fleet.machines().map(|(_, machine)| machine);
+            machines.filter(is_reporting).map(crate::axis::interval_ms).min()
+        }
+    };
+    interval_ms.is_some_and(|interval_ms| silence_ms > interval_ms.saturating_mul(3) + SILENT_SLACK_MS)
 }
 
 /// Brings the visible table in line with data, order and window.

@@ -1,6 +1,6 @@
 //! What is said of times, gaps and stores, in words.
 
-use sysmon_core::{Gap, GapReason, Tier, UnixMillis};
+use sysmon_core::{Gap, GapReason, Health, Liveness, Tier, UnixMillis};
 
 use crate::axis::{Axis, Range};
 use crate::state::State;
@@ -10,6 +10,14 @@ use crate::state::storage::{Component, StorageHealth};
 pub(crate) mod alerts;
 
 pub(crate) use alerts::metric_title;
+
+/// How a machine is, in a word: what is silent is neither well nor bad.
+pub(crate) fn state(liveness: Liveness, health: Health) -> &'static str {
+    match liveness {
+        Liveness::Live => health.word(),
+        Liveness::Stale | Liveness::Lost => liveness.word(),
+    }
+}
 
 /// A duration in one unit: `40 s`, `12 min`, `2.5 h`, `3 d`.
 pub(crate) fn duration(milliseconds: u64) -> String {

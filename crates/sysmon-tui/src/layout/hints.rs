@@ -6,7 +6,8 @@ use sysmon_core::display_width;
 use crate::command::{COMMANDS, Command, Context};
 use crate::panel::Panel;
 use crate::state::fleet::fleet_size;
-use crate::state::{State, View};
+use crate::state::{Link, State, View};
+use crate::update::travel;
 use crate::words;
 
 /// A key and a word for what it does.
@@ -34,38 +35,93 @@ pub(crate) fn filter_in_force(state: &State) -> &str {
     }
 }
 
-/// What is told after the filter in force: of the fleet, how many machines match, of how many.
+/// What is told after the filter in force: how many rows match, of how many.
 pub(crate) fn matching(state: &State) -> String {
-    if state.view != View::Fleet {
-        return "  ".to_owned();
+    let (some, all) = match state.view {
+        View::Fleet => (state.fleet_table.match_count(), fleet_size(&state.fleet)),
+        View::Machine(_) => {
+            let all = state
+                .shown_machine()
+                .map_or(0, |machine| machine.processes.iter().count());
+            (state.process_table.rows().len(), all as u64)
+        }
+        // The history that is shown below them is as long as it was asked for.
+        View::Alerts if state.alerts.log.is_shown => return "  ".to_owned(),
+        View::Alerts => {
+            let all = state.alerts.board.alerts().count();
+            (state.alerts.list.match_count(), all as u64)
+        }
+        View::Rules => {
+            let all = state.alerts.board.rules().count();
+            (state.alerts.rules.rows().len(), all as u64)
+        }
+    };
+    format!("  {} of {}  ", words::count(some as u64), words::count(all))
+}
+
+/// What takes a filter in force back, behind its key.
+pub(crate) const CLEARS: &str = "clears   ";
+
+/// Whether hints are at the bottom, and not something that is more important.
+pub(crate) fn has_hints(state: &State) -> bool {
+    // Without its keys nobody gets out of a dialog; that the connection is gone is told at the top as well.
+    let is_dialog = state.editor.is_some() || state.silencing.is_some() || state.overlay.is_some();
+    state.prompt.is_none()
+        && state.choosing.is_none()
+        && state.notice.is_none()
+        && state.console.palette.is_none()
+        && (is_dialog || !matches!(state.link, Link::Down { .. }))
+}
+
+/// Whether a command is of no use where the person is, so that no hint leads to it.
+fn is_left_out(state: &State, command: Command) -> bool {
+    let is_list = state.overlay.is_some();
+    let has_processes = matches!(state.panels.expanded(), None | Some(Panel::Processes));
+    let has_ended = || {
+        let process = &state.inspection.process;
+        is_list && process.as_ref().is_some_and(|process| process.has_ended)
+    };
+    let is_on_board = !is_list && matches!(state.view, View::Alerts | View::Rules);
+    match command {
+        // Written at the end, whatever else there is room for.
+        Command::Help => true,
+        Command::Filter | Command::Sort => is_list,
+        Command::ViewAlerts => state.view == View::Alerts,
+        // A form for a silence has three fields, of which none is counted in tens or turned off.
+        Command::LeapUp | Command::Toggle if state.silencing.is_some() => true,
+        _ if state.silencing.is_some() => false,
+        // Esc has another meaning there, and nothing can be changed.
+        Command::Back | Command::Threshold if state.is_in_past() && !is_list => true,
+        // What Esc does first is told beside the filter.
+        Command::Back if !is_list && !filter_in_force(state).is_empty() => true,
+        _ if travel::is_refused(state, command) => true,
+        // Nothing is known that something could be done with.
+        Command::Acknowledge | Command::Silence | Command::Threshold | Command::Group
+            if is_on_board && !state.alerts.is_ready() =>
+        {
+            true
+        }
+        Command::Open | Command::Toggle | Command::New | Command::Copy | Command::Delete | Command::Undo
+            if is_on_board && !state.alerts.is_ready() =>
+        {
+            true
+        }
+        Command::Signal | Command::Confirm if has_ended() => true,
+        // Nothing to repeat yet, or nothing to repeat it on.
+        Command::NextMatch if !has_processes || state.process_table.searched().is_empty() => true,
+        // They are about the processes, which are not on screen.
+        Command::Tree | Command::Signal if !has_processes && !is_list => true,
+        _ => state.console.is_readonly && command.changes_something(),
     }
-    let all = words::count(fleet_size(&state.fleet));
-    let some = words::count(state.fleet_table.match_count() as u64);
-    format!("  {some} of {all}  ")
 }
 
 /// The hints from column `x` of a row on, as many as there is room for; the way to the help is always the last.
 pub(crate) fn hints(row: Rect, x: u16, state: &State) -> Vec<Hint> {
     let contexts = state.contexts();
     let keymap = &state.console.keymap;
-    let is_list = state.overlay.is_some();
-    let has_processes = matches!(state.panels.expanded(), None | Some(Panel::Processes));
-    let is_left_out = |command: Command| match command {
-        Command::Filter | Command::Sort => is_list,
-        Command::ViewAlerts => state.view == View::Alerts,
-        // Written at the end, whatever else there is room for.
-        Command::Help => true,
-        // Esc has another meaning there, and nothing can be changed.
-        Command::Back | Command::Threshold if state.is_in_past() && !is_list => true,
-        Command::Signal if state.is_in_past() => true,
-        // Nothing to repeat yet, or nothing to repeat it on.
-        Command::NextMatch if !has_processes || state.process_table.searched().is_empty() => true,
-        // They are about the processes, which are not on screen.
-        Command::Tree | Command::Signal if !has_processes && !is_list => true,
-        _ => state.console.is_readonly && command.changes_something(),
-    };
     let has_help = contexts.contains(&Context::Anywhere);
     let end = row.right().saturating_sub(if has_help { HELP_WIDTH } else { 0 });
+    let is_playing = state.travel.trip.as_ref().is_some_and(|trip| trip.is_playing);
     let mut x = x;
     let mut hints = Vec::new();
     let cells = |text: &str| u16::try_from(display_width(text)).unwrap_or(u16::MAX);
@@ -73,12 +129,14 @@ pub(crate) fn hints(row: Rect, x: u16, state: &State) -> Vec<Hint> {
         let rows = COMMANDS.iter();
         rows.filter(move |row| row.context == *context && !row.hint.is_empty())
     });
-    for definition in rows.filter(|row| !is_left_out(row.command)) {
+    for definition in rows.filter(|row| !is_left_out(state, row.command)) {
         let Some(keys) = keymap.keys_of(definition).next() else {
             continue;
         };
         let word = match definition.command {
             Command::Past if state.is_in_past() => "go to",
+            Command::Play if is_playing => "pause",
+            Command::Save if state.silencing.is_some() => "silence",
             Command::Back if state.panels.is_expanded && state.overlay.is_none() => "back",
             Command::Expand if state.panels.is_expanded => "all panels",
             _ => definition.hint,

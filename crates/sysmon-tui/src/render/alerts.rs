@@ -159,6 +159,14 @@ fn heading(state: &State, text: &str) -> String {
     }
 }
 
+/// Whether somebody judges the rules or, in the past, whether the steps of that moment are known.
+fn is_known(state: &State) -> bool {
+    match &state.travel.trip {
+        Some(trip) => trip.log.covers(state.aggregator_now()),
+        None => words::alerts::service(state).is_none(),
+    }
+}
+
 fn counts(pen: &mut Pen<'_>, area: Rect, state: &State) {
     let board = &state.alerts.board;
     let counts = board.counts();
@@ -167,12 +175,18 @@ fn counts(pen: &mut Pen<'_>, area: Rect, state: &State) {
         Some(severity) => pen.theme.severity(severity),
         None => quiet,
     };
+    // None known is not none.
+    let is_known = is_known(state);
+    let number = |count: usize| match count {
+        0 if !is_known => pen.pick("–", "-").to_owned(),
+        count => count.to_string(),
+    };
     let mut pieces = vec![
         ("FIRING ".to_owned(), title),
-        (counts.firing().to_string(), firing),
-        (format!("   pending {}", counts.pending), quiet),
-        (format!("   acknowledged {}", counts.acknowledged), quiet),
-        (format!("   silenced {}", counts.silenced), quiet),
+        (number(counts.firing()), firing),
+        (format!("   pending {}", number(counts.pending)), quiet),
+        (format!("   acknowledged {}", number(counts.acknowledged)), quiet),
+        (format!("   silenced {}", number(counts.silenced)), quiet),
     ];
     let dead = board.dead_deliveries();
     if dead > 0 {

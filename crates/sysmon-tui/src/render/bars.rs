@@ -142,6 +142,14 @@ fn facts(pen: &Pen<'_>, machine: &Machine) -> String {
     facts.join(pen.pick(" · ", ", "))
 }
 
+/// Whether the first picture of what is on screen is still awaited.
+fn is_loading(state: &State) -> bool {
+    match &state.view {
+        View::Machine(_) => !state.fleet.is_complete() && !state.machine.is_complete(),
+        View::Fleet | View::Alerts | View::Rules => !state.fleet.is_complete(),
+    }
+}
+
 /// Whether what is shown is live, and the time.
 fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
     let bar = pen.theme.bar();
@@ -160,6 +168,17 @@ fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
         ),
         Link::Live if state.is_catching_up() => (
             "updating… ".replace('…', pen.pick("…", "...")),
+            pen.theme.on_bar(pen.theme.warning()),
+        ),
+        Link::Live if is_loading(state) => (
+            "loading… ".replace('…', pen.pick("…", "...")),
+            pen.theme.on_bar(pen.theme.warning()),
+        ),
+        Link::Live if state.is_silent => (
+            format!(
+                "silent {} ",
+                words::duration(state.now.since_ms(state.received_at))
+            ),
             pen.theme.on_bar(pen.theme.warning()),
         ),
         Link::Live => match state.shown_machine() {
@@ -316,6 +335,10 @@ pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, state: &State) -> Option<Pos
     } else if let Some(notice) = &state.notice {
         let style = pen.theme.warning();
         pen.text(row.x, row.y, row.width, &notice.text, style);
+    } else if layout::has_hints(state) {
+        hints(pen, row, state);
+    } else if state.console.palette.is_some() {
+        // It has its keys in its own frame.
     } else if let Link::Down {
         reason, permanent, ..
     } = &state.link
@@ -326,8 +349,6 @@ pub(super) fn footer(pen: &mut Pen<'_>, area: Rect, state: &State) -> Option<Pos
             pen.theme.warning()
         };
         pen.text(row.x, row.y, row.width, reason, style);
-    } else {
-        hints(pen, row, state);
     }
     None
 }
@@ -409,7 +430,7 @@ fn in_force(pen: &mut Pen<'_>, row: Rect, state: &State, filter: &str) -> u16 {
             (filter, pen.theme.text()),
             (&matching, word),
             ("Esc ", key),
-            ("all   ", word),
+            (layout::CLEARS, word),
         ];
         x = pen.pieces(x, row.y, row.right().saturating_sub(x), &pieces);
     }
@@ -434,20 +455,28 @@ fn choices(pen: &mut Pen<'_>, row: Rect, state: &State, choosing: Choosing) {
         Choosing::Copy => "copy ",
     };
     let (accent, quiet, text) = (pen.theme.accent(), pen.theme.quiet(), pen.theme.text());
+    let leaves = "leaves";
+    let width_of = |verb: &str, gap: usize| {
+        let choices = choices.iter();
+        let names: usize = choices.map(|(_, name, _)| 2 + display_width(name) + gap).sum();
+        display_width(verb) + names + "Esc ".len() + leaves.len()
+    };
+    // Every choice is on screen where there is any way: first the gaps give way, then the verb.
+    let room = usize::from(row.width);
+    let (verb, gap) = [(verb, "  "), (verb, " "), ("", " ")]
+        .into_iter()
+        .find(|(verb, gap)| width_of(verb, gap.len()) <= room)
+        .unwrap_or(("", " "));
     let mut x = pen.text(row.x, row.y, row.width, verb, text);
-    for (key, name, is_current) in choices {
+    for (key, name, is_current) in &choices {
         let room = row.right().saturating_sub(x);
-        let style = if is_current { text } else { quiet };
-        x = pen.pieces(
-            x,
-            row.y,
-            room,
-            &[
-                (&key.to_string(), accent),
-                (" ", quiet),
-                (name, style),
-                ("  ", quiet),
-            ],
-        );
+        let style = if *is_current { text } else { quiet };
+        let key = key.to_string();
+        let pieces = [(key.as_str(), accent), (" ", quiet), (*name, style), (gap, quiet)];
+        x = pen.pieces(x, row.y, room, &pieces);
+    }
+    let room = row.right().saturating_sub(x);
+    if usize::from(room) >= "Esc ".len() + leaves.len() {
+        pen.pieces(x, row.y, room, &[("Esc ", accent), (leaves, quiet)]);
     }
 }

@@ -249,33 +249,59 @@ fn empty(pen: &mut Pen<'_>, area: Rect, state: &State) {
             "Esc shows all"
         };
         lines_in_the_middle(pen, area, &[&first, "", hint]);
-    } else if state.link == Link::Connecting || (state.is_live() && !state.fleet.is_complete()) {
+    } else if state.link == Link::Connecting {
         note(pen, area, pen.pick("connecting…", "connecting..."));
+    } else if state.link == Link::Live && !state.fleet.is_complete() {
+        note(
+            pen,
+            area,
+            pen.pick("loading the machines…", "loading the machines..."),
+        );
     } else if state.is_live() {
-        let command = start_command(&state.source_name);
-        let lines = [
-            "no machine has reported yet",
-            "",
-            "start a collector on each machine:",
-            &command,
-            "",
-            "it needs a token: sysmon tokens create",
-        ];
-        // On a small screen the command is what counts, and it must be whole.
-        let cut = command.rfind(' ').unwrap_or(0);
-        let (head, address) = command.split_at(cut);
-        let head = format!("{head} \\");
-        let short = [lines[2], &head, address];
-        let is_narrow = display_width(&command) > usize::from(area.width);
-        let lines = if is_narrow || area.height < 6 {
-            &short[..]
-        } else {
-            &lines[..]
-        };
-        lines_in_the_middle(pen, area, lines);
+        first_machine(pen, area, state);
     } else {
         note(pen, area, "no connection: nothing is known yet");
     }
+}
+
+/// How to have the first machine report: every command whole, to be typed as it stands.
+fn first_machine(pen: &mut Pen<'_>, area: Rect, state: &State) {
+    let nothing = "no machine has reported yet";
+    let collector = start_command(&state.source_name);
+    let with_token = format!("{collector} --token-file FILE");
+    let lines = [
+        nothing,
+        "",
+        "make a token for each machine, beside the aggregator:",
+        "sysmon tokens create --role agent --name NAME --machine-id NAME",
+        "",
+        "start a collector on that machine, with the token in a file:",
+        &with_token,
+    ];
+    let width = usize::from(area.width);
+    let is_wide = lines.iter().all(|line| display_width(line) <= width);
+    if is_wide && usize::from(area.height) >= lines.len() {
+        lines_in_the_middle(pen, area, &lines);
+        return;
+    }
+    // On a small screen the commands are what counts, over several lines of a shell.
+    let (head, address) = collector.rsplit_once(' ').unwrap_or((&collector, ""));
+    let (head, address) = (format!("{head} \\"), format!("  {address} \\"));
+    let all = [
+        nothing,
+        "sysmon tokens create --role agent \\",
+        "  --name NAME --machine-id NAME",
+        &head,
+        &address,
+        "  --token-file FILE",
+    ];
+    let few = [nothing, &head, &address, "  --token-file FILE"];
+    let lines = if usize::from(area.height) >= all.len() {
+        &all[..]
+    } else {
+        &few[..]
+    };
+    lines_in_the_middle(pen, area, lines);
 }
 
 /// The command that starts a collector for this aggregator.

@@ -1,9 +1,11 @@
 //! The help, from the table of commands and the keys in force: those of the view first, then what works everywhere.
 
 use ratatui::layout::Rect;
+use sysmon_core::display_width;
 
-use super::overlay::boxed;
+use super::overlay::{boxed, position};
 use super::pen::Pen;
+use super::process::wrapped;
 use crate::command::{Command, Context};
 use crate::state::State;
 
@@ -12,12 +14,12 @@ const COLUMNS_FROM: [u16; 2] = [100, 160];
 /// Cells between two columns, and at both sides.
 const MARGIN: u16 = 2;
 /// Cells for the keys, their gap included.
-const KEYS_WIDTH: u16 = 18;
+const KEYS_WIDTH: u16 = 19;
 
 #[derive(Clone)]
 enum Line {
     Heading(&'static str),
-    Keys(String, &'static str),
+    Keys(String, String),
     Empty,
 }
 
@@ -47,6 +49,7 @@ pub(super) fn help(pen: &mut Pen<'_>, screen: Rect, state: &State, scroll: u16) 
         return;
     }
     let skip = usize::from(scroll).min(page.scroll_max());
+    position(pen, page.area, hint, skip + usize::from(inner.height), page.rows);
     let (title, accent, plain) = (pen.theme.title(), pen.theme.accent(), pen.theme.text());
     for (column, lines) in (0u16..).zip(page.lines.chunks(page.rows)) {
         let x = inner.x + 1 + column * (page.column_width + MARGIN);
@@ -82,15 +85,18 @@ struct Page {
 
 impl Page {
     fn new(screen: Rect, state: &State) -> Self {
-        let lines = lines(state);
+        let all = lines(state);
         let room = usize::from(screen.height.saturating_sub(4)).max(1);
         let most = 1 + COLUMNS_FROM.iter().filter(|from| screen.width >= **from).count();
         // No more than it takes: wide columns are not clipped.
         let columns = (1..most)
-            .find(|columns| lines.len() + 2 * columns <= room * columns)
+            .find(|columns| {
+                broken(&all, column_width(screen, *columns)).len() + 2 * columns <= room * columns
+            })
             .unwrap_or(most);
-        let count = u16::try_from(columns).unwrap_or(1);
-        let width = screen.width.min(count * 84 + 4);
+        let width = width(screen, columns);
+        let column_width = column_width(screen, columns);
+        let lines = broken(&all, column_width);
         // As low as the lines allow: a help that fits shows all at once.
         let rows = lines.len().div_ceil(columns).max(room.min(lines.len())).max(1);
         let (lines, rows) = flowed(lines, rows, columns);
@@ -104,8 +110,6 @@ impl Page {
             width,
             height,
         };
-        let inner = width.saturating_sub(4);
-        let column_width = inner.saturating_sub(MARGIN * (count - 1)) / count;
         Self {
             area,
             lines,
@@ -119,6 +123,37 @@ impl Page {
             .min(self.lines.len())
             .saturating_sub(usize::from(self.area.height.saturating_sub(2)))
     }
+}
+
+/// Cells of the frame around so many columns.
+fn width(screen: Rect, columns: usize) -> u16 {
+    let count = u16::try_from(columns).unwrap_or(1);
+    screen.width.min(count * 84 + 4)
+}
+
+/// Cells of each of so many columns.
+fn column_width(screen: Rect, columns: usize) -> u16 {
+    let count = u16::try_from(columns).unwrap_or(1).max(1);
+    let inner = width(screen, columns).saturating_sub(4);
+    inner.saturating_sub(MARGIN * (count - 1)) / count
+}
+
+/// The lines with texts that are wider than a column broken between words.
+fn broken(lines: &[Line], column_width: u16) -> Vec<Line> {
+    let room = column_width.saturating_sub(KEYS_WIDTH.min(column_width));
+    let mut all = Vec::with_capacity(lines.len());
+    for line in lines {
+        match line {
+            Line::Keys(keys, text) if room > 8 && display_width(text) > usize::from(room) => {
+                for (index, part) in wrapped(text, room.into()).into_iter().enumerate() {
+                    let keys = if index == 0 { keys.clone() } else { String::new() };
+                    all.push(Line::Keys(keys, part.trim_end().to_owned()));
+                }
+            }
+            line => all.push(line.clone()),
+        }
+    }
+    all
 }
 
 /// The lines so that no heading ends a column and no empty line begins one, with columns as short as that allows.
@@ -148,14 +183,16 @@ fn flowed(lines: Vec<Line>, rows: usize, columns: usize) -> (Vec<Line>, usize) {
 
 /// The view's own keys, then lists, then anywhere, then the other views.
 fn lines(state: &State) -> Vec<Line> {
-    let own = state.view_context();
+    let past = state.is_in_past().then_some(Context::Past);
+    let view = state.view_context();
     let general = [Context::List, Context::Anywhere];
     let others = Context::ALL.iter().map(|(context, _)| *context);
-    let others = others.filter(|context| *context != own && !general.contains(context));
+    let own: Vec<Context> = past.into_iter().chain([view]).collect();
+    let others = others.filter(|context| !own.contains(context) && !general.contains(context));
     let filter = state.console.help_filter.to_lowercase();
     let words: Vec<&str> = filter.split_whitespace().collect();
     let mut lines = Vec::new();
-    for context in std::iter::once(own).chain(general).chain(others) {
+    for context in own.iter().copied().chain(general).chain(others) {
         let is_allowed = |command: Command| !(state.console.is_readonly && command.changes_something());
         let matching: Vec<Line> = state
             .console
@@ -175,7 +212,7 @@ fn lines(state: &State) -> Vec<Line> {
                 } else {
                     keys
                 };
-                Line::Keys(keys, row.help)
+                Line::Keys(keys, row.help.to_owned())
             })
             .collect();
         if matching.is_empty() {

@@ -55,8 +55,17 @@ pub(super) fn machine(pen: &mut Pen<'_>, regions: &MachineRegions, axis: Option<
 fn missing(pen: &mut Pen<'_>, regions: &MachineRegions, state: &State) {
     let View::Machine(id) = &state.view else { return };
     let area = regions.whole();
-    if state.link == Link::Connecting || !state.fleet.is_complete() {
+    let is_missing = state.fleet.is_complete() || state.machine.is_complete();
+    if state.link == Link::Connecting {
         note(pen, area, pen.pick("connecting…", "connecting..."));
+    } else if state.link == Link::Live && !is_missing {
+        note(
+            pen,
+            area,
+            pen.pick("loading the machine…", "loading the machine..."),
+        );
+    } else if !is_missing {
+        note(pen, area, "no connection: nothing is known yet");
     } else {
         let text = format!("{id} is not known to this aggregator");
         lines_in_the_middle(pen, area, &[&text, "", "Esc goes to the fleet"]);

@@ -1,8 +1,10 @@
 //! A frame with lines over the view.
 
 use ratatui::layout::Rect;
+use sysmon_core::display_width;
 
 use super::pen::Pen;
+use super::process::wrapped;
 
 /// A heading, or a label and what it stands for.
 pub(super) struct Line {
@@ -53,6 +55,7 @@ pub(super) fn overlay(pen: &mut Pen<'_>, screen: Rect, title: &str, lines: &[Lin
         " Esc closes "
     };
     frame(pen, area, title, hint);
+    position(pen, area, hint, skip + usize::from(inner_height), lines.len());
     for (y, line) in (area.y + 1..area.bottom().saturating_sub(1)).zip(lines.iter().skip(skip)) {
         let (x, room) = (area.x + 2, area.width.saturating_sub(4));
         let (title, accent, plain) = (pen.theme.title(), pen.theme.accent(), pen.theme.text());
@@ -111,7 +114,12 @@ pub(super) fn selectable(
     hint: &str,
 ) {
     let width = screen.width.min(110);
-    let rows = u16::try_from(lines.len().max(1)).unwrap_or(u16::MAX);
+    let empty = if lines.is_empty() {
+        wrapped(empty, width.saturating_sub(4).into())
+    } else {
+        Vec::new()
+    };
+    let rows = u16::try_from(lines.len().max(empty.len())).unwrap_or(u16::MAX);
     let height = screen.height.saturating_sub(2).min(rows.saturating_add(2));
     let area = Rect {
         x: (screen.width - width) / 2,
@@ -125,10 +133,13 @@ pub(super) fn selectable(
     let inner = area.height.saturating_sub(2);
     if lines.is_empty() {
         let quiet = pen.theme.quiet();
-        pen.text(x, area.y + 1, room, empty, quiet);
+        for (y, line) in (area.y + 1..area.bottom().saturating_sub(1)).zip(&empty) {
+            pen.text(x, y, room, line, quiet);
+        }
         return;
     }
     let at = usize::from(at).min(lines.len() - 1);
+    position(pen, area, hint, at + 1, lines.len());
     let skip = (at + 1).saturating_sub(inner.into());
     let label_width = if room >= 60 { 18 } else { 10 };
     let (accent, plain, selected) = (pen.theme.accent(), pen.theme.text(), pen.theme.selected());
@@ -147,6 +158,17 @@ pub(super) fn selectable(
             };
             pen.overlay(row, selected);
         }
+    }
+}
+
+/// Says in the lower border how far down a list is that does not fit: the line reached, and how many there are.
+pub(super) fn position(pen: &mut Pen<'_>, area: Rect, hint: &str, at: usize, count: usize) {
+    let lines = usize::from(area.height.saturating_sub(2));
+    let text = format!(" {}/{count} ", at.min(count));
+    let needed = display_width(&text) + display_width(hint) + 5;
+    if count > lines && lines > 0 && needed <= usize::from(area.width) {
+        let faint = pen.theme.faint();
+        pen.text(area.x + 2, area.bottom() - 1, area.width, &text, faint);
     }
 }
 

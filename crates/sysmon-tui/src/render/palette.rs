@@ -2,8 +2,9 @@
 
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
+use sysmon_core::display_width;
 
-use super::overlay::boxed;
+use super::overlay::{boxed, position};
 use super::pen::Pen;
 use crate::layout::palette_regions;
 use crate::state::State;
@@ -42,9 +43,11 @@ pub(super) fn palette(pen: &mut Pen<'_>, screen: Rect, palette: &Palette, state:
         let words = "nothing matches: take letters away";
         pen.text(regions.list.x, regions.list.y, regions.list.width, words, quiet);
     }
+    let widths = widths(&entries);
+    position(pen, regions.area, hint, palette.at + 1, entries.len());
     let rows = regions.list.y..regions.list.bottom();
     for (y, (index, entry)) in rows.zip(entries.iter().enumerate().skip(regions.first)) {
-        row(pen, regions.list, y, entry);
+        row(pen, regions.list, y, entry, widths);
         if index == palette.at {
             let selected = pen.theme.selected();
             let row = Rect {
@@ -61,7 +64,18 @@ pub(super) fn palette(pen: &mut Pen<'_>, screen: Rect, palette: &Palette, state:
     (line.width > 0).then(|| Position::new(line.x.saturating_add(before).min(last), line.y))
 }
 
-fn row(pen: &mut Pen<'_>, list: Rect, y: u16, entry: &Entry) {
+/// Cells for names and for keys: no more than the longest needs, so that there is room for what they do.
+fn widths(entries: &[Entry]) -> (u16, u16) {
+    let longest = |of: &dyn Fn(&Entry) -> usize| {
+        let longest = entries.iter().map(of).max().unwrap_or(0);
+        u16::try_from(longest).unwrap_or(u16::MAX)
+    };
+    let name = longest(&|entry| display_width(&entry.name)).clamp(8, 18);
+    let keys = longest(&|entry| display_width(&entry.keys)).min(11);
+    (name, if keys > 0 { keys + 1 } else { 0 })
+}
+
+fn row(pen: &mut Pen<'_>, list: Rect, y: u16, entry: &Entry, (name_cells, keys_cells): (u16, u16)) {
     let is_elsewhere = matches!(entry.meaning, Meaning::Elsewhere(..));
     let (name, help) = if is_elsewhere {
         (pen.theme.faint(), pen.theme.faint())
@@ -72,7 +86,7 @@ fn row(pen: &mut Pen<'_>, list: Rect, y: u16, entry: &Entry) {
     let name_width = if is_value {
         list.width / 2
     } else {
-        18.min(list.width)
+        name_cells.min(list.width)
     };
     let places = &entry.places;
     let matched: Style = pen.theme.accent().add_modifier(Modifier::BOLD);
@@ -83,7 +97,7 @@ fn row(pen: &mut Pen<'_>, list: Rect, y: u16, entry: &Entry) {
         let room = (list.x + name_width).saturating_sub(x);
         x = pen.text(x, y, room, character.encode_utf8(&mut [0; 4]), style);
     }
-    let keys_width: u16 = if is_value { 0 } else { 12 };
+    let keys_width: u16 = if is_value { 0 } else { keys_cells };
     let after = list.x + name_width + 1;
     if keys_width > 0 && after + keys_width < list.right() {
         let accent = if is_elsewhere { name } else { pen.theme.accent() };

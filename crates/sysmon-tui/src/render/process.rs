@@ -7,7 +7,7 @@ use sysmon_core::{
     Process, ProcessState, Unit, UnixMillis, clip, display_width, format_duration, format_rate, format_value,
 };
 
-use super::overlay::{Line, boxed, selectable};
+use super::overlay::{Line, boxed, position, selectable};
 use super::pen::Pen;
 use crate::state::State;
 use crate::state::inspect::{Answer, Inspected, SIGNALS};
@@ -83,12 +83,23 @@ pub(super) fn details(pen: &mut Pen<'_>, screen: Rect, state: &State, scroll: u1
     let name = clip(&inspected.process.name, 40).into_owned();
     let title = format!(" {name} {} ", inspected.process.key.pid);
     let most = rows.len().saturating_sub(area.height.saturating_sub(2).into());
-    let hint = if most > 0 {
+    let hint = if inspected.has_ended && most > 0 {
+        " j k scroll, Esc closes "
+    } else if inspected.has_ended {
+        " Esc closes "
+    } else if most > 0 {
         " j k scroll, Enter asks again, Esc closes "
     } else {
         " Enter asks again, X signal, Esc closes "
     };
     let room = boxed(pen, area, &title, hint);
+    position(
+        pen,
+        area,
+        hint,
+        usize::from(scroll).min(most) + usize::from(room.height),
+        rows.len(),
+    );
     let skip = usize::from(scroll).min(most);
     let label = pen.theme.quiet();
     for (y, row) in (room.y..room.bottom()).zip(rows.iter().skip(skip)) {
@@ -284,7 +295,7 @@ fn storage(rate: Option<u64>, total: Option<u64>) -> String {
 }
 
 /// A text in lines of so many cells, broken between words where there are any.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
     let mut lines = vec![String::new()];
     let mut taken = 0;
@@ -344,7 +355,14 @@ pub(super) fn confirm(pen: &mut Pen<'_>, screen: Rect, state: &State) {
     let process = &inspected.process;
     let machine = state.machine.find(&inspected.machine);
     let width = usize::from(place(screen, 0).width.saturating_sub(LABEL + 4));
-    let mut rows = vec![row("signal", format!("{}: {}", choice.name, choice.help))];
+    let mut rows = Vec::new();
+    if inspected.has_ended {
+        rows.push(Row {
+            tone: Tone::Warning,
+            ..row("", "it has ended meanwhile: nothing is sent")
+        });
+    }
+    rows.push(row("signal", format!("{}: {}", choice.name, choice.help)));
     let command = if process.command.is_empty() {
         &process.name
     } else {
@@ -355,15 +373,14 @@ pub(super) fn confirm(pen: &mut Pen<'_>, screen: Rect, state: &State) {
     rows.push(row("user", &*process.user));
     rows.push(row("started", started(process, machine, state)));
     rows.push(row("machine", &*inspected.machine));
-    if inspected.has_ended {
-        rows.push(Row {
-            tone: Tone::Warning,
-            ..row("", "it has ended meanwhile: nothing is sent")
-        });
-    }
     let area = place(screen, rows.len());
     let title = format!(" Send {} to {}? ", choice.name, clip(&process.name, 24));
-    let room = boxed(pen, area, &title, " y sends it, Esc does not ");
+    let hint = if inspected.has_ended {
+        " Esc closes "
+    } else {
+        " y sends it, Esc does not "
+    };
+    let room = boxed(pen, area, &title, hint);
     let label = pen.theme.quiet();
     for (y, row) in (room.y..room.bottom()).zip(&rows) {
         pen.text(room.x + 1, y, LABEL - 1, row.label, label);

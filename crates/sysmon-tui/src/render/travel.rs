@@ -18,15 +18,20 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State, trip: &Trip) 
     pen.overlay(area, bar);
     let right = now(pen, state);
     let right_width = u16::try_from(display_width(&right)).unwrap_or(u16::MAX);
-    let mut pieces = vec![
-        (" PAST ".to_owned(), bar.add_modifier(Modifier::BOLD)),
-        (moment(state, trip), bar.add_modifier(Modifier::BOLD)),
-        (format!(" ({} ago)", age(state, trip)), bar),
-        (playing(pen, trip), bar),
-    ];
+    let bold = bar.add_modifier(Modifier::BOLD);
+    let mut pieces = vec![(" PAST ".to_owned(), bold)];
     let note = note(pen, state, trip);
+    if trip.shown.is_some() {
+        pieces.push((moment(state, trip), bold));
+        pieces.push((format!(" ({} ago)", age(state, trip)), bar));
+        pieces.push((playing(pen, trip), bar));
+    } else {
+        // Nothing on screen is of that moment yet, and grey alone does not say so.
+        pieces.push(("(now still shown)".to_owned(), bold));
+    }
     if !note.is_empty() {
-        pieces.push((format!("  {note}"), bar));
+        let gap = if trip.shown.is_some() { "  " } else { " " };
+        pieces.push((format!("{gap}{note}"), bar));
     }
     pieces.push((format!("   {}", place(pen, state)), bar));
     let needed: usize = pieces.iter().map(|(text, _)| display_width(text)).sum();
@@ -82,7 +87,13 @@ fn note(pen: &Pen<'_>, state: &State, trip: &Trip) -> String {
         return problem.clone();
     }
     if trip.is_loading() && state.link == Link::Live {
-        return format!("loading {}{}", clock(state, trip.goal), pen.pick("…", "..."));
+        let goal = clock(state, trip.goal);
+        let dots = if trip.shown.is_some() {
+            pen.pick("…", "...")
+        } else {
+            ""
+        };
+        return format!("loading {goal}{dots}");
     }
     state
         .gap_at_moment()

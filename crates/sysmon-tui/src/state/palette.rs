@@ -422,7 +422,7 @@ fn values(state: &State, argument: Argument, typed: &str) -> Vec<Entry> {
         Argument::Machine => {
             let machines = state.fleet.machines();
             machines
-                .map(|(_, machine)| value(&machine.id, machine.health.word()))
+                .map(|(_, machine)| value(&machine.id, crate::words::state(machine.liveness, machine.health)))
                 .collect()
         }
         Argument::Export => [

@@ -18,7 +18,7 @@ mod marked;
 pub(super) mod prompt;
 
 pub(super) use feed::{connected, disconnected, poll, subscribe, wakes_at, whole_fleet};
-pub(super) use marked::{answered, set_interval, take_names};
+pub(super) use marked::{answered, chosen, set_interval, silence, take_names};
 
 /// Carries a command of the fleet out; `None` for one that is not the fleet's.
 pub(super) fn run(state: &mut State, command: Command) -> Option<Vec<Effect>> {
@@ -35,7 +35,7 @@ pub(super) fn run(state: &mut State, command: Command) -> Option<Vec<Effect>> {
         Command::Columns => columns::open(state),
         Command::Mark => marked::mark(state),
         Command::MarkAll => return Some(marked::mark_all(state)),
-        Command::Silence => marked::silence(state),
+        Command::Silence => marked::silence(state, &marked::chosen(state)),
         Command::Interval if state.is_in_past() => {
             notify(state, "in the past nothing can be changed: Esc returns to now");
         }

@@ -135,6 +135,7 @@ fn subscribe_machine(state: &State) -> Option<Effect> {
 fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
     state.console.meter.updated(update, state.now);
     state.received_at = state.now;
+    state.is_silent = false;
     state.aggregator_at = sysmon_core::UnixMillis(update.now_unix_ms);
     let received = wire::UpdateReceived {
         subscription: update.subscription,

@@ -6,7 +6,9 @@ use sysmon_core::display_width;
 use crate::command::Command;
 use crate::event::{Effect, Mouse, MouseAction};
 use crate::key::{Key, KeyCode};
-use crate::layout::{Body, TableRegions, filter_in_force, hints, layout, matching, palette_regions};
+use crate::layout::{
+    Body, CLEARS, TableRegions, filter_in_force, has_hints, hints, layout, matching, palette_regions,
+};
 use crate::state::palette::entries;
 use crate::state::{Movement, State, View};
 
@@ -51,7 +53,7 @@ fn bar_at(state: &State, at: Position) -> Option<Command> {
         return None;
     }
     let regions = layout(Rect::new(0, 0, state.width, state.height), state);
-    if regions.footer.contains(at) && state.is_live() {
+    if regions.footer.contains(at) && has_hints(state) {
         let row = Rect {
             x: regions.footer.x + 1,
             width: regions.footer.width.saturating_sub(2),
@@ -66,7 +68,7 @@ fn bar_at(state: &State, at: Position) -> Option<Command> {
             "" => 0,
             filter => {
                 let width = display_width(filter) + display_width(&matching(state));
-                u16::try_from(width + "/Esc all   ".len()).unwrap_or(u16::MAX)
+                u16::try_from(width + "/Esc ".len() + CLEARS.len()).unwrap_or(u16::MAX)
             }
         };
         let x = row.x.saturating_add(before);

@@ -47,7 +47,11 @@ pub(super) fn run(state: &mut State, command: Command) -> Option<Vec<Effect>> {
         Command::Now => now(state),
         Command::Compare => compare::next(state),
         Command::LongerRange | Command::ShorterRange if state.is_in_past() => range(state, command),
-        Command::Acknowledge | Command::Silence if state.is_in_past() && state.overlay.is_none() => {
+        Command::Silence if state.is_in_past() && state.overlay.is_none() => {
+            silence(state);
+            Vec::new()
+        }
+        Command::Acknowledge if state.is_in_past() && state.overlay.is_none() => {
             // What is still there can be acted on, and only that.
             return Some(with_live(state, |state| super::keys::run(state, command)));
         }
@@ -80,12 +84,32 @@ fn changes_something(command: Command) -> bool {
     )
 }
 
+/// Whether a command is refused because the past is on screen.
+pub(crate) fn is_refused(state: &State, command: Command) -> bool {
+    let is_list = matches!(
+        command,
+        Command::Silences | Command::Deliveries | Command::Signal | Command::Interval
+    );
+    let is_rule = command == Command::Open && state.view == View::Rules && state.overlay.is_none();
+    state.is_in_past() && (is_list || is_rule || changes_something(command))
+}
+
 fn refuse(state: &mut State) -> Vec<Effect> {
     notify(
         state,
         "this is the past, which cannot be changed: Esc returns to now",
     );
     Vec::new()
+}
+
+/// Opens the form for a silence of what is under the cursor on screen, which is not that of the live view.
+fn silence(state: &mut State) {
+    if state.view == View::Fleet {
+        let machines = super::fleet::chosen(state);
+        with_live(state, |state| super::fleet::silence(state, &machines));
+    } else {
+        with_live(state, super::alerts::commands::silence);
+    }
 }
 
 /// Does something to what is live while the past is on screen, as if it were not.

@@ -8,6 +8,7 @@ mod editor_scenes;
 mod fleet_scenes;
 mod fleet_view_scenes;
 mod fleet_window;
+mod honest_scenes;
 mod input;
 mod keys_page;
 mod machine_scenes;

@@ -319,7 +319,7 @@ fn what_may_be_esc_and_a_digit_changes_the_tab_only_where_esc_has_nothing_to_do(
         let screen = console.screen();
         // The way to where one is already is not offered.
         assert!(
-            !screen.contains("2 alerts") && screen.contains("acknowledge"),
+            !screen.contains("2 alerts") && screen.contains("▸ alerts"),
             "{before}: {screen}"
         );
         // From the alerts Esc goes back; g and a digit lead on from everywhere.
@@ -345,7 +345,7 @@ fn a_single_tab_takes_esc_and_a_digit_one_after_the_other() {
     console.keys("?");
     console.event(Event::Escaped(Key::char('3')));
     assert!(
-        console.screen().contains("on/off") && !console.screen().contains("Anywhere"),
+        console.screen().contains("▸ rules") && !console.screen().contains("Anywhere"),
         "{}",
         console.screen()
     );

@@ -40,9 +40,9 @@ fn this_machine_appears_and_keys_lead_through_the_views() {
     terminal.press("\x1b");
     terminal.wait_for("the help is closed", |screen| !screen.contains("Shift-Tab"));
     terminal.press("/sysmon-tui\r");
-    terminal.wait_for("only matching processes", |screen| screen.contains("Esc all"));
+    terminal.wait_for("only matching processes", |screen| screen.contains("Esc clears"));
     terminal.press("\x1b");
-    terminal.wait_for("all processes", |screen| !screen.contains("Esc all"));
+    terminal.wait_for("all processes", |screen| !screen.contains("Esc clears"));
     terminal.press("\x1b");
     terminal.wait_for("the fleet", |screen| {
         screen.contains("MACHINE") && screen.contains("1 machine")

@@ -57,7 +57,7 @@ fn a_console_survives_its_aggregator_and_finds_it_again_by_itself() {
 
     terminal.press("/beta\r");
     terminal.wait_for("only beta", |screen| {
-        screen.contains("Esc all")
+        screen.contains("Esc clears")
             && ["● beta", "○ beta", "▲ beta", "■ beta"]
                 .iter()
                 .any(|row| screen.contains(row))

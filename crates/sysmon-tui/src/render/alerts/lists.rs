@@ -4,9 +4,22 @@ use ratatui::layout::Rect;
 
 use crate::render::overlay::{Line, selectable};
 use crate::render::pen::Pen;
-use crate::state::State;
+use crate::state::alerts::Watching;
 use crate::state::alerts::board::DeliveryState;
+use crate::state::{Link, State};
 use crate::words;
+
+/// Why nothing is known of silences and receivers, when nothing is: an empty list is not that.
+fn unknown(pen: &Pen<'_>, state: &State) -> Option<String> {
+    let loading = pen.pick("loading…", "loading...");
+    match &state.alerts.watching {
+        Watching::Ready => None,
+        Watching::Unknown if state.link != Link::Live => Some("no connection: nothing is known yet".into()),
+        Watching::Unknown | Watching::Loading => Some(loading.into()),
+        Watching::NotKept => Some("this aggregator keeps no rules and no alerts".into()),
+        Watching::Refused(reason) => Some(format!("the aggregator does not tell of alerts: {reason}")),
+    }
+}
 
 /// Draws the silences; line `at` is selected.
 pub(in crate::render) fn silences(pen: &mut Pen<'_>, screen: Rect, state: &State, at: u16) {
@@ -30,14 +43,15 @@ pub(in crate::render) fn silences(pen: &mut Pen<'_>, screen: Rect, state: &State
             )
         })
         .collect();
-    let empty = "nothing is silenced; S on an alert makes a silence";
+    let empty = unknown(pen, state);
+    let empty = empty.unwrap_or_else(|| "nothing is silenced; S on an alert makes a silence".into());
     selectable(
         pen,
         screen,
         " Silences ",
         &lines,
         at,
-        empty,
+        &empty,
         " d ends one, Esc closes ",
     );
 }
@@ -77,14 +91,16 @@ pub(in crate::render) fn deliveries(pen: &mut Pen<'_>, screen: Rect, state: &Sta
         let text = format!("{state_words}{problem}; {created} {}", delivery.summary);
         Line::new(&format!("  {}", delivery.receiver), &text)
     }));
-    let empty = "no receiver is set up: nobody is told; see [alerts] in the settings of the alert service";
+    let empty = unknown(pen, state).unwrap_or_else(|| {
+        "no receiver is set up: nobody is told; see [alerts] in the settings of the alert service".into()
+    });
     selectable(
         pen,
         screen,
         " Notifications ",
         &lines,
         at,
-        empty,
+        &empty,
         " R resends, T tests, Esc closes ",
     );
 }

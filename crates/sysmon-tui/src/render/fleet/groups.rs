@@ -25,13 +25,11 @@ pub(super) fn totals(pen: &Pen<'_>, group: &Group, state: &State) -> Vec<(String
     let (quiet, text) = (pen.theme.quiet(), pen.theme.text());
     let noun = if group.count == 1 { "machine" } else { "machines" };
     let mut pieces = vec![(format!("  {} {noun}", words::count(group.count as u64)), quiet)];
-    if group.bad > 0 {
-        let mark = pen.theme.glyphs.mark(group.worst.0, group.worst.1);
-        let style = pen.theme.mark(group.worst.0, group.worst.1);
-        pieces.push((
-            format!("  {mark}{} not well", words::count(group.bad as u64)),
-            style,
-        ));
+    for (index, (liveness, health, count)) in group.bad.iter().enumerate() {
+        let mark = pen.theme.glyphs.mark(*liveness, *health);
+        let style = pen.theme.mark(*liveness, *health);
+        let gap = if index == 0 { "  " } else { " " };
+        pieces.push((format!("{gap}{mark}{}", words::count(*count as u64)), style));
     }
     let metric = state.fleet_table.measure();
     if let (Some(mean), Some(maximum)) = (group.mean, group.maximum) {

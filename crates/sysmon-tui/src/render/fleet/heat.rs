@@ -16,6 +16,7 @@ use crate::state::fleet::columns::metric_heading;
 use crate::state::fleet::heat::HeatLine;
 use crate::state::fleet::order::{badness, share_of_full};
 use crate::theme::Theme;
+use crate::words;
 
 /// Shades without colour, the lightest first.
 const SHADES: [char; 5] = ['·', '░', '▒', '▓', '█'];
@@ -265,7 +266,9 @@ fn name(pen: &mut Pen<'_>, area: Rect, machine: &Machine, state: &State) {
             .into_iter()
             .filter(|metric| *metric != measure),
     );
-    for metric in metrics {
+    // Of a machine that is lost nothing is current.
+    let is_lost = machine.liveness == Liveness::Lost;
+    for metric in metrics.into_iter().filter(|_| !is_lost) {
         if let Some(value) = machine.recent.value(metric) {
             let heading = metric_heading(metric).1.to_lowercase();
             pieces.push((format!("  {heading} "), quiet));
@@ -294,14 +297,15 @@ fn legend(pen: &mut Pen<'_>, area: Rect, measure: &Measure) {
     }
     let quiet = pen.theme.quiet();
     let states = [
-        (Liveness::Live, Health::Healthy, "well"),
-        (Liveness::Live, Health::Warning, "warning"),
-        (Liveness::Live, Health::Critical, "critical"),
-        (Liveness::Stale, Health::Unknown, "late"),
-        (Liveness::Lost, Health::Unknown, "no data"),
+        (Liveness::Live, Health::Healthy),
+        (Liveness::Live, Health::Warning),
+        (Liveness::Live, Health::Critical),
+        (Liveness::Stale, Health::Unknown),
+        (Liveness::Lost, Health::Unknown),
     ];
     let mut pieces: Vec<(String, Style)> = Vec::new();
-    for (liveness, health, word) in states {
+    for (liveness, health) in states {
+        let word = words::state(liveness, health);
         let mark = pen.theme.glyphs.mark(liveness, health);
         pieces.push((mark.to_owned(), pen.theme.mark(liveness, health)));
         pieces.push((format!(" {word}  "), quiet));

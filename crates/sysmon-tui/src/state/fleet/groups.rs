@@ -19,10 +19,8 @@ pub(crate) struct Group {
     /// Where its machines begin among all, and how many there are.
     pub(crate) first: usize,
     pub(crate) count: usize,
-    /// The worst of its machines.
-    pub(crate) worst: (Liveness, Health),
-    /// How many are not well.
-    pub(crate) bad: usize,
+    /// What is not well, the worst first: state and how many are in it.
+    pub(crate) bad: Vec<(Liveness, Health, usize)>,
     /// Mean and largest of the number that the table is sorted by.
     pub(crate) mean: Option<f64>,
     pub(crate) maximum: Option<f64>,
@@ -121,8 +119,7 @@ impl Grouping {
                 name: "".into(),
                 first: 0,
                 count: ordered.len(),
-                worst: (Liveness::Live, Health::Unknown),
-                bad: 0,
+                bad: Vec::new(),
                 mean: None,
                 maximum: None,
                 is_collapsed: false,
@@ -186,8 +183,26 @@ fn value_of<'a>(machine: &'a Machine, label: &str) -> &'a str {
         .unwrap_or("")
 }
 
+/// How many machines are in each state that is not well, the worst first.
+fn bad(machines: &[(u32, &Machine)]) -> Vec<(Liveness, Health, usize)> {
+    let mut states = [
+        (Liveness::Lost, Health::Unknown, 0),
+        (Liveness::Live, Health::Critical, 0),
+        (Liveness::Live, Health::Warning, 0),
+        (Liveness::Stale, Health::Unknown, 0),
+    ];
+    for (_, machine) in machines {
+        let count = states.iter_mut().find(|(liveness, health, _)| {
+            *liveness == machine.liveness && (*liveness != Liveness::Live || *health == machine.health)
+        });
+        if let Some((_, _, count)) = count {
+            *count += 1;
+        }
+    }
+    states.into_iter().filter(|(_, _, count)| *count > 0).collect()
+}
+
 fn summary(name: &str, first: usize, machines: &[(u32, &Machine)], metric: MetricId) -> Group {
-    let worst = machines.iter().max_by_key(|(_, machine)| badness(machine));
     // What was lost has no current number.
     let values: Vec<f64> = machines
         .iter()
@@ -199,13 +214,7 @@ fn summary(name: &str, first: usize, machines: &[(u32, &Machine)], metric: Metri
         name: name.into(),
         first,
         count: machines.len(),
-        worst: worst.map_or((Liveness::Live, Health::Unknown), |(_, machine)| {
-            (machine.liveness, machine.health)
-        }),
-        bad: machines
-            .iter()
-            .filter(|(_, machine)| badness(machine) > 0)
-            .count(),
+        bad: bad(machines),
         mean: (!values.is_empty()).then(|| sum / values.len() as f64),
         maximum: values.into_iter().max_by(f64::total_cmp),
         is_collapsed: false,

@@ -116,7 +116,6 @@ pub(crate) fn moved_vertically(lines: &[HeatLine], place: usize, movement: Movem
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sysmon_core::{Health, Liveness};
 
     fn groups(counts: &[usize]) -> Vec<Group> {
         let mut first = 0;
@@ -126,8 +125,7 @@ mod tests {
                 name: format!("g{first}").into(),
                 first,
                 count: *count,
-                worst: (Liveness::Live, Health::Healthy),
-                bad: 0,
+                bad: Vec::new(),
                 mean: None,
                 maximum: None,
                 is_collapsed: false,

@@ -109,7 +109,8 @@ pub(in crate::update) fn silence(state: &mut State) {
 
 /// Makes the silence of the form.
 pub(in crate::update) fn make_silence(state: &mut State) -> Vec<Effect> {
-    let now = state.aggregator_now();
+    // It begins now, whatever moment is on screen.
+    let now = state.live_now();
     let Some(form) = state.silencing.as_mut() else {
         return Vec::new();
     };

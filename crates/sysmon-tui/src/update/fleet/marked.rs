@@ -115,7 +115,7 @@ pub(in crate::update) fn take_names(state: &mut State, update: &wire::Update) ->
 }
 
 /// The marked machines, or else the one under the cursor.
-fn chosen(state: &State) -> Vec<Arc<str>> {
+pub(in crate::update) fn chosen(state: &State) -> Vec<Arc<str>> {
     let table = &state.fleet_table;
     if table.marks.is_empty() {
         table.selected().cloned().into_iter().collect()
@@ -124,9 +124,9 @@ fn chosen(state: &State) -> Vec<Arc<str>> {
     }
 }
 
-/// Opens the form for a silence of the chosen machines.
-pub(super) fn silence(state: &mut State) {
-    let machines: Vec<MachineId> = chosen(state)
+/// Opens the form for a silence of machines.
+pub(in crate::update) fn silence(state: &mut State, machines: &[Arc<str>]) {
+    let machines: Vec<MachineId> = machines
         .iter()
         .filter_map(|id| MachineId::parse(id).ok())
         .collect();
