@@ -478,5 +478,8 @@ fn choices(pen: &mut Pen<'_>, row: Rect, state: &State, choosing: Choosing) {
     let room = row.right().saturating_sub(x);
     if usize::from(room) >= "Esc ".len() + leaves.len() {
         pen.pieces(x, row.y, room, &[("Esc ", accent), (leaves, quiet)]);
+    } else if width_of(verb, gap.len()) > usize::from(row.width) + "Esc ".len() + leaves.len() {
+        let dots = pen.pick("…", "...");
+        pen.right(row.x, row.y, row.width, dots, quiet);
     }
 }

@@ -286,22 +286,22 @@ fn first_machine(pen: &mut Pen<'_>, area: Rect, state: &State) {
     }
     // On a small screen the commands are what counts, over several lines of a shell.
     let (head, address) = collector.rsplit_once(' ').unwrap_or((&collector, ""));
-    let (head, address) = (format!("{head} \\"), format!("  {address} \\"));
-    let all = [
-        nothing,
-        "sysmon tokens create --role agent \\",
-        "  --name NAME --machine-id NAME",
-        &head,
-        &address,
-        "  --token-file FILE",
+    let commands = [
+        "sysmon tokens create --role agent \\".to_owned(),
+        "  --name NAME --machine-id NAME".to_owned(),
+        format!("{head} \\"),
+        format!("  {address} \\"),
+        "  --token-file FILE".to_owned(),
     ];
-    let few = [nothing, &head, &address, "  --token-file FILE"];
-    let lines = if usize::from(area.height) >= all.len() {
-        &all[..]
-    } else {
-        &few[..]
-    };
-    lines_in_the_middle(pen, area, lines);
+    // All as wide as the widest, so that they stand below each other.
+    let widest = commands.iter().map(|line| display_width(line)).max().unwrap_or(0);
+    let commands = commands.map(|line| format!("{line:<widest$}"));
+    let has_room = usize::from(area.height) > commands.len();
+    let shown = commands.iter().skip(if has_room { 0 } else { 2 });
+    let lines: Vec<&str> = std::iter::once(nothing)
+        .chain(shown.map(String::as_str))
+        .collect();
+    lines_in_the_middle(pen, area, &lines);
 }
 
 /// The command that starts a collector for this aggregator.

@@ -177,6 +177,8 @@ fn asked_rows(answer: &Answer, machine: &str, rows: &mut Vec<Row>) {
             tone: Tone::Quiet,
             ..row("", format!("asking {machine} for the rest…"))
         }),
+        // Told on top.
+        Answer::Ended => {}
         Answer::None(reason) if reason.is_empty() => {}
         Answer::None(reason) => rows.push(Row {
             tone: Tone::Warning,

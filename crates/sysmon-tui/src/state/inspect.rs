@@ -17,6 +17,8 @@ pub(crate) enum Answer {
     Known(Box<wire::ProcessDetails>),
     /// There is none, and why.
     None(String),
+    /// There is no such process any more, whatever the list still says.
+    Ended,
 }
 
 /// A process that is looked into.

@@ -114,7 +114,8 @@ pub(super) fn refreshed(state: &mut State) {
         match machine.processes.get(inspected.process.key) {
             Some(process) => {
                 inspected.process.clone_from(process);
-                inspected.has_ended = false;
+                // The machine itself knows better than its list.
+                inspected.has_ended = matches!(inspected.answer, Answer::Ended);
             }
             // Of a list of the busiest alone somebody may be missing and live on.
             None => inspected.has_ended = machine.processes.is_complete(),
@@ -218,6 +219,8 @@ pub(super) fn refused(state: &mut State, request_id: u64, code: u32, reason: &st
         && matches!(inspected.answer, Answer::Asking { request_id: asked, .. } if asked == request_id)
     {
         inspected.has_ended = true;
+        settle(state, request_id, Answer::Ended);
+        return true;
     }
     settle(state, request_id, Answer::None(reason));
     true

@@ -153,7 +153,7 @@ fn an_hour_with_gaps(size: (u16, u16)) -> World {
 fn a_month(size: (u16, u16)) -> World {
     let mut world = asking(size);
     for second in 1..=4 {
-        world.keys("+").at(NOW + second * 2_000);
+        world.keys("+").told_at(NOW + second * 2_000);
     }
     if let Some((request_id, request)) = question(&world) {
         let gaps = vec![gap(60 * 24 * 13, 60 * 24 * 11, 0, GapReason::Silent)];

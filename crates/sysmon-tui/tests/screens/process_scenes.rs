@@ -207,7 +207,7 @@ fn a_search_is_repeated_with_and_without_its_filter_and_around_the_ends() {
     world.keys("n");
     assert_eq!(under(&mut world), 301);
     // What was said before is gone.
-    world.at(NOW + 10_000);
+    world.told_at(NOW + 10_000);
     insta::assert_snapshot!("processes_searched", world.screen());
     world.key(KeyCode::Escape);
     assert!(
@@ -276,7 +276,7 @@ fn a_process_is_looked_into() {
 #[test]
 fn why_a_process_cannot_be_looked_into_is_said() {
     let cases = [
-        ("gone", 5, "process 4121 has ended"),
+        ("gone", 5, "this process has ended"),
         ("not_allowed", 7, "the collector may not look at process 4121"),
         ("offline", 14, "web-017 is not connected; try again when it is"),
         (

@@ -833,7 +833,7 @@ fn charts_stand_still_while_the_moment_moves_within_them_and_ask_when_it_leaves(
 fn another_day_is_drawn_beside_and_a_gap_of_it_is_a_gap() {
     let scene = |size| {
         let mut world = machine(size);
-        world.keys("C").at(NOW + 7_000);
+        world.keys("C").told_at(NOW + 7_000);
         answer_charts(&mut world, vec![silence(24 * 60 + 50, 24 * 60 + 40)]);
         world
     };

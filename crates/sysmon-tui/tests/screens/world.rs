@@ -103,6 +103,15 @@ impl World {
         self.event(Event::Link(LinkEvent::Update(Box::new(update))))
     }
 
+    /// Time goes by in which the aggregator goes on telling, if only what is asked for no longer.
+    pub(crate) fn told_at(&mut self, now: i64) -> &mut Self {
+        self.at(now).update(wire::Update {
+            subscription: 9,
+            now_unix_ms: now,
+            ..Default::default()
+        })
+    }
+
     pub(crate) fn keys(&mut self, keys: &str) -> &mut Self {
         for key in keys.chars() {
             self.event(Event::Key(Key::char(key)));
