@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sqlx::Error;
 
-use super::bytes::Corrupt;
+use crate::history::bytes::Corrupt;
 use crate::error::StoreError;
 
 // Primary result codes, <https://www.sqlite.org/rescode.html>.

@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnection;
 use sysmon_core::{Tier, UnixMillis};
 
 use super::block::{Block, Stored, decode_head, decode_segment, encode};
-use super::bytes::Corrupt;
+use crate::history::bytes::Corrupt;
 use super::catalogue::CLOCK_OFFSET;
 use super::lane::Effort;
 use super::merge::{merge, roll_up};

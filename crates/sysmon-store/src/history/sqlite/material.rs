@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sysmon_core::{Gap, MachineHistory, MachineId, Tier};
 
 use super::block::{Head, Part, ROLL_UP_LANES, Room, visit_segment};
-use super::bytes::Corrupt;
+use crate::history::bytes::Corrupt;
 use super::catalogue::Selection;
 use super::tick;
 use crate::history::answer::{Answer, Edges, OUTSIDE, Stretch, Sum};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::block::{Block, Column, ROLL_UP_LANES, SAMPLE_LANES};
-use super::bytes::Corrupt;
+use crate::history::bytes::Corrupt;
 use super::tick;
 use crate::history::answer::Sum;
 

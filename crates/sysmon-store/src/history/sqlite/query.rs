@@ -12,7 +12,7 @@ use sysmon_core::{
 use tokio::task::JoinSet;
 
 use super::block::decode_head;
-use super::bytes::Corrupt;
+use crate::history::bytes::Corrupt;
 use super::catalogue::Selection;
 use super::material::{Block, Material, decode};
 use super::{Inner, error};

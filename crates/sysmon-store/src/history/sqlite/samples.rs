@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sysmon_core::{MachineId, MachineSamples, SeriesKey, SeriesSamples, Tier, UnixMillis, from_scaled};
 
 use super::block::{Part, Room, visit_segment};
-use super::bytes::Corrupt;
+use crate::history::bytes::Corrupt;
 use super::catalogue::Selection;
 use super::material::{Material, within};
 use super::tick;

@@ -1,6 +1,6 @@
 //! Which rows of a block a column has.
 
-use super::super::bytes::{Corrupt, Reader, put};
+use crate::history::bytes::{Corrupt, Reader, put};
 use super::{Column, SERIES_MAX};
 
 /// A bit per row; lengths of absent and present stretches in turn; as another column of the segment.
