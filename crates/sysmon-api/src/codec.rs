@@ -4,8 +4,12 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use prost::Message;
-use tonic::codec::{BufferSettings, Codec};
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
+
+use crate::outgoing::Outgoing;
+use crate::wire;
 
 /// Bytes that a call begins with for what comes and for what goes; either grows with its messages. A collector's stream, of
 /// which an aggregator has thousands, brings a kilobyte a second and takes some dozen bytes: with the 8 KiB that are usual
@@ -40,10 +44,51 @@ where
     type Decoder = ProstDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstCodec::<T, U>::raw_encoder(BufferSettings::new(BUFFER_BYTES, YIELD_BYTES))
+        ProstCodec::<T, U>::raw_encoder(settings())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstCodec::<T, U>::raw_decoder(BufferSettings::new(BUFFER_BYTES, YIELD_BYTES))
+        ProstCodec::<T, U>::raw_decoder(settings())
+    }
+}
+
+fn settings() -> BufferSettings {
+    BufferSettings::new(BUFFER_BYTES, YIELD_BYTES)
+}
+
+/// The same for what a server sends to interactive clients, which may be encoded already.
+#[derive(Debug)]
+pub(crate) struct ManageCodec;
+
+impl Codec for ManageCodec {
+    type Encode = Outgoing;
+    type Decode = wire::Command;
+    type Encoder = ManageEncoder;
+    type Decoder = ProstDecoder<wire::Command>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ManageEncoder
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstCodec::<wire::Response, wire::Command>::raw_decoder(settings())
+    }
+}
+
+/// Writes [`Outgoing`].
+#[derive(Debug)]
+pub(crate) struct ManageEncoder;
+
+impl Encoder for ManageEncoder {
+    type Item = Outgoing;
+    type Error = Status;
+
+    fn encode(&mut self, item: Outgoing, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.encode(buffer)
+            .map_err(|error| Status::internal(format!("a response cannot be encoded: {error}")))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        settings()
     }
 }

@@ -6,11 +6,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use sysmon_api::{ApiError, Code, wire};
+use sysmon_api::{ApiError, Code, EncodedUpdate, wire};
 use sysmon_core::filter::{Filter, Needs};
 use sysmon_core::{Health, Liveness, ProcessTable, SeriesKey};
 
 use super::selection::{MetricSet, Selector};
+use super::shared::{Class, Piece, Shared};
 use super::window::Window;
 use super::{ClientId, Fleet, Moment};
 use crate::config::Config;
@@ -41,6 +42,8 @@ pub(super) struct Subscription {
     /// The client's number for it.
     pub(super) number: u32,
     pub(super) wish: Wish,
+    /// Which others are told the same of a machine.
+    pub(super) class: Class,
     /// Which rows of what matches; none for all of it.
     pub(super) window: Option<Window>,
     /// What was asked for, where there is a window: another request may move it.
@@ -52,7 +55,7 @@ pub(super) struct Subscription {
     /// Machines that have changed, each once, in the order in which they did.
     pub(super) queue: VecDeque<u32>,
     /// What is left to say about the machine that did not fit into the last update, with sizes in bytes.
-    pub(super) parts: VecDeque<(wire::MachineUpdate, usize)>,
+    pub(super) parts: VecDeque<(Piece, usize)>,
     /// How many machines at the front of the queue belong to the snapshot.
     snapshot_left: usize,
     /// Whether the snapshot has not been sent to its end.
@@ -67,7 +70,7 @@ pub(super) struct Subscription {
 }
 
 /// How far a client has been told about one machine.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cursor {
     /// Whether the machine is in the queue.
     pub(super) is_queued: bool,
@@ -142,6 +145,11 @@ impl Wish {
         })
     }
 
+    /// Whether both are told the same of a machine, once they know it.
+    pub(super) fn is_told_like(&self, other: &Self) -> bool {
+        self.detail == other.detail && self.metrics == other.metrics
+    }
+
     /// Whether the snapshot brings the past of a series that is subscribed.
     pub(super) fn wants_past_of(&self, key: &SeriesKey) -> bool {
         self.history_ms > 0 && self.history.contains(key)
@@ -163,11 +171,17 @@ impl Subscription {
     /// The most updates that a client has not acknowledged.
     const UNDER_WAY_MAX: u64 = 2;
 
-    fn new(client: ClientId, subscribe: &wire::Subscribe, wish: Wish, window: Option<Window>) -> Self {
+    fn new(
+        client: ClientId,
+        subscribe: &wire::Subscribe,
+        (wish, class): (Wish, Class),
+        window: Option<Window>,
+    ) -> Self {
         Self {
             client,
             number: subscribe.subscription,
             wish,
+            class,
             asked: window.is_some().then(|| subscribe.clone()),
             window,
             aged_ms: 0,
@@ -278,6 +292,7 @@ impl Fleet {
         }
         // The old one goes first: the new one may take its place when there are eight.
         self.remove_subscription(client, subscribe.subscription);
+        let class = self.class_of(&wish);
         let Some(own) = self.clients.get_mut(&client) else {
             return Err(ApiError::unavailable("the stream is closing"));
         };
@@ -287,12 +302,13 @@ impl Fleet {
                 "there are 8 subscriptions on this stream; end one first",
             ));
         }
-        let subscription = Subscription::new(client, subscribe, wish, window);
+        let subscription = Subscription::new(client, subscribe, (wish, class), window);
         let index = self.free.pop().unwrap_or(self.subscriptions.len());
         if index == self.subscriptions.len() {
             self.subscriptions.push(None);
         }
         own.subscriptions.push((subscribe.subscription, index));
+        self.shared.join(class);
         self.filtering
             .extend(subscription.needs().map(|needs| (index, needs)));
         self.timed.extend(subscription.is_timed().then_some(index));
@@ -303,6 +319,14 @@ impl Fleet {
         }
         self.activate(index);
         Ok(())
+    }
+
+    /// The class of those who want the same.
+    fn class_of(&mut self, wish: &Wish) -> Class {
+        let same = self.subscriptions.iter().flatten();
+        let same = same.filter(|other| other.wish.is_told_like(wish));
+        let class = same.map(|other| other.class).next();
+        class.unwrap_or_else(|| self.shared.new_class())
     }
 
     /// The index of a client's subscription.
@@ -350,7 +374,7 @@ impl Fleet {
     pub fn flush(
         &mut self,
         now: Moment,
-        mut send: impl FnMut(ClientId, wire::Update) -> bool,
+        mut send: impl FnMut(ClientId, EncodedUpdate) -> bool,
     ) -> Vec<ClientId> {
         self.review(now);
         if self.totals_seen != self.totals.version() {
@@ -361,12 +385,13 @@ impl Fleet {
         }
         let mut gone = Vec::new();
         let mut active = std::mem::take(&mut self.active);
+        let mut shared = std::mem::take(&mut self.shared);
         active.retain(|index| {
             // Taken out, so that machines and subscription can be looked at together.
             let Some(mut subscription) = self.subscriptions[*index].take() else {
                 return false;
             };
-            let stays = self.flush_one(&mut subscription, now, |client, update| {
+            let stays = self.flush_one(&mut subscription, &mut shared, now, |client, update| {
                 let is_there = send(client, update);
                 if !is_there {
                     gone.push(client);
@@ -378,6 +403,7 @@ impl Fleet {
             stays
         });
         self.active = active;
+        self.shared = shared;
         gone
     }
 
@@ -385,18 +411,19 @@ impl Fleet {
     fn flush_one(
         &self,
         subscription: &mut Subscription,
+        shared: &mut Shared,
         now: Moment,
-        mut send: impl FnMut(ClientId, wire::Update) -> bool,
+        mut send: impl FnMut(ClientId, EncodedUpdate) -> bool,
     ) -> bool {
         while subscription.may_send() && subscription.has_work(self.totals.version()) {
             if now.monotonic_ms < subscription.due_ms {
                 return true;
             }
-            let Some(update) = self.update(subscription, now) else {
+            let Some(update) = self.update(subscription, shared, now) else {
                 return false;
             };
             // What did not fit may follow at once.
-            let is_piece = update.more || !subscription.parts.is_empty();
+            let is_piece = update.update.more || !subscription.parts.is_empty();
             if !is_piece {
                 let pause_ms = subscription.wish.period_ms.max(self.config.update_gap_ms);
                 subscription.due_ms = now.monotonic_ms + pause_ms;
@@ -413,8 +440,13 @@ impl Fleet {
     }
 
     /// The next update of a subscription; `None` when nothing worth telling has changed.
-    fn update(&self, subscription: &mut Subscription, now: Moment) -> Option<wire::Update> {
-        let machines = self.next_parts(subscription);
+    fn update(
+        &self,
+        subscription: &mut Subscription,
+        shared: &mut Shared,
+        now: Moment,
+    ) -> Option<EncodedUpdate> {
+        let parts = self.next_parts(subscription, shared);
         let is_snapshot = subscription.in_snapshot && subscription.sent == 0;
         let version = self.totals.version();
         let is_complete = subscription.is_window_complete();
@@ -424,7 +456,7 @@ impl Fleet {
         if let Some(window) = window.filter(|_| is_complete) {
             window.tell(&mut update);
         }
-        if machines.is_empty()
+        if parts.count == 0
             && !update.has_window
             && !subscription.in_snapshot
             && subscription.totals_version == version
@@ -437,16 +469,20 @@ impl Fleet {
         subscription.totals_version = version;
         subscription.sent += 1;
         self.counters.updates.add(1);
-        self.counters.machine_updates.add(machines.len());
-        Some(wire::Update {
+        self.counters.machine_updates.add(parts.count);
+        let update = wire::Update {
             subscription: subscription.number,
             number: subscription.sent,
             snapshot: is_snapshot,
             more,
             now_unix_ms: now.unix.0,
-            machines,
+            machines: parts.own,
             totals: Some(self.totals.counts()),
             ..update
+        };
+        Some(EncodedUpdate {
+            update,
+            machines: parts.encoded,
         })
     }
 
@@ -463,6 +499,7 @@ impl Fleet {
             return false;
         };
         self.free.push(index);
+        self.shared.leave(subscription.class);
         self.active.retain(|active| *active != index);
         self.timed.retain(|timed| *timed != index);
         self.filtering.retain(|(filtering, _)| *filtering != index);
