@@ -5,7 +5,7 @@
 mod accounting;
 mod subjects;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,10 +17,12 @@ use subjects::{Bench, Subject};
 /// Time for everything to start and settle before the first window.
 const WARM_UP: Duration = Duration::from_secs(15);
 
-/// Runs the comparison: `measure [--windows N] [--seconds S] [--processes P]`.
+/// Runs the comparison: `measure [--windows N] [--seconds S] [--processes P] [--burst TIME] [--binaries FOLDER]`.
 pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
     let options = Options::parse(arguments)?;
-    build_release()?;
+    if options.binaries.is_none() {
+        build_release()?;
+    }
     let folder = std::env::temp_dir().join(format!("sysmon-measure-{}", std::process::id()));
     std::fs::create_dir_all(&folder).wrap_err("failed to create a folder for the measurement")?;
     let outcome = measure(&options, &folder);
@@ -32,6 +34,10 @@ struct Options {
     windows: u32,
     seconds: u64,
     processes: usize,
+    /// How often the machine on screen is asked to measure; everything else does so every second.
+    burst: String,
+    /// Where our programs are, when they are not to be built.
+    binaries: Option<PathBuf>,
 }
 
 impl Options {
@@ -40,16 +46,22 @@ impl Options {
             windows: 3,
             seconds: 60,
             processes: 150,
+            burst: "1s".into(),
+            binaries: None,
         };
         for pair in arguments.chunks(2) {
             let [name, value] = pair else {
-                bail!("{} needs a number", pair.join(" "))
+                bail!("{} needs a value", pair.join(" "))
             };
             match *name {
                 "--windows" => options.windows = value.parse().wrap_err("--windows takes a number")?,
                 "--seconds" => options.seconds = value.parse().wrap_err("--seconds takes a number")?,
                 "--processes" => options.processes = value.parse().wrap_err("--processes takes a number")?,
-                _ => bail!("{name} is unknown; there are --windows, --seconds and --processes"),
+                "--burst" => options.burst = (*value).into(),
+                "--binaries" => options.binaries = Some(value.into()),
+                _ => bail!(
+                    "{name} is unknown; there are --windows, --seconds, --processes, --burst and --binaries"
+                ),
             }
         }
         Ok(options)
@@ -67,8 +79,14 @@ fn build_release() -> Result<()> {
     }
 }
 
+fn release_folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    PathBuf::from(target).join("release")
+}
+
 fn measure(options: &Options, folder: &Path) -> Result<()> {
-    let mut bench = Bench::new(folder)?;
+    let binaries = options.binaries.clone().unwrap_or_else(release_folder);
+    let mut bench = Bench::new(folder, binaries, &options.burst)?;
     bench.start_all()?;
     // Counted when everything runs, so that the number is what each subject really sees.
     bench.add_sleepers(options.processes.saturating_sub(accounting::process_count()))?;

@@ -13,6 +13,8 @@ use crate::convert::{
 };
 use crate::wire;
 
+mod whole;
+
 /// The copy no longer follows from what came before; subscribe again.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("an update does not follow from what came before ({0}); subscribe again")]

@@ -73,6 +73,15 @@ pub(crate) mod testing {
             std::fs::write(path, content).unwrap();
         }
 
+        pub(crate) fn remove(&self, path: &str) {
+            let path = self.directory.path().join(path);
+            match path.is_dir() {
+                true => std::fs::remove_dir_all(path),
+                false => std::fs::remove_file(path),
+            }
+            .unwrap();
+        }
+
         /// One tick at `seconds`; values by series as `name{label="x"}`.
         pub(crate) fn tick(
             &mut self,

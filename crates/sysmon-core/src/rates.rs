@@ -88,6 +88,14 @@ impl Counter {
         }
     }
 
+    /// Takes a reading at `monotonic_ns` of a counter that is known to stand where it stood; see [`Self::read`].
+    pub fn read_again(&mut self, monotonic_ns: u64, gap_ns: u64) -> Derivation {
+        match self.last {
+            Some((value, _)) => self.read(value, monotonic_ns, gap_ns),
+            None => Derivation::First,
+        }
+    }
+
     /// Forgets the last reading, so that the next one gives no rate.
     pub fn forget(&mut self) {
         self.last = None;

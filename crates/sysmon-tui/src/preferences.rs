@@ -2,13 +2,14 @@
 //! be read or written is left, and said in the log only.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::axis::Range;
+use crate::keep::{self, file_name};
 use crate::state::alerts::list::{AlertColumn, RuleColumn};
 use crate::state::console::History;
 use crate::state::fleet::columns::FleetLayout;
@@ -176,28 +177,8 @@ pub(crate) struct Store {
 impl Store {
     /// The file in `folder` for what is called `source_name`.
     pub(crate) fn new(folder: &Path, source_name: &str) -> Self {
-        // A name may hold anything: a file's name holds letters, digits and what tells two of them apart.
-        let plain: String = source_name
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || ".-_".contains(c) {
-                    c
-                } else {
-                    '_'
-                }
-            })
-            .take(80)
-            .collect();
-        let hash = source_name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        let suffix = if plain == source_name {
-            String::new()
-        } else {
-            format!("-{:08x}", hash >> 32)
-        };
         Self {
-            path: folder.join(format!("console-{plain}{suffix}.toml")),
+            path: folder.join(file_name(source_name, "toml")),
             saved: None,
         }
     }
@@ -243,21 +224,7 @@ impl Store {
 
     fn write(&self, preferences: &Preferences) -> io::Result<()> {
         let text = toml::to_string(preferences).map_err(io::Error::other)?;
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        // Two consoles of one person may leave at once.
-        let beside = folder.join(format!(".{name}.{}", std::process::id()));
-        let written = std::fs::File::create(&beside).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        let moved = written.and_then(|()| std::fs::rename(&beside, &self.path));
-        if moved.is_err() {
-            // The reason is the first failure.
-            let _ = std::fs::remove_file(&beside);
-        }
-        moved
+        keep::replace(&self.path, text.as_bytes())
     }
 }
 

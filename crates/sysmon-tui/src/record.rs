@@ -14,7 +14,7 @@ use crate::event::Event;
 mod event;
 mod file;
 
-pub(crate) use event::{from_recorded, tick_of};
+pub(crate) use event::{from_recorded, tick_of, to_recorded};
 pub use file::RecordingError;
 pub(crate) use file::{RecordingReader, RecordingWriter};
 
@@ -114,7 +114,7 @@ impl Recorder {
             if let Some(told) = told.filter(|told| second(told) != second(&self.at)) {
                 self.put(told);
             }
-        } else if let Some(body) = event::to_recorded(event) {
+        } else if let Some(body) = to_recorded(event) {
             self.time = None;
             let body = Some(body);
             self.put(wire::RecordedEvent {

@@ -226,6 +226,8 @@ pub struct State {
     pub(crate) opens_only_machine: bool,
     /// Whether the machine on screen is there only because it was when the console was last left: it may be gone since.
     pub(crate) is_machine_remembered: bool,
+    /// Whether what is shown was kept by an earlier console: the aggregator has not told its fleet to this one yet.
+    pub(crate) is_of_earlier: bool,
     dirty: bool,
     /// The second has changed since the last frame.
     is_clock_dirty: bool,
@@ -275,6 +277,7 @@ impl State {
             touched: false,
             opens_only_machine: false,
             is_machine_remembered: false,
+            is_of_earlier: false,
             dirty: true,
             is_clock_dirty: false,
         }

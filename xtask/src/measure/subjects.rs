@@ -49,6 +49,8 @@ impl Subject {
 /// Everything that runs for a measurement; stopped when dropped.
 pub(crate) struct Bench {
     folder: PathBuf,
+    binaries: PathBuf,
+    burst: String,
     tmux_socket: String,
     children: Vec<Child>,
     subjects: Vec<Subject>,
@@ -56,13 +58,16 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn new(folder: &Path) -> Result<Self> {
+    /// With our programs in `binaries`; `folder` is for what they write.
+    pub(crate) fn new(folder: &Path, binaries: PathBuf, burst: &str) -> Result<Self> {
         if !is_installed("tmux") {
             bail!("tmux is not installed; terminal programs are measured inside it");
         }
         let tmux_socket = format!("sysmon-measure-{}", std::process::id());
         Ok(Self {
             folder: folder.into(),
+            binaries,
+            burst: burst.into(),
             tmux_socket,
             children: Vec::new(),
             subjects: Vec::new(),
@@ -83,9 +88,11 @@ impl Bench {
         let (watched, unwatched) = (free_port()?, free_port()?);
         self.aggregator("aggregator, one machine", watched)?;
         self.aggregator("aggregator, nobody watching", unwatched)?;
-        self.collector("collector, all processes every second", watched)?;
-        self.collector("collector, nobody watching", unwatched)?;
-        let client = release("sysmon-tui");
+        self.collector("collector, all processes every second", watched, "watched", "10s")?;
+        self.collector("collector, nobody watching", unwatched, "unwatched", "10s")?;
+        self.collector("collector, hardly any process scan", unwatched, "bare", "1h")?;
+        let client = self.binaries.join("sysmon-tui");
+        let client = format!("env SYSMON_TUI_BURST={} {}", self.burst, client.display());
         self.terminal(
             "sysmon-tui --connect, machine view",
             &format!("{client} --connect http://127.0.0.1:{watched}"),
@@ -94,10 +101,15 @@ impl Bench {
         let session = format!("s{}", self.subjects.len() - 1);
         self.tmux(&["send-keys", "-t", &session, "Enter"])?;
         self.terminal("sysmon-tui, everything embedded", &client)?;
-        self.terminal_peer("btop", "btop")?;
-        self.terminal_peer("htop", "htop -d 10")?;
-        self.terminal_peer("btm", "btm --rate 1s")?;
-        self.terminal_peer("glances", "glances --time 1 --disable-check-update")?;
+        self.btop_every_second()?;
+        self.terminal_peer("btop", "btop as it comes, every 2 s", "btop")?;
+        self.terminal_peer("htop", "htop, every second", "htop -d 10")?;
+        self.terminal_peer("btm", "bottom, every second", "btm --rate 1s")?;
+        self.terminal_peer(
+            "glances",
+            "glances, every second",
+            "glances --time 1 --disable-check-update",
+        )?;
         self.node_exporter()?;
         self.netdata()
     }
@@ -118,10 +130,12 @@ impl Bench {
         wait_for_port(port)
     }
 
-    fn collector(&mut self, name: &'static str, port: u16) -> Result<()> {
+    fn collector(&mut self, name: &'static str, port: u16, id: &str, process_interval: &str) -> Result<()> {
         let mut command = self.ours("sysmon-collector");
-        // Two collectors of one machine do not share a spool.
-        command.arg("--spool-dir").arg(self.folder.join(port.to_string()));
+        command.env("SYSMON_COLLECTOR_PROCESS_INTERVAL", process_interval);
+        command.args(["--machine-id", id]);
+        // Collectors of one machine do not share a spool.
+        command.arg("--spool-dir").arg(self.folder.join(id));
         command.args([
             "--interval",
             "1s",
@@ -133,7 +147,7 @@ impl Bench {
 
     /// One of our binaries, with folders of its own.
     fn ours(&self, binary: &str) -> Command {
-        let mut command = Command::new(release(binary));
+        let mut command = Command::new(self.binaries.join(binary));
         command.envs(self.environment());
         command
     }
@@ -165,9 +179,18 @@ impl Bench {
         Ok(())
     }
 
-    fn terminal_peer(&mut self, binary: &'static str, command: &str) -> Result<()> {
+    /// Left alone, btop measures every two seconds; it takes its interval from its configuration only.
+    fn btop_every_second(&mut self) -> Result<()> {
+        let home = self.folder.join("btop-every-second");
+        std::fs::create_dir_all(home.join("btop"))?;
+        std::fs::write(home.join("btop/btop.conf"), "update_ms = 1000\n")?;
+        let command = format!("env XDG_CONFIG_HOME={} btop", home.display());
+        self.terminal_peer("btop", "btop, every second", &command)
+    }
+
+    fn terminal_peer(&mut self, binary: &'static str, name: &'static str, command: &str) -> Result<()> {
         if is_installed(binary) {
-            self.terminal(binary, command)
+            self.terminal(name, command)
         } else {
             self.missing.push(binary);
             Ok(())
@@ -306,11 +329,6 @@ fn wait_for_port(port: u16) -> Result<()> {
         pause(Duration::from_millis(100));
     }
     bail!("nothing listens on port {port} after 10 s")
-}
-
-fn release(binary: &str) -> String {
-    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
-    format!("{target}/release/{binary}")
 }
 
 fn is_installed(binary: &str) -> bool {

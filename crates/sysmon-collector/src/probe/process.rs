@@ -1,17 +1,18 @@
 //! The process table: one line of `/proc/PID/stat` per process and scan, everything else once per process.
 
 mod reader;
+mod rest;
 mod stat;
 mod users;
 
 use std::sync::Arc;
 
 use sysmon_core::{
-    Counter, CounterWidth, Derivation, MetricId, Process, ProcessKey, ProcessState, ProcessTable,
-    ProcessTotals, RateTracker,
+    Counter, Derivation, MetricId, Process, ProcessKey, ProcessState, ProcessTable, ProcessTotals,
 };
 
 use self::reader::{OpenFile, Reader};
+use self::rest::{Rest, on_rota};
 pub(crate) use self::stat::Stat;
 use self::users::Users;
 use super::Context;
@@ -50,6 +51,7 @@ struct LastScan {
 struct Tracked {
     key: ProcessKey,
     file: Option<OpenFile>,
+    rest: Rest,
     raw_name: Box<[u8]>,
     parent_pid: u32,
     state: ProcessState,
@@ -78,11 +80,13 @@ struct Texts {
     command: Arc<str>,
 }
 
-/// Storage traffic of a process.
-#[derive(Debug)]
+/// Storage traffic of a process. There is one for every process that was ever listed, so it is kept small.
+#[derive(Debug, Default)]
 struct Transfers {
-    tracker: RateTracker<2>,
-    last: Option<[u64; 2]>,
+    /// Read and written bytes so far.
+    last: [u64; 2],
+    /// When that was; `None` before the first reading.
+    at_ns: Option<u64>,
     per_second: Option<[u64; 2]>,
     refused: bool,
 }
@@ -146,28 +150,46 @@ impl ProcessScanner {
             newest_start_ms: 0,
         };
         let mut pids = self.pids.iter().copied().peekable();
-        let mut born = Vec::new();
+        let (mut born, mut gone) = (Vec::new(), Vec::new());
         walk.reader.begin();
         self.tracked.retain_mut(|tracked| {
             while let Some(pid) = pids.next_if(|pid| *pid < tracked.key.pid) {
                 born.extend(walk.first(pid, context));
             }
-            pids.next_if_eq(&tracked.key.pid).is_some() && walk.again(tracked, context)
+            let pid = tracked.key.pid;
+            let alive = pids.next_if_eq(&pid).is_some() && walk.again(tracked, context);
+            gone.extend((!alive).then_some(pid));
+            alive
         });
         born.extend(pids.filter_map(|pid| walk.first(pid, context)));
         let newest_start_ms = walk.newest_start_ms;
+        self.adopt(&gone);
         if !born.is_empty() {
             self.tracked.append(&mut born);
             self.tracked.sort_unstable_by_key(|tracked| tracked.key.pid);
         }
         if self.reader.end() {
-            self.tracked.iter_mut().for_each(|tracked| tracked.file = None);
+            for tracked in &mut self.tracked {
+                (tracked.file, tracked.rest) = (None, Rest::default());
+            }
         }
         self.scans = self.scans.wrapping_add(1);
         self.last = Some(LastScan {
             at_ns: context.now_ns,
             newest_start_ms,
         });
+    }
+
+    /// Whose parent is `gone` (sorted pids) has another one now, without having run.
+    fn adopt(&mut self, gone: &[u32]) {
+        if gone.is_empty() {
+            return;
+        }
+        for tracked in &mut self.tracked {
+            if gone.binary_search(&tracked.parent_pid).is_ok() {
+                tracked.rest.disturb();
+            }
+        }
     }
 
     fn totals(&self) -> ProcessTotals {
@@ -273,9 +295,27 @@ impl Walk<'_> {
         self.again(&mut tracked, context).then_some(tracked)
     }
 
+    /// Whether nothing can have changed about a process, which is taken over then.
+    fn rests(&mut self, tracked: &mut Tracked, context: &mut Context<'_>) -> bool {
+        let pid = tracked.key.pid;
+        let on_rota = self
+            .last
+            .is_none_or(|last| on_rota(pid, last.at_ns, context.now_ns));
+        let single = tracked.threads == 1 && tracked.state != ProcessState::Running;
+        let rests = tracked.rest.holds(single, pid, self.reader, context.buffer) && !on_rota;
+        if rests {
+            self.newest_start_ms = self.newest_start_ms.max(tracked.key.start_ms);
+            tracked.update_at_rest(context.now_ns, context.gap_ns);
+        }
+        rests
+    }
+
     /// Reads a process again; `false` when it has gone. The pid may have been given to another one.
     fn again(&mut self, tracked: &mut Tracked, context: &mut Context<'_>) -> bool {
         let pid = tracked.key.pid;
+        if self.rests(tracked, context) {
+            return true;
+        }
         let Some((file, line)) = self.reader.stat(pid, tracked.file.take(), context.buffer) else {
             return false;
         };
@@ -299,10 +339,20 @@ impl Walk<'_> {
 }
 
 impl Tracked {
+    /// Nothing changed since the last reading.
+    fn update_at_rest(&mut self, now_ns: u64, gap_ns: u64) {
+        // Whoever rests is seldom read: its descriptor, and the page that the kernel keeps with it, are let go.
+        self.file = None;
+        let derivation = self.processor.read_again(now_ns, gap_ns);
+        self.active = false;
+        self.cpu_percent = matches!(derivation, Derivation::Rate { .. }).then_some(0.0);
+    }
+
     fn new(key: ProcessKey, name: &[u8]) -> Self {
         Self {
             key,
             file: None,
+            rest: Rest::default(),
             raw_name: name.into(),
             parent_pid: 0,
             state: ProcessState::Unknown,
@@ -345,17 +395,6 @@ impl Tracked {
     }
 }
 
-impl Default for Transfers {
-    fn default() -> Self {
-        Self {
-            tracker: RateTracker::new(CounterWidth::Bits64),
-            last: None,
-            per_second: None,
-            refused: false,
-        }
-    }
-}
-
 impl Transfers {
     /// A process without processor time moved next to nothing: its counters are taken as they were, and whatever they
     /// gained counts when it is looked at again.
@@ -364,17 +403,29 @@ impl Transfers {
             return;
         }
         let moving = self.per_second.is_some_and(|rates| rates != [0, 0]);
-        if active || moving || self.last.is_none() {
-            self.last = reader.transferred(pid, context.buffer);
-        }
-        let Some(last) = self.last else {
-            self.refused = true;
-            self.per_second = None;
-            return;
+        let now = if active || moving || self.at_ns.is_none() {
+            let Some(now) = reader.transferred(pid, context.buffer) else {
+                (self.refused, self.per_second) = (true, None);
+                return;
+            };
+            now
+        } else {
+            self.last
         };
-        let derived = self.tracker.read(last, context.now_ns, context.gap_ns);
-        self.per_second = derived
-            .map(|derived| derived.map(|rate| rate.per_second().map_or(0, |rate| rate.round() as u64)));
+        let before = std::mem::replace(&mut self.last, now);
+        let elapsed_ns = self
+            .at_ns
+            .replace(context.now_ns)
+            .map(|then| context.now_ns.saturating_sub(then))
+            .filter(|elapsed_ns| (1..=context.gap_ns).contains(elapsed_ns));
+        let grown = [0, 1].map(|index| now[index].checked_sub(before[index]));
+        self.per_second = match (elapsed_ns, grown) {
+            (Some(elapsed_ns), [Some(read), Some(written)]) => {
+                Some([read, written].map(|bytes| (bytes as f64 * 1e9 / elapsed_ns as f64).round() as u64))
+            }
+            // Both counters belong to one source: when one went back, the other one says nothing either.
+            _ => None,
+        };
     }
 }
 

@@ -147,6 +147,13 @@ fn status(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
     let bar = pen.theme.bar();
     let critical = pen.theme.on_bar(pen.theme.critical());
     let live = match &state.link {
+        Link::Connecting if state.is_of_earlier => (
+            format!(
+                "connecting, this is {} old ",
+                format_age(state.now.since_ms(state.received_at))
+            ),
+            pen.theme.on_bar(pen.theme.warning()),
+        ),
         Link::Connecting => (
             "connecting… ".replace('…', pen.pick("…", "...")),
             pen.theme.on_bar(pen.theme.warning()),

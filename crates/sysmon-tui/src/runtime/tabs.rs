@@ -9,7 +9,8 @@ use tokio::task::JoinHandle;
 use super::{Client, TuiError, state, theme};
 use crate::connect::{Connect, Opened};
 use crate::event::{Event, TabRequest};
-use crate::link::{COMMAND_QUEUE, Inbox, keep_connected};
+use crate::glance::GlanceFile;
+use crate::link::{COMMAND_QUEUE, Inbox, keep_connected, now};
 use crate::options::Options;
 use crate::preferences::{Preferences, Store};
 use crate::state::State;
@@ -21,6 +22,7 @@ use crate::theme::Theme;
 pub(super) struct Beside {
     pub(super) theme: Theme,
     store: Option<Store>,
+    glance: Option<GlanceFile>,
     link: Option<Link>,
 }
 
@@ -51,10 +53,18 @@ impl Beside {
             (Err(_), Some(theme)) => theme.clone(),
             (Err(error), None) => return Err(error.into()),
         };
-        let state = state(options, source_name, &theme, &remembered);
+        let mut state = state(options, source_name, &theme, &remembered);
+        // This machine is there at once anyway, and a recording begins with nothing.
+        let is_local = options.is_local && source_name == options.source_name;
+        let folder = folder.filter(|_| !is_local && options.recorder.is_none());
+        let glance = folder.map(|folder| GlanceFile::new(folder, source_name));
+        if let Some(earlier) = glance.as_ref().and_then(GlanceFile::load) {
+            earlier.restore(&mut state, now());
+        }
         let beside = Self {
             theme,
             store,
+            glance,
             link: None,
         };
         Ok((beside, state))
@@ -90,6 +100,9 @@ impl Beside {
     pub(super) fn remember(&mut self, state: &State) {
         if let Some(store) = &mut self.store {
             store.save(Preferences::of(state));
+        }
+        if let Some(glance) = &mut self.glance {
+            glance.save(state);
         }
     }
 }

@@ -235,7 +235,7 @@ impl ProcessTableState {
             self.reorder(table);
             self.ordered_at = now;
             self.stale_order = false;
-        } else if self.order.iter().copied().any(is_gone) {
+        } else if self.window(window_rows).iter().copied().any(is_gone) {
             // Children of one that is gone have another place.
             if self.is_tree {
                 self.reorder(table);
@@ -264,6 +264,14 @@ impl ProcessTableState {
             self.branches = Vec::new();
             self.order = rows.into_iter().map(|process| process.key).collect();
         }
+    }
+
+    /// The rows on screen. Whoever is gone from the others goes with the next order: a thousand processes are not searched
+    /// for at every message.
+    fn window(&self, rows: usize) -> &[ProcessKey] {
+        let from = self.offset.min(self.order.len());
+        let to = from.saturating_add(rows).min(self.order.len());
+        &self.order[from..to]
     }
 
     fn matches(&self, process: &Process) -> bool {

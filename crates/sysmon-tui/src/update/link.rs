@@ -88,6 +88,8 @@ fn refused(state: &mut State, request_id: u64, code: u32, reason: &str) -> Vec<E
 /// A connection stands: what is on screen is asked for, or of what is not only the totals.
 fn connected(state: &mut State, capabilities: &[String]) -> Vec<Effect> {
     state.link = Link::Live;
+    // Until the fleet is told, what is shown is of an earlier connection, or of an earlier console.
+    state.background.is_catching_up = state.fleet.is_complete() && !state.background.is_hidden;
     past::connected(state, capabilities);
     burst::connected(state, capabilities);
     processes::connected(state, capabilities);
@@ -106,6 +108,8 @@ fn failed(state: &mut State, reason: &str, permanent: bool) {
     let reason = sysmon_core::sanitize(reason).into_owned();
     let since = match &state.link {
         Link::Down { since, .. } => *since,
+        // What an earlier console left is as old as that.
+        Link::Connecting if state.is_of_earlier => state.received_at,
         Link::Connecting | Link::Live => state.now,
     };
     past::disconnected(state);
@@ -139,6 +143,7 @@ fn take(state: &mut State, update: &wire::Update) -> Vec<Effect> {
     let received = Effect::Send(wire::command::Body::UpdateReceived(received));
     let followed = match update.subscription {
         FLEET_SUBSCRIPTION => {
+            state.is_of_earlier &= !update.snapshot;
             let followed = state.fleet.apply(update);
             state.fleet_table.take(update);
             followed
@@ -171,6 +176,10 @@ fn leave_gone_machine(state: &mut State) -> Vec<Effect> {
     let View::Machine(id) = &state.view else {
         return Vec::new();
     };
+    // What was there last time says nothing of today.
+    if state.is_of_earlier || state.is_catching_up() {
+        return Vec::new();
+    }
     if !state.is_machine_remembered || state.touched || state.shown_machine().is_some() {
         state.is_machine_remembered = false;
         return Vec::new();

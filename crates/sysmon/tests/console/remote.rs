@@ -87,3 +87,54 @@ fn an_aggregator_that_is_not_there_is_named_with_what_to_do() {
     terminal.press("\x03");
     assert!(terminal.wait_for_exit().success(), "Ctrl-C quits");
 }
+
+#[test]
+fn what_was_shown_last_is_there_at_once_although_the_aggregator_does_not_answer() {
+    let home = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let (listen, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
+    let aggregator = Role::start(home.path(), &["aggregator", "--listen", &listen]);
+    let collect = [
+        "collector",
+        "--aggregator",
+        &url,
+        "--machine-id",
+        "alpha",
+        "--interval",
+        "1s",
+    ];
+    let _alpha = Role::start(home.path(), &collect);
+    let start = || {
+        let mut connect = command(TUI, home.path());
+        connect.args(["--connect", &url]);
+        Terminal::start(connect, 120, 40)
+    };
+    let is_live = |screen: &str| screen.contains("alpha") && screen.contains(" live ");
+    let mut terminal = start();
+    terminal.wait_for("the machine", is_live);
+    terminal.press("q");
+    assert!(terminal.wait_for_exit().success());
+
+    drop(aggregator);
+    // Takes connections and says nothing, as one behind a firewall does.
+    let silent = std::net::TcpListener::bind(&listen).unwrap();
+    let mut terminal = start();
+    let mut first = None;
+    terminal.wait_for("a frame", |screen| {
+        let is_drawn = screen.contains("sysmon ▸");
+        if is_drawn && first.is_none() {
+            first = Some(screen.to_owned());
+        }
+        is_drawn
+    });
+    let first = first.unwrap();
+    assert!(
+        first.contains("alpha") && first.contains("connecting, this is"),
+        "{first}"
+    );
+    drop(silent);
+    let _aggregator = Role::start(home.path(), &["aggregator", "--listen", &listen]);
+    terminal.wait_for("the present, without a key", is_live);
+    terminal.press("q");
+    assert!(terminal.wait_for_exit().success());
+}

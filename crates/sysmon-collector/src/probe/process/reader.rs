@@ -102,6 +102,24 @@ impl Reader {
         Some((file, &space[..length]))
     }
 
+    /// Nanoseconds that the first thread of a process spent on a processor, through a kept descriptor (which counts as
+    /// kept from then on); `None` where the kernel does not say.
+    pub(super) fn ran_ns(
+        &mut self,
+        pid: u32,
+        kept: &mut Option<OpenFile>,
+        buffer: &mut Buffer,
+    ) -> Option<u64> {
+        let file = match kept.take() {
+            Some(file) => file,
+            None => self.open(pid, "schedstat")?,
+        };
+        let length = pread(&file, buffer.space(), 0).ok()?;
+        let ran_ns = crate::parse::words(&buffer.space()[..length]).number();
+        *kept = self.keep(file);
+        ran_ns
+    }
+
     /// Takes a descriptor for the next scan if there is room for it.
     pub(super) fn keep(&mut self, file: OpenFile) -> Option<OpenFile> {
         let room = self.kept < self.limit;

@@ -194,6 +194,130 @@ fn what_did_not_visibly_change_is_not_sent_again() {
     }
 }
 
+/// A process of one thread, a child of `parent`, that spent `ran_ns` on a processor.
+fn put_single(bench: &Bench, pid: u32, parent: u32, ticks: u64, ran_ns: u64) {
+    let line = format!(
+        "{pid} (one) S {parent} 77 77 0 -1 4194560 1050 0 3 0 {ticks} 0 4 5 20 0 1 0 1 10000000 9 18446744 1 1\n"
+    );
+    bench.write(&format!("proc/{pid}/stat"), line);
+    bench.write(&format!("proc/{pid}/schedstat"), format!("{ran_ns} 5 6\n"));
+}
+
+fn percent_of(table: &ProcessTable, pid: u32) -> Option<f32> {
+    table
+        .iter()
+        .find(|process| process.key.pid == pid)
+        .unwrap()
+        .cpu_percent
+}
+
+#[test]
+fn who_did_not_run_is_not_read_again_until_it_runs_or_its_turn_comes() {
+    let mut bench = Bench::new();
+    let mut scanner = scanner(&bench);
+    let second = ticks_per_second();
+    for at in 0..3 {
+        put_single(&bench, 60, 1, 100, 5_000);
+        scan(&mut bench, &mut scanner, f64::from(at), ProcessDetail::All);
+    }
+    assert!(
+        scanner.tracked[0].file.is_none(),
+        "its line is no longer held open"
+    );
+    // Nothing of this kind happens: it shows that the line was not read.
+    put_single(&bench, 60, 1, 100 + second, 5_000);
+    let table = scan(&mut bench, &mut scanner, 3.0, ProcessDetail::All);
+    assert_eq!(percent_of(&table, 60), Some(0.0));
+    put_single(&bench, 60, 1, 100 + second, 5_001);
+    let table = scan(&mut bench, &mut scanner, 4.0, ProcessDetail::All);
+    assert_eq!(percent_of(&table, 60), Some(100.0), "it ran, and shows at once");
+    for at in 5..10 {
+        put_single(&bench, 60, 1, 100 + second * (at - 3), 5_001);
+        let table = scan(&mut bench, &mut scanner, at as f64, ProcessDetail::All);
+        let expected = if at < 9 { 100.0 } else { 0.0 };
+        assert_eq!(
+            percent_of(&table, 60),
+            Some(expected),
+            "who ran is likely to run again, at {at}"
+        );
+    }
+    let mut read = 0;
+    for at in 10..40 {
+        put_single(&bench, 60, 1, 100 + second * at, 5_001);
+        let table = scan(&mut bench, &mut scanner, at as f64, ProcessDetail::All);
+        read += u32::from(percent_of(&table, 60) != Some(0.0));
+    }
+    assert_eq!(read, 1, "its turn comes once in thirty seconds");
+}
+
+#[test]
+fn whose_parent_dies_has_another_one_although_it_rests() {
+    let mut bench = Bench::new();
+    let mut scanner = scanner(&bench);
+    for at in 0..3 {
+        put_single(&bench, 50, 1, 9, 5_000);
+        put_single(&bench, 60, 50, 9, 5_000);
+        scan(&mut bench, &mut scanner, f64::from(at), ProcessDetail::All);
+    }
+    bench.remove("proc/50");
+    put_single(&bench, 60, 1, 9, 5_000);
+    scan(&mut bench, &mut scanner, 3.0, ProcessDetail::All);
+    let table = scan(&mut bench, &mut scanner, 4.0, ProcessDetail::All);
+    assert_eq!(
+        table.iter().map(|process| process.parent_pid).collect::<Vec<_>>(),
+        [1]
+    );
+}
+
+#[test]
+fn without_scheduler_statistics_every_line_is_read() {
+    let mut bench = Bench::new();
+    let mut scanner = scanner(&bench);
+    let second = ticks_per_second();
+    for at in 0..8 {
+        // A kernel without them says zero.
+        put_single(&bench, 60, 1, second * at, 0);
+        put_single(&bench, 61, 1, second * at, 0);
+        bench.remove("proc/61/schedstat");
+        let table = scan(&mut bench, &mut scanner, at as f64, ProcessDetail::All);
+        let expected = (at > 0).then_some(100.0);
+        assert_eq!(
+            (percent_of(&table, 60), percent_of(&table, 61)),
+            (expected, expected)
+        );
+    }
+}
+
+/// The promise of `rest.rs` held against this machine: a child that wakes shows within one scan, whatever it did before.
+#[test]
+fn a_real_process_that_wakes_up_shows_in_the_next_scan() {
+    let mut bench = Bench::new();
+    let config = Config::new(MachineId::parse("test").unwrap());
+    let mut scanner = ProcessScanner::new(&config, 4_096);
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "read line; while :; do :; done"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let mut at = 0.0;
+    let mut look = |bench: &mut Bench| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        at += 0.1;
+        let table = scan(bench, &mut scanner, at, ProcessDetail::All);
+        let tracked = scanner.tracked.iter().find(|tracked| tracked.key.pid == pid);
+        (percent_of(&table, pid), tracked.unwrap().file.is_none())
+    };
+    let rested = (0..50).any(|_| look(&mut bench).1);
+    drop(child.stdin.take());
+    // Two scans: it may wake at the end of the first one.
+    let woken = [look(&mut bench).0, look(&mut bench).0];
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(rested, "a sleeping child was never left alone");
+    assert!(woken.iter().flatten().any(|percent| *percent > 0.0), "{woken:?}");
+}
+
 #[test]
 fn kernel_threads_have_brackets_and_no_command() {
     let mut bench = Bench::new();
