@@ -5,6 +5,7 @@ mod burst;
 mod clients;
 mod delivery;
 mod due;
+mod flush;
 mod health;
 mod history;
 mod ingest;

@@ -52,14 +52,14 @@ impl EncodedUpdate {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outgoing {
     /// Anything.
-    Response(wire::Response),
+    Response(Box<wire::Response>),
     /// An update, which answers no command.
     Update(Box<EncodedUpdate>),
 }
 
 impl From<wire::Response> for Outgoing {
     fn from(response: wire::Response) -> Self {
-        Self::Response(response)
+        Self::Response(Box::new(response))
     }
 }
 
@@ -76,7 +76,7 @@ impl Outgoing {
     /// [`Code::Internal`] as for [`EncodedUpdate::decode`].
     pub fn into_response(self) -> Result<wire::Response, ApiError> {
         match self {
-            Self::Response(response) => Ok(response),
+            Self::Response(response) => Ok(*response),
             Self::Update(update) => update.decode().map(|update| wire::Response {
                 request_id: 0,
                 body: Some(wire::response::Body::Update(update)),

@@ -26,6 +26,10 @@ pub(super) struct Class(u32);
 
 /// One piece of an update, ready to be sent.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "with one subscriber all are own and soon moved on: a box would be an allocation each"
+)]
 pub(super) enum Piece {
     Own(wire::MachineUpdate),
     /// What [`sysmon_api::encode_machine`] made.

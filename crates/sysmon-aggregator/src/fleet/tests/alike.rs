@@ -55,7 +55,7 @@ impl Stand {
             Happening::Acknowledge => {
                 self.moments += 1;
                 for (follower, every) in &mut self.followers {
-                    if self.moments % *every == 0 {
+                    if self.moments.is_multiple_of(*every) {
                         follower.acknowledge(&mut self.scene.lab);
                     }
                 }

@@ -225,7 +225,7 @@ impl Stage {
         actor.sequence += 1;
         let batch = Batch {
             sequence: actor.sequence,
-            processes: Some(process_table_to_wire(&table)),
+            processes: Some(process_table_to_wire(table)),
             ..Batch::default()
         };
         // Heard of when it was, not now.
