@@ -4,6 +4,8 @@
 //! Each has a connection of its own and subscribes to the six metrics that the table of a fleet shows; with `different` each
 //! wants one metric besides that nobody else wants, so that no two of them are told the same.
 
+#![expect(clippy::print_stdout, reason = "an example that prints what it counted")]
+
 use std::time::Duration;
 
 use sysmon_api::{Client, ClientConfig, hello, wire};
@@ -25,8 +27,7 @@ const METRICS: [&str; 6] = [
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [endpoint, count, seconds, rest @ ..] = arguments.as_slice() else {
-        eprintln!("usage: subscribers ENDPOINT COUNT SECONDS [different]");
-        std::process::exit(64);
+        panic!("give ENDPOINT COUNT SECONDS [different]");
     };
     let count: u32 = count.parse().expect("COUNT is a number");
     let seconds: u64 = seconds.parse().expect("SECONDS is a number");
