@@ -276,7 +276,7 @@ fn a_process_is_looked_into() {
 #[test]
 fn why_a_process_cannot_be_looked_into_is_said() {
     let cases = [
-        ("gone", 5, "this process has ended"),
+        ("gone", 5, "process 4121 has ended"),
         ("not_allowed", 7, "the collector may not look at process 4121"),
         ("offline", 14, "web-017 is not connected; try again when it is"),
         (
@@ -291,6 +291,8 @@ fn why_a_process_cannot_be_looked_into_is_said() {
         refuse(&mut world, request_id + 7, code, "of another question");
         assert!(world.screen().contains("asking web-017"), "{}", world.screen());
         refuse(&mut world, request_id, code, reason);
+        let last = world.screen().lines().last().unwrap().to_owned();
+        assert_eq!(last.contains("X signal"), name != "gone", "{last}");
         insta::assert_snapshot!(format!("process_{name}"), world.screen());
     }
     // Nobody answers at all; then it can be asked again.

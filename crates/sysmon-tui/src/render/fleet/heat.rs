@@ -16,7 +16,6 @@ use crate::state::fleet::columns::metric_heading;
 use crate::state::fleet::heat::HeatLine;
 use crate::state::fleet::order::{badness, share_of_full};
 use crate::theme::Theme;
-use crate::words;
 
 /// Shades without colour, the lightest first.
 const SHADES: [char; 5] = ['·', '░', '▒', '▓', '█'];
@@ -297,15 +296,15 @@ fn legend(pen: &mut Pen<'_>, area: Rect, measure: &Measure) {
     }
     let quiet = pen.theme.quiet();
     let states = [
-        (Liveness::Live, Health::Healthy),
-        (Liveness::Live, Health::Warning),
-        (Liveness::Live, Health::Critical),
-        (Liveness::Stale, Health::Unknown),
-        (Liveness::Lost, Health::Unknown),
+        (Liveness::Live, Health::Healthy, Health::Healthy.word()),
+        (Liveness::Live, Health::Warning, Health::Warning.word()),
+        (Liveness::Live, Health::Critical, Health::Critical.word()),
+        // As the table says in its last column, and the line above.
+        (Liveness::Stale, Health::Unknown, "late"),
+        (Liveness::Lost, Health::Unknown, "no data"),
     ];
     let mut pieces: Vec<(String, Style)> = Vec::new();
-    for (liveness, health) in states {
-        let word = words::state(liveness, health);
+    for (liveness, health, word) in states {
         let mark = pen.theme.glyphs.mark(liveness, health);
         pieces.push((mark.to_owned(), pen.theme.mark(liveness, health)));
         pieces.push((format!(" {word}  "), quiet));
