@@ -106,7 +106,8 @@ fn is_left_out(state: &State, command: Command) -> bool {
         {
             true
         }
-        Command::Signal | Command::Confirm if has_ended() => true,
+        // Nothing can be asked of it, and nothing sent to it.
+        Command::Open | Command::Signal | Command::Confirm if has_ended() => true,
         // Nothing to repeat yet, or nothing to repeat it on.
         Command::NextMatch if !has_processes || state.process_table.searched().is_empty() => true,
         // They are about the processes, which are not on screen.
