@@ -10,7 +10,7 @@ use crate::command::{Command, Context};
 use crate::state::State;
 
 /// From these widths on there are two columns, and three.
-const COLUMNS_FROM: [u16; 2] = [100, 160];
+const COLUMNS_FROM: [u16; 2] = [120, 200];
 /// Cells between two columns, and at both sides.
 const MARGIN: u16 = 2;
 /// Cells for the keys, their gap included.
