@@ -1,6 +1,6 @@
 //! What is said of times, gaps and stores, in words.
 
-use sysmon_core::{Gap, GapReason, Tier, UnixMillis};
+use sysmon_core::{Gap, GapReason, Tier, UnixMillis, display_width};
 
 use crate::axis::{Axis, Range};
 use crate::state::State;
@@ -28,6 +28,22 @@ pub(crate) fn duration(milliseconds: u64) -> String {
     } else {
         format!("{value:.0} {unit}")
     }
+}
+
+/// A text on as many lines as it needs, broken between words; at least one line.
+pub(crate) fn wrapped(text: &str, cells: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if display_width(line) + 1 + display_width(word) <= cells => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A number of things, in groups of three digits: `1,024`.

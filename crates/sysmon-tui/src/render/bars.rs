@@ -231,7 +231,7 @@ fn alerts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
     let mut muted = [
         (counts.pending, Standing::Pending, Severity::Info),
         (counts.acknowledged, Standing::Acknowledged, Severity::Info),
-        (counts.silenced, Standing::Silenced, Severity::Info),
+        (counts.muted(), Standing::Silenced, Severity::Info),
     ];
     let is_short = state.width < 100 && state.view != View::Alerts;
     let quiet_count: usize = muted.iter().map(|(count, _, _)| *count).sum();

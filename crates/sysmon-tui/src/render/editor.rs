@@ -1,11 +1,9 @@
 //! The editor of a rule: chart with its levels, what it would have done, fields.
 
 use ratatui::layout::{Position, Rect};
-use sysmon_core::alert::Comparison;
 use sysmon_core::display_width;
 
 use super::pen::Pen;
-use crate::entry::{unit_of, value_shown};
 use crate::layout::editor_regions;
 use crate::state::State;
 use crate::state::editor::{Editor, Field};
@@ -123,13 +121,7 @@ fn guard(editor: &Editor, field: Field) -> Option<String> {
         return None;
     };
     let guard = editor.level(severity)?.and.as_ref()?;
-    let side = match guard.comparison {
-        Comparison::Above => "above",
-        Comparison::Below => "below",
-    };
-    let name = words::metric_title(&guard.quantity.metric).to_lowercase();
-    let value = value_shown(guard.value, unit_of(&guard.quantity));
-    Some(format!("and {name} {side} {value}"))
+    Some(format!("and {}", words::alerts::condition(guard)))
 }
 
 /// Draws the value of a field; returns the column behind it, and where the cursor is while it is typed.

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::pen::Pen;
+use crate::words;
 
 /// A heading, or a label and what it stands for.
 pub(super) struct Line {
@@ -100,7 +101,8 @@ pub(super) fn boxed(pen: &mut Pen<'_>, area: Rect, title: &str, hint: &str) -> R
     }
 }
 
-/// Draws lines of which one is selected in a frame over the view; `empty` when there is none.
+/// Draws lines of which one is selected in a frame over the view; `empty` when there is none. The selected one takes as
+/// many rows as it needs: the others are cut.
 pub(super) fn selectable(
     pen: &mut Pen<'_>,
     screen: Rect,
@@ -111,7 +113,15 @@ pub(super) fn selectable(
     hint: &str,
 ) {
     let width = screen.width.min(110);
-    let rows = u16::try_from(lines.len().max(1)).unwrap_or(u16::MAX);
+    let room = width.saturating_sub(4);
+    let label_width = if room >= 60 { 18 } else { 10 };
+    let at = usize::from(at).min(lines.len().saturating_sub(1));
+    let said = match lines.get(at) {
+        Some(line) => words::wrapped(&line.text, room.saturating_sub(label_width + 1).into()),
+        None => words::wrapped(empty, room.into()),
+    };
+    let rows = (lines.len().max(1) - 1).saturating_add(said.len());
+    let rows = u16::try_from(rows).unwrap_or(u16::MAX);
     let height = screen.height.saturating_sub(2).min(rows.saturating_add(2));
     let area = Rect {
         x: (screen.width - width) / 2,
@@ -121,31 +131,32 @@ pub(super) fn selectable(
     };
     pen.clear(area);
     frame(pen, area, title, hint);
-    let (x, room) = (area.x + 2, area.width.saturating_sub(4));
-    let inner = area.height.saturating_sub(2);
+    let x = area.x + 2;
+    let inner = usize::from(area.height.saturating_sub(2));
+    let last = area.bottom().saturating_sub(1);
     if lines.is_empty() {
         let quiet = pen.theme.quiet();
-        pen.text(x, area.y + 1, room, empty, quiet);
+        for (y, words) in (area.y + 1..last).zip(&said) {
+            pen.text(x, y, room, words, quiet);
+        }
         return;
     }
-    let at = usize::from(at).min(lines.len() - 1);
-    let skip = (at + 1).saturating_sub(inner.into());
-    let label_width = if room >= 60 { 18 } else { 10 };
+    let skip = (at + said.len()).saturating_sub(inner).min(at);
     let (accent, plain, selected) = (pen.theme.accent(), pen.theme.text(), pen.theme.selected());
-    let last = area.bottom().saturating_sub(1);
-    for (y, (index, line)) in (area.y + 1..last).zip(lines.iter().enumerate().skip(skip)) {
+    let rest = room.saturating_sub(label_width + 1);
+    let mut y = area.y + 1;
+    for (index, line) in lines.iter().enumerate().skip(skip) {
+        let one = [line.text.clone()];
+        let texts = if index == at { said.as_slice() } else { &one };
         let label = line.label.as_deref().unwrap_or_default();
-        pen.text(x, y, label_width, label, accent);
-        let rest = room.saturating_sub(label_width + 1);
-        pen.text(x + label_width + 1, y, rest, &line.text, plain);
-        if index == at {
-            let row = Rect {
-                x: area.x + 1,
-                y,
-                width: area.width.saturating_sub(2),
-                height: 1,
-            };
-            pen.overlay(row, selected);
+        pen.text(x, y, if y < last { label_width } else { 0 }, label, accent);
+        for text in texts.iter().take(usize::from(last.saturating_sub(y))) {
+            pen.text(x + label_width + 1, y, rest, text, plain);
+            if index == at {
+                let (x, width) = (area.x + 1, area.width.saturating_sub(2));
+                pen.overlay(Rect { x, y, width, height: 1 }, selected);
+            }
+            y += 1;
         }
     }
 }
