@@ -227,6 +227,23 @@ fn factor(suffix: &str, unit: Unit) -> Option<f64> {
     }
 }
 
+/// A value with at most two digits behind the point of its prefix, so that it is typed and read in a few letters.
+pub(crate) fn rounded(value: f64, unit: Unit) -> f64 {
+    let (base, prefixes): (f64, &[&str]) = match unit {
+        Unit::Bytes => (1024.0, &["", "k", "M", "G", "T"]),
+        Unit::BytesPerSecond | Unit::PerSecond | Unit::Count => (1000.0, &["", "k", "M", "G", "T"]),
+        Unit::Seconds if value >= 10.0 => return value.round(),
+        _ => (1000.0, &[""]),
+    };
+    let powers = (0i32..).zip(prefixes);
+    let (power, prefix) = powers
+        .take_while(|(power, _)| *power == 0 || value.abs() >= base.powi(*power))
+        .last()
+        .unwrap_or((0, &""));
+    let scaled = (value / base.powi(power) * 100.0).round() / 100.0;
+    parse_value(&format!("{scaled}{prefix}"), unit).unwrap_or(value)
+}
+
 /// A value one step up or down: one percent, one degree, or about a twentieth of anything whose size is open; ten of
 /// those when `is_big`. It stays on multiples of the step, and at or above 0.
 pub(crate) fn step_value(value: f64, unit: Unit, is_up: bool, is_big: bool) -> f64 {

@@ -134,7 +134,7 @@ pub fn layout(area: Rect, state: &State) -> Regions {
             (View::Alerts, _) => {
                 Body::Alerts(alerts::alerts_regions(body, state.alerts.list.rows().is_empty()))
             }
-            (View::Rules, _) => Body::Rules(alerts::rule_table(body)),
+            (View::Rules, _) => Body::Rules(alerts::rule_table(body, state.alerts.rules.widths())),
         }
     };
     Regions { header, body, footer }

@@ -183,6 +183,9 @@ pub(crate) fn absence(state: &State, machine: &str) -> Option<String> {
     if past.is_loading(machine) {
         return Some("loading history…".into());
     }
+    if !state.is_live() && past.answer_for(machine).is_none() {
+        return Some("history not loaded: no connection".into());
+    }
     let is_empty = past
         .answer_for(machine)
         .is_some_and(|answer| answer.history.is_none());

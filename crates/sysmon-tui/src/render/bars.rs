@@ -6,6 +6,7 @@ use sysmon_api::Machine;
 use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_duration, format_value};
 
+use super::machine::as_many_as_fit;
 use super::{pen::Pen, travel};
 use crate::layout::{self, filter_in_force};
 use crate::replay::ReplayStatus;
@@ -32,14 +33,16 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
     pen.pieces(area.right() - right_width, area.y, right_width, &right);
 
     let room = area.width.saturating_sub(right_width + 1);
-    let width_of =
-        |pieces: &[(String, Style)]| pieces.iter().map(|(text, _)| display_width(text)).sum::<usize>();
-    let mut left = place(pen, state, Wording::Full);
+    let mut left = place(pen, state, Wording::Full, room);
     if width_of(&left) > usize::from(room) {
-        left = place(pen, state, Wording::Short);
+        left = place(pen, state, Wording::Short, room);
     }
     let left: Vec<(&str, Style)> = left.iter().map(|(text, style)| (text.as_str(), *style)).collect();
     pen.pieces(area.x, area.y, room, &left);
+}
+
+fn width_of(pieces: &[(String, Style)]) -> usize {
+    pieces.iter().map(|(text, _)| display_width(text)).sum()
 }
 
 /// How much is said of what the marks and their order say already.
@@ -50,7 +53,7 @@ enum Wording {
 }
 
 /// Where the person is, and the counts or facts that belong there.
-fn place(pen: &Pen<'_>, state: &State, wording: Wording) -> Vec<(String, Style)> {
+fn place(pen: &Pen<'_>, state: &State, wording: Wording, room: u16) -> Vec<(String, Style)> {
     let bar = pen.theme.bar();
     let title = bar.add_modifier(ratatui::style::Modifier::BOLD);
     let quiet = pen.theme.on_bar(pen.theme.quiet());
@@ -71,7 +74,9 @@ fn place(pen: &Pen<'_>, state: &State, wording: Wording) -> Vec<(String, Style)>
                 pieces.push((format!(" {arrow} {id}"), title));
             }
             if let Some(machine) = state.shown_machine() {
-                pieces.push((format!("   {}", facts(pen, machine)), quiet));
+                let left = usize::from(room).saturating_sub(width_of(&pieces) + 3);
+                let facts = as_many_as_fit(facts(machine).into_iter(), pen.pick(" · ", ", "), left);
+                pieces.push((format!("   {facts}"), quiet));
             }
         }
     }
@@ -91,11 +96,12 @@ fn counts(pen: &Pen<'_>, state: &State, wording: Wording) -> Vec<(String, Style)
     let mut pieces = vec![(format!("{} {noun}", words::count(all.into())), bar)];
     pieces.push((if noun.is_empty() { "" } else { "  " }.into(), bar));
     let states = [
-        (totals.healthy, Liveness::Live, Health::Healthy),
-        (totals.warning, Liveness::Live, Health::Warning),
-        (totals.critical, Liveness::Live, Health::Critical),
-        (totals.stale, Liveness::Stale, Health::Unknown),
+        // The worst first: what is cut off at the end is what is well.
         (totals.lost, Liveness::Lost, Health::Unknown),
+        (totals.critical, Liveness::Live, Health::Critical),
+        (totals.warning, Liveness::Live, Health::Warning),
+        (totals.stale, Liveness::Stale, Health::Unknown),
+        (totals.healthy, Liveness::Live, Health::Healthy),
     ];
     for (count, liveness, health) in states.into_iter().filter(|(count, _, _)| *count > 0) {
         let mark = pen.theme.glyphs.mark(liveness, health);
@@ -107,7 +113,7 @@ fn counts(pen: &Pen<'_>, state: &State, wording: Wording) -> Vec<(String, Style)
     pieces
 }
 
-fn facts(pen: &Pen<'_>, machine: &Machine) -> String {
+fn facts(machine: &Machine) -> Vec<String> {
     let host = &machine.host;
     let mut facts = Vec::new();
     if !host.os.is_empty() {
@@ -139,7 +145,7 @@ fn facts(pen: &Pen<'_>, machine: &Machine) -> String {
     if let Some(burst_ms) = burst_ms(machine) {
         facts.push(format!("burst {burst_ms} ms"));
     }
-    facts.join(pen.pick(" · ", ", "))
+    facts
 }
 
 /// Whether what is shown is live, and the time.

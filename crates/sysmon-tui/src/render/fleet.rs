@@ -28,6 +28,11 @@ pub(super) fn fleet(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state:
         return;
     }
     let is_grouped = fleet.grouping.label().is_some();
+    let visible = fleet.offset..fleet.len().min(fleet.offset + usize::from(table.rows.height));
+    if visible.clone().all(|index| fleet.row(index).is_none()) {
+        note(pen, table.rows, pen.pick("loading rows…", "loading rows..."));
+        return;
+    }
     for (y, index) in (table.rows.y..table.rows.bottom()).zip(fleet.offset..fleet.len()) {
         match fleet.row(index) {
             Some(Row::Machine(number)) => {
@@ -112,9 +117,11 @@ fn headings(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State)
 /// How far down the screen is, where the headings leave room for it.
 fn place(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State) {
     let fleet = &state.fleet_table;
-    let (Some(cursor), Some(last)) = (fleet.cursor(), table.columns.last()) else {
+    let Some(last) = table.columns.last() else {
         return;
     };
+    // Before the rows have come nothing is selected, and the screen is where it is.
+    let cursor = fleet.cursor().unwrap_or(fleet.offset);
     let text = format!(
         "{}/{}",
         words::count(cursor as u64 + 1),

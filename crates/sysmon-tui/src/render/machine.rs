@@ -260,6 +260,7 @@ impl Screen<'_> {
             full,
             thresholds: levels,
             top_label: &top_label,
+            unit: key.metric.unit(),
             is_banded: range != Range::FiveMinutes,
             lines: &[],
         }
@@ -382,7 +383,7 @@ pub(super) fn busy_style(pen: &Pen<'_>, busy: f64) -> Style {
 }
 
 /// Joins parts as long as they fit: half a word tells nothing.
-fn as_many_as_fit(parts: impl Iterator<Item = String>, separator: &str, width: usize) -> String {
+pub(super) fn as_many_as_fit(parts: impl Iterator<Item = String>, separator: &str, width: usize) -> String {
     let mut text = String::new();
     for part in parts {
         let gap = if text.is_empty() { "" } else { separator };

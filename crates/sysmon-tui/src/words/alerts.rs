@@ -87,6 +87,16 @@ pub(crate) fn rule(rule: &Rule) -> String {
     text
 }
 
+/// The same in the table of rules, where one that is off says so.
+pub(crate) fn watches(checked: &Rule) -> String {
+    let words = rule(checked);
+    if checked.enabled {
+        words
+    } else {
+        format!("off: {words}")
+    }
+}
+
 fn levels(check: &MetricCheck) -> String {
     let unit = unit_of(&check.quantity);
     let side = match check.comparison {

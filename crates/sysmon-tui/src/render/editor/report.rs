@@ -31,7 +31,11 @@ pub(super) fn report(pen: &mut Pen<'_>, area: Rect, editor: &Editor, state: &Sta
             // Numbers of the draft before stay while the next ones are awaited, and say so.
             let is_current = *trial == Trial::Done;
             let style = if is_current { text } else { quiet };
-            let suffix = if is_current { "" } else { " …" };
+            let suffix = match trial {
+                Trial::Done => "",
+                Trial::None => " (before the change)",
+                _ => " (counting…)",
+            };
             let mut here = here(pen, editor, report, (&range, area.width), style);
             here.push((suffix.into(), quiet));
             lines.push(here);

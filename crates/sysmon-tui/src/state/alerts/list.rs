@@ -4,12 +4,13 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 
 use sysmon_core::alert::{Alert, AlertKey, RuleId};
-use sysmon_core::{TextFilter, UnixMillis};
+use sysmon_core::{TextFilter, UnixMillis, display_width};
 
 use super::Log;
 use super::board::{Board, Counts, Standing, StoredRule};
 use crate::state::fleet::natural;
 use crate::state::{Movement, moved, scrolled};
+use crate::words;
 
 /// A column of the table of alerts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -342,6 +343,30 @@ impl RuleColumn {
     ];
 }
 
+/// Cells of the longest text in each column of the table of rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RuleWidths {
+    pub(crate) title: u16,
+    pub(crate) watches: u16,
+    pub(crate) scope: u16,
+    pub(crate) changed: u16,
+}
+
+impl RuleWidths {
+    fn of<'a>(rules: impl IntoIterator<Item = &'a StoredRule>) -> Self {
+        let cells = |text: &str| u16::try_from(display_width(text)).unwrap_or(u16::MAX);
+        rules.into_iter().fold(Self::default(), |widest, stored| {
+            let changed = format!("v{} {} 999d ago", stored.version, stored.changed_by);
+            Self {
+                title: widest.title.max(cells(&stored.rule.title)),
+                watches: widest.watches.max(cells(&words::alerts::watches(&stored.rule))),
+                scope: widest.scope.max(cells(&words::alerts::scope(&stored.rule))),
+                changed: widest.changed.max(cells(&changed)),
+            }
+        })
+    }
+}
+
 /// Order, filter and cursor of the table of rules.
 #[derive(Debug, Default)]
 pub(crate) struct RuleList {
@@ -351,6 +376,7 @@ pub(crate) struct RuleList {
     filter_text: String,
     filter: TextFilter,
     rows: Vec<RuleId>,
+    widths: RuleWidths,
     stale: bool,
     selected: Option<RuleId>,
 }
@@ -396,6 +422,11 @@ impl RuleList {
     /// Notes that the board has changed.
     pub(crate) fn mark_stale(&mut self) {
         self.stale = true;
+    }
+
+    /// Cells of what is in each column.
+    pub(crate) fn widths(&self) -> RuleWidths {
+        self.widths
     }
 
     /// Rules in the order of the table.
@@ -446,6 +477,7 @@ impl RuleList {
                 let order = if self.inverted { order.reverse() } else { order };
                 order.then_with(|| a.rule.id.cmp(&b.rule.id))
             });
+            self.widths = RuleWidths::of(rules.iter().copied());
             self.rows = rules.into_iter().map(|stored| stored.rule.id.clone()).collect();
             if self.cursor().is_none() {
                 let last = self.rows.len().saturating_sub(1);
