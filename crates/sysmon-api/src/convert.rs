@@ -189,11 +189,33 @@ pub fn processes_to_wire(delta: &ProcessDelta, known: &ProcessTable) -> wire::Pr
         complete: delta.complete,
         changed: changed.collect(),
         removed: removed.collect(),
-        process_count: delta.totals.processes,
-        thread_count: delta.totals.threads,
-        running_count: delta.totals.running,
-        blocked_count: delta.totals.blocked,
-        zombie_count: delta.totals.zombies,
+        ..totals_to_wire(delta.totals)
+    }
+}
+
+/// A whole process list as it travels to someone who has none: as [`processes_to_wire`] of [`ProcessTable::to_delta`],
+/// without a copy of the list.
+#[must_use]
+pub fn process_table_to_wire(table: &ProcessTable) -> wire::ProcessUpdate {
+    wire::ProcessUpdate {
+        replace: true,
+        complete: table.is_complete(),
+        changed: table
+            .iter()
+            .map(|process| process_to_wire(process, None))
+            .collect(),
+        ..totals_to_wire(table.totals())
+    }
+}
+
+fn totals_to_wire(totals: ProcessTotals) -> wire::ProcessUpdate {
+    wire::ProcessUpdate {
+        process_count: totals.processes,
+        thread_count: totals.threads,
+        running_count: totals.running,
+        blocked_count: totals.blocked,
+        zombie_count: totals.zombies,
+        ..wire::ProcessUpdate::default()
     }
 }
 

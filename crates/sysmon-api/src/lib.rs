@@ -28,8 +28,8 @@ pub use auth::{Access, Principal, Role, Secret, tokens};
 pub use client::{Backoff, Client, ClientConfig, Endpoint};
 pub use convert::{
     health_from_wire, health_to_wire, host_from_wire, host_to_wire, liveness_from_wire, liveness_to_wire,
-    processes_from_wire, processes_to_wire, series_from_wire, series_to_wire, tick_at, tick_to_wire,
-    tick_values,
+    process_table_to_wire, processes_from_wire, processes_to_wire, series_from_wire, series_to_wire, tick_at,
+    tick_to_wire, tick_values,
 };
 pub use error::{ApiError, Code};
 pub use handshake::{

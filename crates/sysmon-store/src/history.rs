@@ -1,6 +1,7 @@
 //! Samples for as long as they are wanted.
 
 pub(crate) mod answer;
+mod bytes;
 pub(crate) mod letters;
 pub(crate) mod memory;
 pub(crate) mod moment;

@@ -83,6 +83,10 @@ pub enum Command {
     Tree,
     /// The cursor stays on its process, or no longer.
     Follow,
+    /// To the next process that was searched for.
+    NextMatch,
+    /// To the one before.
+    PreviousMatch,
     /// Send a signal to a process.
     Signal,
     /// Do what was asked for once more.

@@ -169,6 +169,8 @@ pub enum Event {
     Shown(bool),
     /// A tab is asked for by its number, counted from 1.
     Tab(usize),
+    /// Esc and a key in one, which a terminal says of Alt and the key as well as of one after the other on a slow link.
+    Escaped(Key),
     /// The runtime has something to say, such as that a file was written or a theme cannot be read.
     Notice(String),
 }

@@ -8,6 +8,7 @@ use ratatui::layout::{Position, Rect};
 use sysmon_core::{Health, Liveness, UnixMillis};
 
 use crate::event::{Effect, Event, Mouse, MouseAction};
+use crate::key::{Key, KeyCode};
 use crate::state::background::TabNames;
 use crate::state::{Link, State};
 use crate::update::update;
@@ -208,6 +209,7 @@ impl Tabs {
                 self.resized()
             }
             Event::Mouse(mouse) if self.has_line() => self.point(mouse),
+            Event::Escaped(key) => self.escaped(key),
             event => vec![(self.shown(), event)],
         }
     }
@@ -353,6 +355,25 @@ impl Tabs {
         for (own, tab) in self.tabs.iter_mut().enumerate() {
             let names = names.clone();
             tab.state.console.tabs = TabNames { names, own };
+        }
+    }
+
+    /// Alt and a digit name a tab, but only where Esc would have nothing to do: on a slow link Esc and a digit look the same.
+    fn escaped(&self, key: Key) -> Routed {
+        let shown = self.shown();
+        let digit = match key.code {
+            KeyCode::Char(digit @ '1'..='9') if !key.control => digit.to_digit(10),
+            _ => None,
+        };
+        let number = digit.and_then(|digit| usize::try_from(digit).ok());
+        match number.filter(|_| self.count() > 1 && !self.state().awaits_escape()) {
+            Some(number) => vec![(shown, Event::Tab(number))],
+            None if digit.is_none() && self.state().takes_text() => Vec::new(),
+            // As keys, which a recording knows.
+            None => vec![
+                (shown, Event::Key(Key::plain(KeyCode::Escape))),
+                (shown, Event::Key(key)),
+            ],
         }
     }
 

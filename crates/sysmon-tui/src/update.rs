@@ -69,6 +69,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         }
         Event::Shown(is_shown) => background::shown(state, is_shown),
         Event::Tab(number) => vec![Effect::Tab(TabRequest::Number(number))],
+        Event::Escaped(key) => keys::press_escaped(state, key),
     };
     if state.console.is_readonly {
         effects.retain(|effect| !effect.changes_something());

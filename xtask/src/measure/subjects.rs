@@ -88,8 +88,9 @@ impl Bench {
         let (watched, unwatched) = (free_port()?, free_port()?);
         self.aggregator("aggregator, one machine", watched)?;
         self.aggregator("aggregator, nobody watching", unwatched)?;
-        self.collector("collector, all processes every second", watched)?;
-        self.collector("collector, nobody watching", unwatched)?;
+        self.collector("collector, all processes every second", watched, "watched", "10s")?;
+        self.collector("collector, nobody watching", unwatched, "unwatched", "10s")?;
+        self.collector("collector, hardly any process scan", unwatched, "bare", "1h")?;
         let client = self.binaries.join("sysmon-tui");
         let client = format!("env SYSMON_TUI_BURST={} {}", self.burst, client.display());
         self.terminal(
@@ -129,10 +130,12 @@ impl Bench {
         wait_for_port(port)
     }
 
-    fn collector(&mut self, name: &'static str, port: u16) -> Result<()> {
+    fn collector(&mut self, name: &'static str, port: u16, id: &str, process_interval: &str) -> Result<()> {
         let mut command = self.ours("sysmon-collector");
-        // Two collectors of one machine do not share a spool.
-        command.arg("--spool-dir").arg(self.folder.join(port.to_string()));
+        command.env("SYSMON_COLLECTOR_PROCESS_INTERVAL", process_interval);
+        command.args(["--machine-id", id]);
+        // Collectors of one machine do not share a spool.
+        command.arg("--spool-dir").arg(self.folder.join(id));
         command.args([
             "--interval",
             "1s",

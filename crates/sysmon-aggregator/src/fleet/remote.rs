@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use sysmon_api::{host_from_wire, host_to_wire, processes_to_wire, series_from_wire, series_to_wire, wire};
+use sysmon_api::{
+    host_from_wire, host_to_wire, process_table_to_wire, series_from_wire, series_to_wire, wire,
+};
 use sysmon_core::{HostInfo, MachineId, ProcessTable, Recent, SeriesKey, UnixMillis};
 
 use super::machine::{Collector, Machine};
@@ -207,7 +209,7 @@ impl Fleet {
             processes: machine
                 .processes
                 .as_ref()
-                .map(|table| processes_to_wire(&table.to_delta(), &ProcessTable::default())),
+                .map(|table| process_table_to_wire(table)),
         })
     }
 

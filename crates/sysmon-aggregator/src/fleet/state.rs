@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use prost::Message;
-use sysmon_api::{ApiError, health_to_wire, host_to_wire, liveness_to_wire, processes_to_wire, wire};
-use sysmon_core::{Label, ProcessTable, Series, UnixMillis, from_scaled};
+use sysmon_api::{ApiError, health_to_wire, host_to_wire, liveness_to_wire, process_table_to_wire, wire};
+use sysmon_core::{Label, Series, UnixMillis, from_scaled};
 
 use super::Fleet;
 use super::machine::Machine;
@@ -32,7 +32,7 @@ impl Fleet {
             .take_while(|metric| fits(metric.encoded_len()))
             .collect();
         let processes = machine.processes.as_ref().map(|processes| {
-            let mut all = processes_to_wire(&processes.to_delta(), &ProcessTable::default()).changed;
+            let mut all = process_table_to_wire(processes).changed;
             // Only matters for machines with tens of thousands of them.
             all.sort_by_key(|process| Reverse((process.cpu_centipercent_plus_one, process.memory_bytes)));
             all.into_iter()

@@ -1,9 +1,9 @@
 //! A copy written down as the one update that makes it anew.
 
-use sysmon_core::{ProcessTable, Recent, series};
+use sysmon_core::{Recent, series};
 
 use super::{Machine, Replica};
-use crate::convert::{health_to_wire, host_to_wire, liveness_to_wire, processes_to_wire, series_to_wire};
+use crate::convert::{health_to_wire, host_to_wire, liveness_to_wire, process_table_to_wire, series_to_wire};
 use crate::wire;
 
 impl Replica {
@@ -50,10 +50,7 @@ impl Machine {
                 .map(|(number, series)| series_to_wire(number, &series.key, series.decimals))
                 .collect(),
             history: Some(history(&self.recent)),
-            processes: Some(processes_to_wire(
-                &self.processes.to_delta(),
-                &ProcessTable::default(),
-            )),
+            processes: Some(process_table_to_wire(&self.processes)),
             sequence: self.sequence,
             ..wire::MachineUpdate::default()
         }
@@ -95,9 +92,11 @@ fn history(recent: &Recent) -> wire::History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::tick_to_wire;
+    use crate::convert::{processes_to_wire, tick_to_wire};
     use proptest::prelude::*;
-    use sysmon_core::{MetricId, Process, ProcessKey, ProcessState, ProcessTotals, SeriesKey, UnixMillis};
+    use sysmon_core::{
+        MetricId, Process, ProcessKey, ProcessState, ProcessTable, ProcessTotals, SeriesKey, UnixMillis,
+    };
 
     proptest! {
         #[test]

@@ -8,8 +8,7 @@ mod users;
 use std::sync::Arc;
 
 use sysmon_core::{
-    Counter, CounterWidth, Derivation, MetricId, Process, ProcessKey, ProcessState, ProcessTable,
-    ProcessTotals, RateTracker,
+    Counter, Derivation, MetricId, Process, ProcessKey, ProcessState, ProcessTable, ProcessTotals,
 };
 
 use self::reader::{OpenFile, Reader};
@@ -81,11 +80,13 @@ struct Texts {
     command: Arc<str>,
 }
 
-/// Storage traffic of a process.
-#[derive(Debug)]
+/// Storage traffic of a process. There is one for every process that was ever listed, so it is kept small.
+#[derive(Debug, Default)]
 struct Transfers {
-    tracker: RateTracker<2>,
-    last: Option<[u64; 2]>,
+    /// Read and written bytes so far.
+    last: [u64; 2],
+    /// When that was; `None` before the first reading.
+    at_ns: Option<u64>,
     per_second: Option<[u64; 2]>,
     refused: bool,
 }
@@ -394,17 +395,6 @@ impl Tracked {
     }
 }
 
-impl Default for Transfers {
-    fn default() -> Self {
-        Self {
-            tracker: RateTracker::new(CounterWidth::Bits64),
-            last: None,
-            per_second: None,
-            refused: false,
-        }
-    }
-}
-
 impl Transfers {
     /// A process without processor time moved next to nothing: its counters are taken as they were, and whatever they
     /// gained counts when it is looked at again.
@@ -413,17 +403,29 @@ impl Transfers {
             return;
         }
         let moving = self.per_second.is_some_and(|rates| rates != [0, 0]);
-        if active || moving || self.last.is_none() {
-            self.last = reader.transferred(pid, context.buffer);
-        }
-        let Some(last) = self.last else {
-            self.refused = true;
-            self.per_second = None;
-            return;
+        let now = if active || moving || self.at_ns.is_none() {
+            let Some(now) = reader.transferred(pid, context.buffer) else {
+                (self.refused, self.per_second) = (true, None);
+                return;
+            };
+            now
+        } else {
+            self.last
         };
-        let derived = self.tracker.read(last, context.now_ns, context.gap_ns);
-        self.per_second = derived
-            .map(|derived| derived.map(|rate| rate.per_second().map_or(0, |rate| rate.round() as u64)));
+        let before = std::mem::replace(&mut self.last, now);
+        let elapsed_ns = self
+            .at_ns
+            .replace(context.now_ns)
+            .map(|then| context.now_ns.saturating_sub(then))
+            .filter(|elapsed_ns| (1..=context.gap_ns).contains(elapsed_ns));
+        let grown = [0, 1].map(|index| now[index].checked_sub(before[index]));
+        self.per_second = match (elapsed_ns, grown) {
+            (Some(elapsed_ns), [Some(read), Some(written)]) => {
+                Some([read, written].map(|bytes| (bytes as f64 * 1e9 / elapsed_ns as f64).round() as u64))
+            }
+            // Both counters belong to one source: when one went back, the other one says nothing either.
+            _ => None,
+        };
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sysmon_api::{host_to_wire, processes_to_wire, series_to_wire, tick_to_wire, wire};
+use sysmon_api::{
+    host_to_wire, process_table_to_wire, processes_to_wire, series_to_wire, tick_to_wire, wire,
+};
 use sysmon_core::{HostInfo, MetricId, Process, ProcessDelta, ProcessTable, SeriesKey};
 
 use crate::sample::Sample;
@@ -175,6 +177,10 @@ impl Told {
     /// How the list changed for the other side; `None` when it did not.
     fn process_update(&mut self, mirror: &Mirror) -> Option<wire::ProcessUpdate> {
         let table = mirror.processes.as_ref()?;
+        if self.processes.is_none() && fitting(table.iter()) == table.iter().len() {
+            self.processes = Some(Arc::clone(table));
+            return Some(process_table_to_wire(table));
+        }
         let mut delta = match &self.processes {
             Some(told) => told.delta_to(table),
             None => table.to_delta(),
@@ -199,15 +205,20 @@ impl Told {
     }
 }
 
-/// Cuts a change to what one message may hold; a list without its end is not complete. `true` when nothing was cut.
-fn limit(delta: &mut ProcessDelta) -> bool {
+/// How many of these one message may hold.
+fn fitting<'a>(processes: impl Iterator<Item = &'a Process>) -> usize {
     let size = |process: &Process| 64 + process.user.len() + process.name.len() + process.command.len();
     let mut total = 0;
-    let fits = delta.changed.iter().take_while(|process| {
+    let fits = processes.take_while(|process| {
         total += size(process);
         total <= PROCESSES_BYTES_MAX
     });
-    let count = fits.count();
+    fits.count()
+}
+
+/// Cuts a change to what one message may hold; a list without its end is not complete. `true` when nothing was cut.
+fn limit(delta: &mut ProcessDelta) -> bool {
+    let count = fitting(delta.changed.iter());
     let is_whole = count == delta.changed.len();
     if !is_whole {
         delta.changed.truncate(count);

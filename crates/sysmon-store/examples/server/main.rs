@@ -172,10 +172,11 @@ fn question(fleet: &Fleet, hours: i64, metrics: &[&str]) -> HistoryQuery {
 
 /// Asks until it is warm, and then prints the median of several times.
 async fn ask(server: u32, history: &dyn History, name: &str, query: &HistoryQuery) -> Result<(), Failure> {
-    const ROUNDS: usize = 9;
+    const ROUNDS: usize = 25;
     history.query(query).await?;
     history.query(query).await?;
-    let before = server_ms(server);
+    let own = std::process::id();
+    let (before, client) = (server_ms(server), cpu_ms(own, false));
     let (mut times, mut points) = (Vec::new(), 0);
     for _ in 0..ROUNDS {
         let begun = Instant::now();
@@ -189,11 +190,12 @@ async fn ask(server: u32, history: &dyn History, name: &str, query: &HistoryQuer
     times.sort_by(f64::total_cmp);
     writeln!(
         std::io::stdout(),
-        "{:8.1} ms ({:.1} to {:.1}), server {:.1} ms of CPU, {points} points: {name}",
+        "{:8.1} ms ({:.1} to {:.1}), server {:.1} ms of CPU, client {:.1} ms, {points} points: {name}",
         times[ROUNDS / 2],
         times[0],
         times[ROUNDS - 1],
-        (server_ms(server) - before) / ROUNDS as f64
+        (server_ms(server) - before) / ROUNDS as f64,
+        (cpu_ms(own, false) - client) / ROUNDS as f64
     )?;
     Ok(())
 }
@@ -213,51 +215,43 @@ async fn questions(server: u32, url: &str, [one, fleet, month]: [&mut Fleet; 3])
         begun.elapsed().as_secs_f64()
     )?;
     let cpu = &["cpu.busy_percent"];
-    ask(
-        server,
-        &*history,
-        "an hour of one machine at a second, all series",
-        &question(one, 1, &[]),
-    )
-    .await?;
-    ask(
-        server,
-        &*history,
-        "a day of up to 100 machines, one series",
-        &question(fleet, 24, cpu),
-    )
-    .await?;
-    ask(
-        server,
-        &*history,
-        "the same in moments of four minutes, so from minutes",
-        &HistoryQuery {
-            points: 361,
-            ..question(fleet, 24, cpu)
-        },
-    )
-    .await?;
-    ask(
-        server,
-        &*history,
-        "a day of up to 100 machines, all series",
-        &question(fleet, 24, &[]),
-    )
-    .await?;
-    ask(
-        server,
-        &*history,
-        "30 days of one machine, all series",
-        &question(month, 720, &[]),
-    )
-    .await?;
-    ask(
-        server,
-        &*history,
-        "30 days of one machine, one series",
-        &question(month, 720, cpu),
-    )
-    .await?;
+    // The charts of a machine: two that are always there, and the one that is chosen (`sysmon-tui`, `update/past.rs`).
+    let charts = &[
+        "cpu.busy_percent",
+        "memory.used_percent",
+        "network.total_receive_bytes_per_second",
+    ];
+    let finer = HistoryQuery {
+        points: 361,
+        ..question(fleet, 24, cpu)
+    };
+    for (name, query) in [
+        (
+            "an hour of one machine at a second, all series",
+            question(one, 1, &[]),
+        ),
+        (
+            "the same hour, as the console asks for its charts",
+            question(one, 1, charts),
+        ),
+        (
+            "a day of up to 100 machines, one series",
+            question(fleet, 24, cpu),
+        ),
+        ("the same in moments of four minutes, so from minutes", finer),
+        (
+            "a day of up to 100 machines, all series",
+            question(fleet, 24, &[]),
+        ),
+        ("30 days of one machine, all series", question(month, 720, &[])),
+        (
+            "30 days of one machine, as the console asks for its charts",
+            question(month, 720, charts),
+        ),
+        ("30 days of one machine, one series", question(month, 720, cpu)),
+    ] {
+        ask(server, &*history, name, &query).await?;
+    }
     if let Ok(wait) = std::env::var("SYSMON_EXAMPLE_WAIT") {
         writeln!(std::io::stdout(), "{url} stays for {wait} s")?;
         tokio::time::sleep(std::time::Duration::from_secs(wait.parse()?)).await;

@@ -1,16 +1,18 @@
 //! Puts samples and roll-ups into the moments of an answer.
 
+mod sum;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use sysmon_core::{
-    Gap, MachineHistory, MachineId, Point, SeriesKey, SeriesPoints, Tier, UnixMillis, from_scaled,
-    silent_gaps,
+    Gap, MachineHistory, MachineId, Point, SeriesKey, SeriesPoints, Tier, UnixMillis, silent_gaps,
 };
 
 use super::plan::Plan;
+pub(crate) use sum::Sum;
 
 /// The index of what lies outside the answer.
 pub(crate) const OUTSIDE: u32 = u32::MAX;
@@ -43,97 +45,6 @@ pub(crate) fn nothing(machine: MachineId) -> MachineHistory {
         series: Vec::new(),
         gaps: Vec::new(),
     }
-}
-
-/// What is known of one series in one moment, in scaled integers.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sum {
-    pub(crate) minimum: i64,
-    pub(crate) maximum: i64,
-    /// A hundred times the sum of the samples.
-    pub(crate) hundredfold: i128,
-    /// How many samples; 0 for none.
-    pub(crate) count: u32,
-}
-
-impl Sum {
-    /// Takes a sample over.
-    pub(crate) fn add(&mut self, value: i64) {
-        self.merge(&Self::one(value));
-    }
-
-    /// What is known of one sample.
-    fn one(value: i64) -> Self {
-        Self {
-            minimum: value,
-            maximum: value,
-            hundredfold: i128::from(value) * 100,
-            count: 1,
-        }
-    }
-
-    /// Takes over what is known of the same moment from elsewhere.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        if other.count == 0 {
-            return;
-        }
-        if self.count == 0 {
-            *self = *other;
-            return;
-        }
-        self.minimum = self.minimum.min(other.minimum);
-        self.maximum = self.maximum.max(other.maximum);
-        self.hundredfold += other.hundredfold;
-        self.count = self.count.saturating_add(other.count);
-    }
-
-    /// What is known of samples that are given all at once; nothing for none.
-    pub(crate) fn of(values: &[i64]) -> Self {
-        if let [value] = values {
-            return Self::one(*value);
-        }
-        let (Some(minimum), Some(maximum)) = (values.iter().min(), values.iter().max()) else {
-            return Self::default();
-        };
-        // In two halves, of which none runs over however many values there are: wide numbers are slow to add.
-        let (mut low, mut high) = (0i64, 0i64);
-        for value in values {
-            low += value & 0xffff_ffff;
-            high += value >> 32;
-        }
-        Self {
-            minimum: *minimum,
-            maximum: *maximum,
-            hundredfold: ((i128::from(high) << 32) + i128::from(low)) * 100,
-            count: u32::try_from(values.len()).unwrap_or(u32::MAX),
-        }
-    }
-
-    fn point(&self, decimals: u8) -> Option<Point> {
-        if self.count == 0 {
-            return None;
-        }
-        let (minimum, maximum) = (
-            from_scaled(self.minimum, decimals),
-            from_scaled(self.maximum, decimals),
-        );
-        let mean = if self.minimum == self.maximum {
-            minimum
-        } else {
-            let scaled = self.hundredfold as f64 / 100.0 / f64::from(self.count);
-            (scaled / from_scaled_divisor(decimals)).clamp(minimum, maximum)
-        };
-        Some(Point {
-            minimum,
-            maximum,
-            mean,
-            count: self.count,
-        })
-    }
-}
-
-fn from_scaled_divisor(decimals: u8) -> f64 {
-    1.0 / from_scaled(1, decimals)
 }
 
 impl Answer {

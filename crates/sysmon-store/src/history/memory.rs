@@ -11,10 +11,10 @@ use sysmon_core::{
 };
 
 use super::answer::{Answer, Edges};
+use super::bytes::{Reader, put_signed};
 use super::letters::{letter_values, may_retry};
 use super::plan::Plan;
 use super::processes::{self, Kept};
-use super::sqlite::bytes::{Reader, put_signed};
 use super::{
     Content, DeadLetter, DeadLetterFilter, History, IngestBatch, MachineProcesses, MachineRecord,
     Maintenance, Outcome, SeriesTable, StoreInfo,

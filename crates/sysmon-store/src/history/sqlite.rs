@@ -4,7 +4,6 @@
 //! What the tables are for is said in `migrations/sqlite/`.
 
 mod block;
-pub(super) mod bytes;
 mod catalogue;
 mod commit;
 pub(crate) mod error;

@@ -58,6 +58,8 @@ pub(crate) fn hints(row: Rect, x: u16, state: &State) -> Vec<Hint> {
         // Esc has another meaning there, and nothing can be changed.
         Command::Back | Command::Threshold if state.is_in_past() && !is_list => true,
         Command::Signal if state.is_in_past() => true,
+        // Nothing to repeat yet, or nothing to repeat it on.
+        Command::NextMatch if !has_processes || state.process_table.searched().is_empty() => true,
         // They are about the processes, which are not on screen.
         Command::Tree | Command::Signal if !has_processes && !is_list => true,
         _ => state.console.is_readonly && command.changes_something(),

@@ -34,9 +34,11 @@ pub(crate) fn to_recorded(event: &Event) -> Option<Body> {
     Some(match event {
         Event::Tick { .. } | Event::Paste(_) => return None,
         // Of this terminal and its files, and nobody else's business.
-        Event::Frame(_) | Event::Pace { .. } | Event::Notice(_) | Event::Tab(_) | Event::Shown(_) => {
+        Event::Frame(_) | Event::Pace { .. } | Event::Notice(_) | Event::Tab(_) | Event::Escaped(_) => {
             return None;
         }
+        // What it is told depends on it.
+        Event::Shown(is_shown) => Body::Shown(*is_shown),
         Event::Key(key) => Body::Key(key_to_wire(*key)?),
         Event::Mouse(mouse) => Body::Mouse(wire::RecordedMouse {
             action: number_of(&ACTIONS, &mouse.action)?,
@@ -120,6 +122,7 @@ pub(crate) fn from_recorded(body: Body) -> Option<Event> {
             width: u16::try_from(size.columns).ok()?,
             height: u16::try_from(size.rows).ok()?,
         },
+        Body::Shown(is_shown) => Event::Shown(is_shown),
     })
 }
 
@@ -207,6 +210,14 @@ mod tests {
                 column: 7,
                 row: 300,
             });
+            assert_eq!(round_trip(&event), Some(event));
+        }
+    }
+
+    #[test]
+    fn leaving_the_screen_and_coming_back_to_it_comes_back() {
+        for is_shown in [false, true] {
+            let event = Event::Shown(is_shown);
             assert_eq!(round_trip(&event), Some(event));
         }
     }

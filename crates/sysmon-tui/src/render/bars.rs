@@ -214,7 +214,15 @@ fn replay_status(pen: &Pen<'_>, state: &State, replay: &ReplayStatus) -> Vec<(St
     };
     let left = format_duration(replay.end.since_ms(replay.at) / 1_000);
     let text = format!(" REPLAY {} {sign} {}x, {left} left ", clock(state), replay.speed);
-    vec![(text, reversed)]
+    let mut pieces = vec![(text, reversed)];
+    if state.background.is_hidden {
+        // Nothing came meanwhile, and nobody saw this.
+        pieces.insert(
+            0,
+            ("in another tab  ".into(), pen.theme.on_bar(pen.theme.quiet())),
+        );
+    }
+    pieces
 }
 
 /// What fires: the bad loudly, what somebody knows of quietly; and whether anybody judges the rules at all.

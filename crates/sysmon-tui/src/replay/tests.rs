@@ -70,6 +70,77 @@ fn it_plays_pauses_steps_and_goes_back() {
     assert_eq!(player.press(Key::char('q')).unwrap(), Flow::Quit);
 }
 
+/// A machine in the fleet, as a subscription tells it at first.
+fn fleet_of(name: &str, number: u64) -> Event {
+    let machine = wire::MachineUpdate {
+        machine: 1,
+        header: Some(wire::MachineHeader {
+            machine_id: name.into(),
+            interval_ms: 1_000,
+            ..wire::MachineHeader::default()
+        }),
+        replace: true,
+        liveness: wire::Liveness::Live.into(),
+        ..wire::MachineUpdate::default()
+    };
+    Event::Link(LinkEvent::Update(Box::new(wire::Update {
+        subscription: crate::state::FLEET_SUBSCRIPTION,
+        number,
+        snapshot: true,
+        now_unix_ms: 1_700_000_000_000,
+        machines: vec![machine],
+        totals: Some(wire::FleetTotals {
+            live: 1,
+            ..wire::FleetTotals::default()
+        }),
+        has_window: true,
+        window_machines: vec![1],
+        matching: 1,
+        ..wire::Update::default()
+    })))
+}
+
+#[test]
+fn a_tab_that_left_the_screen_and_came_back_plays_on_and_says_so_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.rec");
+    let mut recorder = Recorder::create(&path, "prod", false, "").unwrap();
+    let capabilities = vec!["windows".to_owned()];
+    let (width, height) = (100, 30);
+    for (second, event) in [
+        (0, Event::Resize { width, height }),
+        (1, Event::Link(LinkEvent::Connected { capabilities })),
+        (2, fleet_of("web-1", 1)),
+        (10, Event::Shown(false)),
+        (30, Event::Shown(true)),
+        (32, fleet_of("web-2", 1)),
+        (40, Event::Key(Key::char('j'))),
+    ] {
+        recorder.note(&tick(second));
+        recorder.note(&event);
+    }
+    drop(recorder);
+    let mut player = Player::open(&path, (100, 30), 2).unwrap();
+    let mut at = |second: i64| {
+        player.seek_all(player.begin.plus_ms(second * 1_000)).unwrap();
+        (screen(&player, (100, 30)), player.state.is_live())
+    };
+    let (seen, is_live) = at(5);
+    assert!(
+        is_live && seen.contains("web-1") && !seen.contains("in another tab"),
+        "{seen}"
+    );
+    let (seen, _) = at(20);
+    assert!(seen.contains("in another tab"), "{seen}");
+    let (seen, is_live) = at(31);
+    assert!(
+        !is_live && !seen.contains("in another tab"),
+        "what was left is shown as that: {seen}"
+    );
+    let (seen, is_live) = at(40);
+    assert!(is_live && seen.contains("web-2"), "{seen}");
+}
+
 #[test]
 fn slow_steps_lose_no_time() {
     let folder = tempfile::tempdir().unwrap();

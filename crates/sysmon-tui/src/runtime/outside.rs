@@ -35,8 +35,8 @@ pub(super) fn write_new(path: &str, text: &str, rows: usize) -> String {
 /// What a terminal event means to the client; `None` for what it does not use.
 pub(super) fn translate(event: TerminalEvent) -> Option<Event> {
     match event {
-        TerminalEvent::Key(key) => match tab_number(key) {
-            Some(number) => Some(Event::Tab(number)),
+        TerminalEvent::Key(key) => match escaped(key) {
+            Some(key) => Some(Event::Escaped(key)),
             None => Key::from_terminal(key).map(Event::Key),
         },
         TerminalEvent::Paste(text) => Some(Event::Paste(text)),
@@ -60,16 +60,15 @@ pub(super) fn translate(event: TerminalEvent) -> Option<Event> {
     }
 }
 
-/// Alt and a digit name a tab, whatever is being typed.
-fn tab_number(key: KeyEvent) -> Option<usize> {
-    if key.kind == KeyEventKind::Release || !key.modifiers.contains(KeyModifiers::ALT) {
-        return None;
+/// The character that came with Alt, or right behind Esc: the bytes are the same.
+fn escaped(event: KeyEvent) -> Option<Key> {
+    let is_alone = event.modifiers.difference(KeyModifiers::SHIFT) == KeyModifiers::ALT;
+    match event.code {
+        KeyCode::Char(character) if is_alone && event.kind != KeyEventKind::Release => {
+            Some(Key::char(character))
+        }
+        _ => None,
     }
-    let KeyCode::Char(character) = key.code else {
-        return None;
-    };
-    let number = usize::try_from(character.to_digit(10)?).ok()?;
-    (number > 0).then_some(number)
 }
 
 /// The next thing that the terminal says; nothing while the shell has it.

@@ -3,7 +3,7 @@
 use sysmon_api::wire;
 
 use super::alerts::board::Counts;
-use super::{Link, State};
+use super::{Link, State, View};
 
 /// The subscription of a tab that is not on screen: the totals of the fleet and one row of it.
 pub(crate) const SUMMARY_SUBSCRIPTION: u32 = 6;
@@ -31,6 +31,29 @@ pub(crate) struct TabNames {
 }
 
 impl State {
+    /// Whether letters are text: a line is typed, or a form filled in.
+    pub(crate) fn takes_text(&self) -> bool {
+        self.prompt.is_some()
+            || self.console.palette.is_some()
+            || self.editor.is_some()
+            || self.silencing.is_some()
+    }
+
+    /// Whether Esc has something to close or to take back.
+    pub(crate) fn awaits_escape(&self) -> bool {
+        let table = &self.fleet_table;
+        self.takes_text()
+            || self.choosing.is_some()
+            || self.overlay.is_some()
+            || !self.pending_keys.is_empty()
+            || self.is_in_past()
+            || self.view != View::Fleet
+            || table.is_heat_map
+            || !table.marks.is_empty()
+            || !table.filter_text().is_empty()
+            || table.grouping.label().is_some()
+    }
+
     /// How many machines of the live fleet are how, whether it is on screen, behind the past, or in another tab.
     #[must_use]
     pub(crate) fn live_totals(&self) -> wire::FleetTotals {

@@ -8,8 +8,10 @@ use sysmon_core::{Process, ProcessKey, ProcessTable, TextFilter, UnixMillis};
 
 use super::{Movement, ProcessSelection, moved, scrolled};
 
+mod search;
 mod tree;
 
+pub(crate) use search::Found;
 pub(crate) use tree::Branch;
 
 /// A column of the process table, which is also what it can be sorted by.
@@ -57,6 +59,8 @@ pub(crate) struct ProcessTableState {
     pub(crate) offset: usize,
     filter_text: String,
     filter: TextFilter,
+    /// What was searched for last, to be searched for again.
+    search: search::Search,
     order: Vec<ProcessKey>,
     /// Whether children stand below their parents.
     is_tree: bool,
@@ -121,6 +125,8 @@ impl ProcessTableState {
             sort: self.sort,
             inverted: self.inverted,
             is_tree: self.is_tree,
+            // The same is looked for on one machine after another.
+            search: std::mem::take(&mut self.search),
             ..Self::default()
         };
     }
@@ -279,13 +285,14 @@ impl ProcessTableState {
             .followed
             .as_ref()
             .is_some_and(|followed| followed.key == process.key);
-        if self.filter.is_empty() || is_followed {
-            return true;
-        }
-        let pid = process.key.pid.to_string();
-        self.filter
-            .matches([&*process.command, &*process.name, &*process.user, pid.as_str()].into_iter())
+        self.filter.is_empty() || is_followed || is_found(&self.filter, process)
     }
+}
+
+/// Whether a filter finds a process: by its command, its name, its user or its number.
+fn is_found(filter: &TextFilter, process: &Process) -> bool {
+    let pid = process.key.pid.to_string();
+    filter.matches([&*process.command, &*process.name, &*process.user, pid.as_str()].into_iter())
 }
 
 /// The natural direction of each column: the largest on top, texts alphabetically.

@@ -2,7 +2,7 @@
 
 use crate::command::{Binding, Command};
 use crate::event::{Effect, TabRequest};
-use crate::key::Key;
+use crate::key::{Key, KeyCode};
 use crate::layout::layout;
 use crate::state::{Choosing, Movement, Overlay, OverlayKind, Prompt, PromptKind, State, View};
 use crate::text_field::TextField;
@@ -49,10 +49,36 @@ pub(super) fn press(state: &mut State, key: Key) -> Vec<Effect> {
         Binding::None => {
             // The start of a sequence that leads nowhere is dropped; the last key may still mean something by itself.
             let alone = state.pending_keys.len() == 1;
+            let tab = tab_number(&state.pending_keys);
             state.pending_keys.clear();
+            if let Some(number) = tab {
+                return vec![Effect::Tab(TabRequest::Number(number))];
+            }
             if alone { Vec::new() } else { press(state, key) }
         }
     }
+}
+
+/// The tab that `g` and its number name, unless a file of keys has another meaning for them.
+fn tab_number(keys: &[Key]) -> Option<usize> {
+    match keys {
+        [first, number] if *first == Key::char('g') && !number.control => match number.code {
+            KeyCode::Char(digit @ '1'..='9') => usize::try_from(digit.to_digit(10)?).ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Esc, and then a key. Into a text nobody types behind Esc: that is Alt, which means nothing there.
+pub(super) fn press_escaped(state: &mut State, key: Key) -> Vec<Effect> {
+    let is_digit = matches!(key.code, KeyCode::Char('1'..='9'));
+    if state.takes_text() && !is_digit {
+        return Vec::new();
+    }
+    let mut effects = press(state, Key::plain(KeyCode::Escape));
+    effects.extend(press(state, key));
+    effects
 }
 
 pub(super) fn paste(state: &mut State, text: &str) {

@@ -10,6 +10,7 @@ use crate::command::Command;
 use crate::event::Effect;
 use crate::state::alerts::Action;
 use crate::state::inspect::{Answer, FIRST_INSPECTION, Inspected, SIGNALS};
+use crate::state::processes::Found;
 use crate::state::{Link, Overlay, OverlayKind, State, View};
 
 /// An aggregator answers within three seconds; one that does not is not waited for.
@@ -34,12 +35,18 @@ pub(super) fn run(state: &mut State, command: Command) -> Option<Vec<Effect>> {
     if !matches!(state.view, View::Machine(_)) {
         return None;
     }
-    if state.overlay.is_none() && matches!(command, Command::Tree | Command::Follow | Command::Signal) {
+    let is_about_rows = matches!(
+        command,
+        Command::Tree | Command::Follow | Command::Signal | Command::NextMatch | Command::PreviousMatch
+    );
+    if state.overlay.is_none() && is_about_rows {
         panel::focus_processes(state);
     }
     match (state.overlay.map(|overlay| overlay.kind), command) {
         (None, Command::Tree) => state.process_table.toggle_tree(),
         (None, Command::Follow) => follow(state),
+        (None, Command::NextMatch) => search_again(state, true),
+        (None, Command::PreviousMatch) => search_again(state, false),
         (None, Command::Open) => return Some(open_details(state)),
         (None | Some(OverlayKind::Process), Command::Signal) => open_signals(state),
         (Some(OverlayKind::Process), Command::Open) => return Some(ask(state)),
@@ -69,6 +76,26 @@ fn follow(state: &mut State) {
         return;
     };
     state.process_table.toggle_follow(&machine.processes);
+}
+
+fn search_again(state: &mut State, is_forward: bool) {
+    let table = match &state.view {
+        View::Machine(id) => state.machine.find(id).map(|machine| &machine.processes),
+        _ => None,
+    };
+    let text = clip(&sanitize(state.process_table.searched()), 24).into_owned();
+    if text.is_empty() {
+        notify(state, "nothing was searched for yet: / searches");
+        return;
+    }
+    let found = table.map(|table| state.process_table.search_again(table, is_forward));
+    match found {
+        None | Some(Found::Nothing) => notify(state, format!("no process here matches {text}")),
+        Some(Found::Only) => notify(state, format!("no other process here matches {text}")),
+        Some(Found::Row { is_around: true }) if is_forward => notify(state, "again from the top"),
+        Some(Found::Row { is_around: true }) => notify(state, "again from the bottom"),
+        Some(Found::Row { is_around: false }) => {}
+    }
 }
 
 /// Says that the process that was followed has ended, and takes note of what became of the one that is looked into.

@@ -110,7 +110,7 @@ pub(super) fn go_to(state: &mut State, at: UnixMillis) -> Vec<Effect> {
     } else if !state.travel.is_possible {
         notify(
             state,
-            "this aggregator cannot show the past; the charts of a machine go back with +",
+            "this aggregator cannot show the past; + shows more of it in charts",
         );
     } else if state.live_now().since_ms(at) < NOW_MS {
         notify(state, "that is now");

@@ -182,6 +182,77 @@ fn who_is_followed_stays_under_the_cursor_through_order_and_filter_until_the_end
 }
 
 #[test]
+fn a_search_is_repeated_with_and_without_its_filter_and_around_the_ends() {
+    // The rows that have the cursor are told by whom the details are of.
+    let under = |world: &mut World| {
+        let asked = world.asked.len();
+        world.key(KeyCode::Enter);
+        assert_eq!(world.asked.len(), asked + 1, "{}", world.screen());
+        let Body::ProcessQuestion(question) = world.last_asked().1 else {
+            panic!("a question")
+        };
+        world.key(KeyCode::Escape);
+        question.process.unwrap().pid
+    };
+    let mut world = opened((80, 24));
+    assert!(!world.screen().contains("n next match"), "nothing to repeat");
+    world.keys("n");
+    assert!(
+        world.screen().contains("nothing was searched for yet"),
+        "{}",
+        world.screen()
+    );
+    world.keys("/sshd").key(KeyCode::Enter).keys("spn");
+    assert_eq!(under(&mut world), 300);
+    world.keys("n");
+    assert_eq!(under(&mut world), 301);
+    // What was said before is gone.
+    world.at(NOW + 10_000);
+    insta::assert_snapshot!("processes_searched", world.screen());
+    world.key(KeyCode::Escape);
+    assert!(
+        world.screen().contains("containerd"),
+        "the filter is off: {}",
+        world.screen()
+    );
+    // Over the rows between them, and around.
+    world.keys("gg");
+    assert_eq!(under(&mut world), 1);
+    world.keys("n");
+    assert_eq!(under(&mut world), 300);
+    world.keys("N");
+    assert!(
+        world.screen().contains("again from the bottom"),
+        "{}",
+        world.screen()
+    );
+    assert_eq!(under(&mut world), 301);
+    world.keys("n");
+    assert!(
+        world.screen().contains("again from the top"),
+        "{}",
+        world.screen()
+    );
+    assert_eq!(under(&mut world), 300);
+    // A search that was given up does not count; nor does the end of a filter.
+    world.keys("/java").key(KeyCode::Escape).keys("n");
+    assert_eq!(under(&mut world), 301);
+    world.keys("/orphan").key(KeyCode::Enter).keys("nn");
+    assert!(
+        world.screen().contains("no other process here matches orphan"),
+        "{}",
+        world.screen()
+    );
+    world.key(KeyCode::Escape);
+    world.keys("/nobodyhere").key(KeyCode::Enter).keys("n");
+    assert!(
+        world.screen().contains("no process here matches nobodyhere"),
+        "{}",
+        world.screen()
+    );
+}
+
+#[test]
 fn a_process_is_looked_into() {
     for (width, height) in SIZES {
         let mut world = opened((width, height));

@@ -303,6 +303,60 @@ fn a_fire_in_another_tab_is_seen() {
 }
 
 #[test]
+fn what_may_be_esc_and_a_digit_changes_the_tab_only_where_esc_has_nothing_to_do() {
+    let escaped = |character| Event::Escaped(Key::char(character));
+    let (mut console, prod, lab) = two((110, 30));
+    console.event(escaped('2'));
+    assert_eq!(console.tabs.shown(), lab);
+    console.event(escaped('1'));
+    assert_eq!(console.tabs.shown(), prod);
+    // A filter that is typed is given up, a help closed; then the digit means what it does by itself.
+    for before in ["/web", ":the", "?", "s", "g", "C", "b"] {
+        let (mut console, prod, _) = two((110, 30));
+        console.keys(before);
+        console.event(escaped('2'));
+        assert_eq!(console.tabs.shown(), prod, "{before}");
+        let screen = console.screen();
+        // The way to where one is already is not offered.
+        assert!(
+            !screen.contains("2 alerts") && screen.contains("acknowledge"),
+            "{before}: {screen}"
+        );
+        // From the alerts Esc goes back; g and a digit lead on from everywhere.
+        console.event(escaped('2'));
+        assert_eq!(console.tabs.shown(), prod, "{before}");
+        console.keys("g2");
+        assert_ne!(console.tabs.shown(), prod, "{before}");
+    }
+    // Alt and a letter is not typed, and ends nothing that is.
+    let (mut console, _, _) = two((110, 30));
+    console.keys("/web");
+    console.event(escaped('b'));
+    assert!(
+        console.screen().contains("/web") || console.screen().contains("/ web"),
+        "{}",
+        console.screen()
+    );
+}
+
+#[test]
+fn a_single_tab_takes_esc_and_a_digit_one_after_the_other() {
+    let mut console = Console::new((80, 24));
+    console.keys("?");
+    console.event(Event::Escaped(Key::char('3')));
+    assert!(
+        console.screen().contains("on/off") && !console.screen().contains("Anywhere"),
+        "{}",
+        console.screen()
+    );
+    assert!(
+        !console.screen().contains("there is no tab"),
+        "{}",
+        console.screen()
+    );
+}
+
+#[test]
 fn numbers_names_clicks_and_neighbours_lead_to_a_tab() {
     let (mut console, prod, lab) = two((80, 24));
     console.event(Event::Tab(2));
@@ -411,6 +465,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0usize..9).prop_map(Step::Close),
         3 => (0usize..9).prop_map(Step::Show),
         1 => (0usize..12).prop_map(|number| Step::Event(Event::Tab(number))),
+        1 => any::<char>().prop_map(|character| Step::Event(Event::Escaped(Key::char(character)))),
         1 => any::<bool>().prop_map(|is_shown| Step::News(0, Event::Shown(is_shown))),
     ]
 }

@@ -54,6 +54,9 @@ impl CollectorRole {
         if let Some(Interval(burst)) = settings.get(&table::COLLECTOR_BURST_INTERVAL) {
             config.burst_interval_ms_min = u32::try_from(burst.as_millis()).unwrap_or(u32::MAX);
         }
+        if let Some(Interval(between)) = settings.get(&table::COLLECTOR_PROCESS_INTERVAL) {
+            config.process_interval_ms = u32::try_from(between.as_millis()).unwrap_or(u32::MAX);
+        }
         if let Some(Labels(labels)) = settings.get(&table::COLLECTOR_LABELS) {
             config.labels = labels;
         }

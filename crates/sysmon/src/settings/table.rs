@@ -63,6 +63,8 @@ settings! {
         "Time between two samples, 100ms to 1h";
     COLLECTOR_BURST_INTERVAL: Interval = "collector.burst_interval", Some("250ms"),
         "The shortest time between samples while somebody looks at this machine, 100ms to 1h; the interval itself for no more";
+    COLLECTOR_PROCESS_INTERVAL: Interval = "collector.process_interval", Some("10s"),
+        "Time between two lists of the busiest processes while nobody looks at this machine, 100ms to 1h";
     COLLECTOR_MACHINE_ID: MachineId = "collector.machine_id", None,
         "Name under which this machine reports, the same after every start; by default its host name";
     COLLECTOR_LABELS: Labels = "collector.labels", None,

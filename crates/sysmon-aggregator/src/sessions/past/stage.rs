@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sysmon_api::{ApiError, processes_to_wire, wire};
+use sysmon_api::{ApiError, process_table_to_wire, wire};
 use sysmon_core::{
     Epoch, Health, HostInfo, MachineHistory, MachineId, MachineMoment, ProcessTable, UnixMillis,
 };
@@ -225,7 +225,7 @@ impl Stage {
         actor.sequence += 1;
         let batch = Batch {
             sequence: actor.sequence,
-            processes: Some(processes_to_wire(&table.to_delta(), &ProcessTable::default())),
+            processes: Some(process_table_to_wire(&table)),
             ..Batch::default()
         };
         // Heard of when it was, not now.

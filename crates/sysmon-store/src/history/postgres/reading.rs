@@ -196,7 +196,9 @@ fn write_value(text: &mut String, shape: Shape, name: &str, maximum_only: bool) 
         ),
         Shape::RolledUp(_) => write!(
             text,
-            ", min(s.{name}_min), max(s.{name}_max), sum(s.{name}_avg * s.{name}_count), sum(s.{name}_count)::bigint"
+            // Whole numbers of eight bytes would be added as decimal ones, digit by digit.
+            ", min(s.{name}_min), max(s.{name}_max), sum(s.{name}_avg * s.{name}_count), \
+             sum(s.{name}_count::double precision)::bigint"
         ),
     };
 }

@@ -10,9 +10,9 @@ mod rows;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::bytes::{Corrupt, Reader, put, put_part, put_signed, seal, unseal};
 use super::lane::{self, Effort};
 use crate::history::answer::Sum;
+use crate::history::bytes::{Corrupt, Reader, put, put_part, put_signed, seal, unseal};
 use rows::{decode_rows, encode_rows};
 
 /// Where a segment ends and the next one begins.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use sqlx::Error;
 
-use super::bytes::Corrupt;
 use crate::error::StoreError;
+use crate::history::bytes::Corrupt;
 
 // Primary result codes, <https://www.sqlite.org/rescode.html>.
 const PERM: u32 = 3;

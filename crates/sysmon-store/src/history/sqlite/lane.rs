@@ -5,7 +5,7 @@ use std::ops::Range;
 use pco::wrapped::{ChunkDecompressor, FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, FULL_BATCH_N, PagingSpec};
 
-use super::bytes::{Corrupt, Reader, put, put_part, put_signed};
+use crate::history::bytes::{Corrupt, Reader, put, put_part, put_signed};
 
 /// How hard to look for a short form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,13 +12,13 @@ use sqlx::sqlite::SqliteConnection;
 use sysmon_core::{Tier, UnixMillis};
 
 use super::block::{Block, Stored, decode_head, decode_segment, encode};
-use super::bytes::Corrupt;
 use super::catalogue::CLOCK_OFFSET;
 use super::lane::Effort;
 use super::merge::{merge, roll_up};
 use super::{Inner, error};
 use crate::error::StoreError;
 use crate::history::Maintenance;
+use crate::history::bytes::Corrupt;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;

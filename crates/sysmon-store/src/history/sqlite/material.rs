@@ -6,10 +6,10 @@ use std::sync::Arc;
 use sysmon_core::{Gap, MachineHistory, MachineId, Tier};
 
 use super::block::{Head, Part, ROLL_UP_LANES, Room, visit_segment};
-use super::bytes::Corrupt;
 use super::catalogue::Selection;
 use super::tick;
 use crate::history::answer::{Answer, Edges, OUTSIDE, Stretch, Sum};
+use crate::history::bytes::Corrupt;
 use crate::history::plan::Plan;
 
 /// From so many bytes of columns on, two threads decode the columns of one machine: a few hundred kilobytes take longer
@@ -148,13 +148,27 @@ fn take(answer: &mut Answer, series: u32, part: Part, stretches: &[Stretch], fir
     }
 }
 
-/// Roll-ups as one.
+/// Roll-ups as one, as [`Sum::merge`] makes of each, but without a whole [`Sum`] for every row.
 fn join([means, below, above, counts]: [&[i64]; ROLL_UP_LANES]) -> Sum {
-    let mut joined = Sum::default();
+    let (mut minimum, mut maximum, mut hundredfold, mut all) = (i64::MAX, i64::MIN, 0i128, 0u32);
     for (((mean, below), above), count) in means.iter().zip(below).zip(above).zip(counts) {
-        joined.merge(&super::block::roll_up([*mean, *below, *above, *count]));
+        let row = super::block::roll_up([*mean, *below, *above, *count]);
+        if row.count > 0 {
+            minimum = minimum.min(row.minimum);
+            maximum = maximum.max(row.maximum);
+            hundredfold += row.hundredfold;
+            all = all.saturating_add(row.count);
+        }
     }
-    joined
+    if all == 0 {
+        return Sum::default();
+    }
+    Sum {
+        minimum,
+        maximum,
+        hundredfold,
+        count: all,
+    }
 }
 
 /// Takes over samples that are not in blocks yet.

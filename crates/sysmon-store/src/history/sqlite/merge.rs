@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::block::{Block, Column, ROLL_UP_LANES, SAMPLE_LANES};
-use super::bytes::Corrupt;
 use super::tick;
 use crate::history::answer::Sum;
+use crate::history::bytes::Corrupt;
 
 /// Puts ticks, in order of time, into columns.
 ///

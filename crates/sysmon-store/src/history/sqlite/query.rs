@@ -12,12 +12,12 @@ use sysmon_core::{
 use tokio::task::JoinSet;
 
 use super::block::decode_head;
-use super::bytes::Corrupt;
 use super::catalogue::Selection;
 use super::material::{Block, Material, decode};
 use super::{Inner, error};
 use crate::error::StoreError;
 use crate::history::answer::{Edges, nothing};
+use crate::history::bytes::Corrupt;
 use crate::history::plan::Plan;
 
 /// Machines whose past is read at the same time: one is decoded while the next is read.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use sysmon_core::{MachineId, MachineSamples, SeriesKey, SeriesSamples, Tier, UnixMillis, from_scaled};
 
 use super::block::{Part, Room, visit_segment};
-use super::bytes::Corrupt;
 use super::catalogue::Selection;
 use super::material::{Material, within};
 use super::tick;
+use crate::history::bytes::Corrupt;
 
 /// Columns that are being filled.
 struct Columns<'a> {

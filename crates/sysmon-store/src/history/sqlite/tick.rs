@@ -1,6 +1,6 @@
 //! The values of one moment as a row of `recent` has them.
 
-use super::bytes::{Corrupt, Reader, put, put_signed};
+use crate::history::bytes::{Corrupt, Reader, put, put_signed};
 
 /// Writes values by series, ascending.
 pub(crate) fn encode(values: &[(u32, i64)]) -> Vec<u8> {

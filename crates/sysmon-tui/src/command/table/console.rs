@@ -38,7 +38,7 @@ pub(super) const ROWS: &[CommandDefinition] = &[
         Context::Anywhere,
         keys!([char('g'), char('T')]),
         "",
-        "tabs: show one, or open another aggregator; Alt-1 to Alt-9 too",
+        "tabs: show or open one; g1 to g9 at once, Alt-1 to Alt-9 where Esc has nothing to do",
     ),
     row(
         Command::TabNext,

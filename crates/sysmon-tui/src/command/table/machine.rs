@@ -13,6 +13,20 @@ pub(super) const ROWS: &[CommandDefinition] = &[
         "back, step by step: panel, filter, cursor, then to the fleet, exactly where you were",
     ),
     row(
+        Command::NextMatch,
+        Context::Machine,
+        keys!([char('n')]),
+        "next match",
+        "to the next process that was searched for with /, also after Esc has taken the filter off; around the end",
+    ),
+    row(
+        Command::PreviousMatch,
+        Context::Machine,
+        keys!([char('N')]),
+        "",
+        "to the one before",
+    ),
+    row(
         Command::Expand,
         Context::Machine,
         keys!([char('f')]),

@@ -81,6 +81,13 @@ pub(super) const ROWS: &[CommandDefinition] = &[
     ),
     row(
         Command::Past,
+        Context::HeatMap,
+        keys!([char('t')]),
+        "past",
+        "show the past: a minute ago; again to name a moment",
+    ),
+    row(
+        Command::Past,
         Context::Alerts,
         keys!([char('t')]),
         "",

@@ -17,6 +17,9 @@ pub(super) fn type_key(state: &mut State, key: Key) -> Vec<Effect> {
         (KeyCode::Enter, _) if is_moment(state) => return enter_moment(state),
         (KeyCode::Enter, _) => {
             let prompt = state.prompt.take();
+            if prompt.as_ref().map(|prompt| &prompt.kind) == Some(&PromptKind::Processes) {
+                state.process_table.keep_search();
+            }
             if let Some(Prompt { kind, field, .. }) = &prompt
                 && !matches!(
                     kind,

@@ -1,7 +1,7 @@
 //! Which rows of a block a column has.
 
-use super::super::bytes::{Corrupt, Reader, put};
 use super::{Column, SERIES_MAX};
+use crate::history::bytes::{Corrupt, Reader, put};
 
 /// A bit per row; lengths of absent and present stretches in turn; as another column of the segment.
 const ROWS_BITS: u8 = 1;

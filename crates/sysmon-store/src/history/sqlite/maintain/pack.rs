@@ -4,7 +4,7 @@ use sysmon_core::Tier;
 
 use super::{Budget, HOUR_MS, MINUTE_MS, New, Piece, count, interrupted, json};
 use crate::error::StoreError;
-use crate::history::sqlite::bytes::Corrupt;
+use crate::history::bytes::Corrupt;
 use crate::history::sqlite::catalogue::CLOCK_OFFSET;
 use crate::history::sqlite::lane::Effort;
 use crate::history::sqlite::merge::from_ticks;
