@@ -5,7 +5,8 @@ use ratatui::layout::Rect;
 use super::{ColumnRegion, SCALE_WIDTH, TableRegions, split, table};
 use crate::axis::{Axis, Range};
 use crate::state::State;
-use crate::state::alerts::list::{AlertColumn, RuleColumn, RuleWidths};
+use crate::state::alerts::list::{AlertColumn, RuleColumn};
+use crate::state::alerts::widths::RuleWidths;
 
 /// The view of alerts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +103,10 @@ pub(super) fn rule_table(area: Rect, needed: RuleWidths) -> TableRegions<RuleCol
     let taken = 4 + title + 2 + 8 + if has_changed { changed + 2 } else { 0 };
     let left = area.width.saturating_sub(taken + 4);
     // What is watched comes first; what it leaves tells where, and a little of that is always told.
-    let scope = needed.scope.min(left.saturating_sub(needed.watches).max(14)).max(2);
+    let scope = needed
+        .scope
+        .min(left.saturating_sub(needed.watches).max(14))
+        .max(2);
     let wanted = [
         (Enabled, 1, 0),
         (Title, title, 0),

@@ -36,7 +36,13 @@ pub(super) fn alerts(pen: &mut Pen<'_>, regions: &AlertsRegions, state: &State) 
         match row {
             AlertRow::History => {
                 let title = pen.theme.title();
-                pen.text(rows.x + 1, y, rows.width.saturating_sub(1), &history(state), title);
+                pen.text(
+                    rows.x + 1,
+                    y,
+                    rows.width.saturating_sub(1),
+                    &history(state),
+                    title,
+                );
             }
             AlertRow::Group(name, counts) => group(pen, Rect { y, height: 1, ..rows }, name, counts),
             AlertRow::Alert(key) => {
@@ -216,9 +222,8 @@ fn counts(pen: &mut Pen<'_>, area: Rect, state: &State) {
         pieces
     };
     let room = area.width.saturating_sub(1);
-    let width = |pieces: &[(String, Style)]| -> usize {
-        pieces.iter().map(|(text, _)| display_width(text)).sum()
-    };
+    let width =
+        |pieces: &[(String, Style)]| -> usize { pieces.iter().map(|(text, _)| display_width(text)).sum() };
     let mut pieces = wording("acknowledged", "   ");
     if width(&pieces) > room.into() {
         pieces = wording("acknowledged", "  ");
@@ -315,7 +320,13 @@ fn alert_row(pen: &mut Pen<'_>, regions: &AlertsRegions, y: u16, alert: &Alert, 
                 pen.text(x, y, width, &alert.key.entity, plain);
             }
             AlertColumn::Value => {
-                pen.text(x, y, width, &words::alerts::comparison(board, alert), loud);
+                let value = words::alerts::comparison(board, alert);
+                let value = if value.is_empty() {
+                    pen.pick("–", "-")
+                } else {
+                    &value
+                };
+                pen.text(x, y, width, value, loud);
             }
             AlertColumn::Since => {
                 pen.right(x, y, width, &words::alerts::age(state, alert.since), quiet);
@@ -375,13 +386,13 @@ fn step_row(pen: &mut Pen<'_>, regions: &AlertsRegions, y: u16, step: &Transitio
                 pen.text(x, y, width, &step.key.entity, quiet);
             }
             AlertColumn::Value => {
-                pen.text(
-                    x,
-                    y,
-                    width,
-                    &words::alerts::comparison_of_step(board, step),
-                    quiet,
-                );
+                let value = words::alerts::comparison_of_step(board, step);
+                let value = if value.is_empty() {
+                    pen.pick("–", "-")
+                } else {
+                    &value
+                };
+                pen.text(x, y, width, value, quiet);
             }
             AlertColumn::Since => pen.right(x, y, width, &words::alerts::age(state, step.at), quiet),
             AlertColumn::State => {

@@ -23,9 +23,20 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
     }
     let bar = pen.theme.bar();
     pen.overlay(area, bar);
-    let right = status(pen, state);
-    let right_width: usize = right.iter().map(|(text, _)| display_width(text)).sum();
-    let right_width = u16::try_from(right_width).unwrap_or(u16::MAX).min(area.width);
+    let mut right = status(pen, state);
+    let least = place(pen, state, Wording::Bare, 0);
+    let least = least
+        .iter()
+        .take(BARE_PIECES)
+        .map(|(text, _)| display_width(text));
+    let least = least.sum::<usize>() + 1;
+    // What is on screen matters more than what time it is, which any other window tells too.
+    if right.len() > 1 && width_of(&right) + least > usize::from(area.width) {
+        right.pop();
+    }
+    let right_width = u16::try_from(width_of(&right))
+        .unwrap_or(u16::MAX)
+        .min(area.width);
     let right: Vec<(&str, Style)> = right
         .iter()
         .map(|(text, style)| (text.as_str(), *style))
@@ -34,8 +45,14 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
 
     let room = area.width.saturating_sub(right_width + 1);
     let mut left = place(pen, state, Wording::Full, room);
-    if width_of(&left) > usize::from(room) {
-        left = place(pen, state, Wording::Short, room);
+    for wording in [Wording::Short, Wording::Bare] {
+        if width_of(&left) > usize::from(room) {
+            left = place(pen, state, wording, room);
+        }
+    }
+    // Half a number would be another one.
+    while width_of(&left) > usize::from(room) && left.len() > BARE_PIECES {
+        left.pop();
     }
     let left: Vec<(&str, Style)> = left.iter().map(|(text, style)| (text.as_str(), *style)).collect();
     pen.pieces(area.x, area.y, room, &left);
@@ -50,7 +67,12 @@ fn width_of(pieces: &[(String, Style)]) -> usize {
 enum Wording {
     Full,
     Short,
+    /// Without the name of the program, and of one machine without that of the aggregator.
+    Bare,
 }
+
+/// Of the barest wording the pieces that say where the person is.
+const BARE_PIECES: usize = 1;
 
 /// Where the person is, and the counts or facts that belong there.
 fn place(pen: &Pen<'_>, state: &State, wording: Wording, room: u16) -> Vec<(String, Style)> {
@@ -62,6 +84,15 @@ fn place(pen: &Pen<'_>, state: &State, wording: Wording, room: u16) -> Vec<(Stri
         (" sysmon ".into(), title),
         (format!("{arrow} {}", state.source_name), bar),
     ];
+    if wording == Wording::Bare {
+        let name = match &state.view {
+            View::Fleet => return bare_fleet(pen, state),
+            View::Alerts => "alerts",
+            View::Rules => "rules",
+            View::Machine(id) => id,
+        };
+        return vec![(format!(" {name}"), title)];
+    }
     match &state.view {
         View::Fleet => {
             pieces.push(("   ".into(), bar));
@@ -80,6 +111,13 @@ fn place(pen: &Pen<'_>, state: &State, wording: Wording, room: u16) -> Vec<(Stri
             }
         }
     }
+    pieces
+}
+
+fn bare_fleet(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
+    let bar = pen.theme.bar();
+    let mut pieces = vec![(format!(" {}", state.source_name), bar), ("  ".into(), bar)];
+    pieces.extend(counts(pen, state, Wording::Short));
     pieces
 }
 
@@ -134,10 +172,7 @@ fn facts(machine: &Machine) -> Vec<String> {
         ));
     }
     if host.memory_bytes > 0 {
-        facts.push(format!(
-            "{}iB",
-            format_value(host.memory_bytes as f64, Unit::Bytes)
-        ));
+        facts.push(format_value(host.memory_bytes as f64, Unit::Bytes));
     }
     if let Some(uptime) = machine.recent.value(sysmon_core::MetricId::Uptime) {
         facts.push(format!("up {}", format_duration(uptime.max(0.0) as u64)));
@@ -370,13 +405,13 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
             "   a short name  Esc leaves".to_owned(),
         ),
         (PromptKind::Interval(machines), _) => {
-            let what = match machines.as_slice() {
-                [machine] => format!("{machine} measures"),
-                machines => format!("{} machines measure", machines.len()),
+            let (what, whose) = match machines.as_slice() {
+                [machine] => (format!("{machine} measures"), "its"),
+                machines => (format!("{} machines measure", machines.len()), "their"),
             };
             (
                 format!("{what} every: "),
-                "   1s, 30s, 5m; default for their own  Esc leaves".to_owned(),
+                format!("   1s, 30s, 5m; default for {whose} own  Esc leaves"),
             )
         }
         (PromptKind::Moment, _) => (

@@ -148,9 +148,8 @@ impl Chart<'_> {
             let y = self.row_of(plot, row[0].value);
             // Over the oldest samples rather than the newest; but where there are none of either is better.
             let right = plot.right().saturating_sub(width + 1).max(plot.x + 1);
-            let is_free = |x: u16| {
-                (x..x.saturating_add(width)).all(|x| !pen.theme.glyphs.is_filled(pen.glyph(x, y)))
-            };
+            let is_free =
+                |x: u16| (x..x.saturating_add(width)).all(|x| !pen.theme.glyphs.is_filled(pen.glyph(x, y)));
             let is_left = is_free(plot.x + 1) || !is_free(right);
             let mut x = if is_left { plot.x + 1 } else { right };
             for (index, line) in row.iter().enumerate() {

@@ -64,7 +64,10 @@ fn title(pen: &mut Pen<'_>, area: Rect, editor: &Editor) {
         None => ("new rule", String::new()),
     };
     // Whose curve it is matters more than all of the id.
-    let taken = [&*what, &of, before, &after, mark].map(display_width).iter().sum::<usize>();
+    let taken = [&*what, &of, before, &after, mark]
+        .map(display_width)
+        .iter()
+        .sum::<usize>();
     let room = usize::from(area.width).saturating_sub(taken + 5);
     let id = match clip(editor.draft.id.as_str(), room) {
         id if room >= 8 || id == editor.draft.id.as_str() => format!(" {id}"),
@@ -115,7 +118,11 @@ fn fields(pen: &mut Pen<'_>, area: Rect, editor: &Editor, lines: &[Vec<Field>]) 
         }
         if let Some(guard) = line.first().and_then(|field| guard(editor, *field)) {
             let quiet = pen.theme.quiet();
-            pen.text(x, y, area.right().saturating_sub(x + 1), &guard, quiet);
+            let room = area.right().saturating_sub(x + 1);
+            // Where there is no room for it, the sentence below tells it too.
+            if display_width(&guard) <= usize::from(room) {
+                pen.text(x, y, room, &guard, quiet);
+            }
         }
     }
     let (accent, x) = (pen.theme.accent(), area.right().saturating_sub(1));

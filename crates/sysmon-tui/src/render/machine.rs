@@ -350,8 +350,10 @@ impl Screen<'_> {
 
     fn load(&self, pen: &mut Pen<'_>, area: Rect) {
         let numbers = [MetricId::Load1, MetricId::Load5, MetricId::Load15].map(|metric| self.value(metric));
-        let shown = numbers
-            .map(|value| value.map_or_else(|| pen.pick("–", "-").to_owned(), |value| format!("{value:.2}")));
+        let shown = numbers.map(|value| {
+            let unknown = || pen.pick("–", "-").to_owned();
+            value.map_or_else(unknown, |value| format_value(value, Unit::Count))
+        });
         let more = [
             ("running", MetricId::ProcessesRunning),
             ("blocked", MetricId::ProcessesBlocked),

@@ -2,6 +2,8 @@
 
 use ratatui::layout::Rect;
 
+use sysmon_core::display_width;
+
 use super::pen::Pen;
 use crate::words;
 
@@ -154,7 +156,15 @@ pub(super) fn selectable(
             pen.text(x + label_width + 1, y, rest, text, plain);
             if index == at {
                 let (x, width) = (area.x + 1, area.width.saturating_sub(2));
-                pen.overlay(Rect { x, y, width, height: 1 }, selected);
+                pen.overlay(
+                    Rect {
+                        x,
+                        y,
+                        width,
+                        height: 1,
+                    },
+                    selected,
+                );
             }
             y += 1;
         }
@@ -192,11 +202,17 @@ fn frame(pen: &mut Pen<'_>, area: Rect, title: &str, hint: &str) {
     let style = pen.theme.title();
     pen.text(area.x + 2, area.y, area.width.saturating_sub(4), title, style);
     let faint = pen.theme.faint();
-    pen.right(
-        area.x,
-        area.bottom() - 1,
-        area.width.saturating_sub(2),
-        hint,
-        faint,
-    );
+    // The frame is seen to end: of more hints than there is room for, the last ones stay, for they tell the way out.
+    let room = area.width.saturating_sub(4);
+    let mut hint = hint.trim();
+    while display_width(hint) + 2 > usize::from(room) {
+        let next = ["  ", ", "]
+            .into_iter()
+            .filter_map(|between| hint.split_once(between));
+        let Some((_, rest)) = next.min_by_key(|(first, _)| first.len()) else {
+            break;
+        };
+        hint = rest.trim_start();
+    }
+    pen.right(area.x + 2, area.bottom() - 1, room, &format!(" {hint} "), faint);
 }

@@ -5,12 +5,12 @@ use ratatui::layout::Rect;
 use super::alerts::told;
 use super::lines_in_the_middle;
 use super::pen::Pen;
-use sysmon_core::format_age;
 use crate::layout::TableRegions;
 use crate::state::State;
 use crate::state::alerts::board::StoredRule;
 use crate::state::alerts::list::RuleColumn;
 use crate::words;
+use sysmon_core::format_age;
 
 /// Draws headings and rows.
 pub(super) fn rules(pen: &mut Pen<'_>, table: &TableRegions<RuleColumn>, state: &State) {

@@ -130,7 +130,10 @@ pub(crate) fn condition(guard: &Guard) -> String {
         Comparison::Below => "below",
     };
     let name = quantity(&guard.quantity).to_lowercase();
-    format!("{name} {side} {}", value_shown(guard.value, unit_of(&guard.quantity)))
+    format!(
+        "{name} {side} {}",
+        value_shown(guard.value, unit_of(&guard.quantity))
+    )
 }
 
 /// Where a rule applies.
@@ -260,12 +263,7 @@ pub(crate) fn service(state: &State) -> Option<String> {
     if !state.is_live() {
         return None;
     }
-    // On a narrow screen the counts beside it matter more than the whole of its name.
-    let what = if state.width < 100 {
-        "alerting"
-    } else {
-        "alert service"
-    };
+    let what = "alerting";
     Some(match state.alerts.silence_ms(state.aggregator_now())? {
         None => format!("no {what}"),
         Some(silence_ms) => format!("{what} silent {}", duration(silence_ms / 1_000 * 1_000)),

@@ -43,12 +43,10 @@ pub(super) fn details(pen: &mut Pen<'_>, area: Rect, state: &State) {
     }
     let (quiet, text) = (pen.theme.quiet(), pen.theme.text());
     let room = area.width.saturating_sub(14);
-    let lines = lines
-        .iter()
-        .flat_map(|(label, words)| {
-            let labels = std::iter::once(*label).chain(std::iter::repeat(""));
-            labels.zip(words::wrapped(words, room.into()))
-        });
+    let lines = lines.iter().flat_map(|(label, words)| {
+        let labels = std::iter::once(*label).chain(std::iter::repeat(""));
+        labels.zip(words::wrapped(words, room.into()))
+    });
     for (y, (label, words)) in (area.y + 1..area.bottom()).zip(lines) {
         pen.text(area.x + 1, y, 11, label, quiet);
         pen.text(area.x + 13, y, room, &words, text);

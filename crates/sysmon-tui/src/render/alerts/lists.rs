@@ -56,7 +56,7 @@ pub(in crate::render) fn deliveries(pen: &mut Pen<'_>, screen: Rect, state: &Sta
         .receivers()
         .iter()
         .map(|receiver| match failed(receiver) {
-            0 => Line::new(receiver, "nothing that was not delivered"),
+            0 => Line::new(receiver, "nothing undelivered"),
             count => Line::new(receiver, &format!("{count} not delivered")),
         })
         .collect();

@@ -4,13 +4,13 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 
 use sysmon_core::alert::{Alert, AlertKey, RuleId};
-use sysmon_core::{TextFilter, UnixMillis, display_width};
+use sysmon_core::{TextFilter, UnixMillis};
 
 use super::Log;
 use super::board::{Board, Counts, Standing, StoredRule};
+use super::widths::RuleWidths;
 use crate::state::fleet::natural;
 use crate::state::{Movement, moved, scrolled};
-use crate::words;
 
 /// A column of the table of alerts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -248,7 +248,9 @@ impl AlertList {
         let mut places: HashMap<&str, usize> = HashMap::new();
         for alert in &alerts {
             let next = places.len();
-            places.entry(group_of(self.grouping, board, alert)).or_insert(next);
+            places
+                .entry(group_of(self.grouping, board, alert))
+                .or_insert(next);
         }
         alerts.sort_by_key(|alert| places.get(group_of(self.grouping, board, alert)));
         self.rows.clear();
@@ -341,30 +343,6 @@ impl RuleColumn {
         (Self::Firing, 'f', "firing"),
         (Self::Changed, 'c', "changed"),
     ];
-}
-
-/// Cells of the longest text in each column of the table of rules.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RuleWidths {
-    pub(crate) title: u16,
-    pub(crate) watches: u16,
-    pub(crate) scope: u16,
-    pub(crate) changed: u16,
-}
-
-impl RuleWidths {
-    fn of<'a>(rules: impl IntoIterator<Item = &'a StoredRule>) -> Self {
-        let cells = |text: &str| u16::try_from(display_width(text)).unwrap_or(u16::MAX);
-        rules.into_iter().fold(Self::default(), |widest, stored| {
-            let changed = format!("v{} {} 999d ago", stored.version, stored.changed_by);
-            Self {
-                title: widest.title.max(cells(&stored.rule.title)),
-                watches: widest.watches.max(cells(&words::alerts::watches(&stored.rule))),
-                scope: widest.scope.max(cells(&words::alerts::scope(&stored.rule))),
-                changed: widest.changed.max(cells(&changed)),
-            }
-        })
-    }
 }
 
 /// Order, filter and cursor of the table of rules.

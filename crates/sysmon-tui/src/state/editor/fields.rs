@@ -410,7 +410,11 @@ pub(crate) fn field_text(rule: &Rule, field: Field) -> String {
             _ => "above".into(),
         },
         Field::Function => check
-            .map_or("last", |check| check.quantity.function.word())
+            .map_or("last", |check| match check.quantity.function {
+                // Charts and sentences call it so.
+                Function::Average => "mean",
+                function => function.word(),
+            })
             .replace('_', " "),
         Field::Window => duration_text(check.map_or(0, |check| check.quantity.window_ms)),
         Field::Hold => duration_text(rule.hold_ms),
