@@ -129,6 +129,7 @@ impl Bench {
         let mut received = Vec::new();
         let mut count = 0;
         self.fleet.flush(now, |client, update| {
+            let update = update.decode().expect("what the fleet has encoded");
             count += update.machines.len();
             received.push((client, update.subscription, update.number));
             black_box(update);

@@ -114,7 +114,7 @@ async fn fill(history: &dyn History, begin: UnixMillis) {
 
 struct Console {
     commands: mpsc::Sender<wire::Command>,
-    responses: mpsc::Receiver<Result<wire::Response, sysmon_api::ApiError>>,
+    responses: mpsc::Receiver<Result<sysmon_api::Outgoing, sysmon_api::ApiError>>,
     request_id: u64,
 }
 
@@ -153,7 +153,8 @@ impl Console {
 
     async fn update(&mut self) -> wire::Update {
         loop {
-            match self.responses.recv().await.unwrap().unwrap().body.unwrap() {
+            let response = self.responses.recv().await.unwrap().unwrap();
+            match response.into_response().unwrap().body.unwrap() {
                 Answer::Update(update) => {
                     let received = wire::UpdateReceived {
                         subscription: update.subscription,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sysmon_api::{
     ApiError, Backend, CAPABILITY_ALERTS, CAPABILITY_BURST, CAPABILITY_FILTER, CAPABILITY_HISTORY,
-    CAPABILITY_PAST, CAPABILITY_PROCESSES, CAPABILITY_WINDOWS, Inbound, Outbound, Principal, hello_with,
-    wire,
+    CAPABILITY_PAST, CAPABILITY_PROCESSES, CAPABILITY_WINDOWS, Inbound, Outbound, Outgoing, Principal,
+    hello_with, wire,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -219,7 +219,7 @@ impl Backend for Aggregator {
         &self,
         principal: Principal,
         commands: Inbound<wire::Command>,
-        responses: Outbound<wire::Response>,
+        responses: Outbound<Outgoing>,
     ) -> Result<(), ApiError> {
         sessions::manage(self, &principal, commands, responses).await
     }

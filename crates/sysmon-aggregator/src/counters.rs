@@ -49,6 +49,7 @@ counters! {
     forgotten_pasts "Machines whose past was dropped because their clock was set back.";
     updates "Updates sent to subscriptions.";
     machine_updates "Parts of those updates, each about one machine.";
+    shared_updates "Those of the parts that were encoded for another subscription.";
     coalesced_ticks "Ticks that reached a subscription together with a later one.";
     resyncs "Times that a subscription had fallen so far behind on a machine that it was sent anew.";
     history_offered "Batches that came to be stored, live or kept.";

@@ -5,6 +5,7 @@ mod burst;
 mod clients;
 mod delivery;
 mod due;
+mod flush;
 mod health;
 mod history;
 mod ingest;
@@ -19,6 +20,7 @@ mod remote;
 mod replay;
 mod report;
 mod selection;
+mod shared;
 mod state;
 mod subscription;
 mod totals;
@@ -43,6 +45,7 @@ use health::Standing;
 use keys::Keys;
 use machine::Machine;
 use names::Names;
+use shared::Shared;
 use subscription::Subscription;
 use totals::Totals;
 
@@ -93,6 +96,8 @@ pub struct Fleet {
     free: Vec<usize>,
     /// Subscriptions that may have something to send.
     active: Vec<usize>,
+    /// What several of them are told alike.
+    shared: Shared,
     totals: Totals,
     /// The version of the totals that every subscription has been woken for.
     totals_seen: u64,
@@ -137,6 +142,7 @@ impl Fleet {
             subscriptions: Vec::new(),
             free: Vec::new(),
             active: Vec::new(),
+            shared: Shared::default(),
             totals: Totals::default(),
             totals_seen: 0,
             due: Due::default(),

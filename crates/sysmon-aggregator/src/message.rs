@@ -1,6 +1,6 @@
 //! What sessions say to the owner of the state.
 
-use sysmon_api::{ApiError, wire};
+use sysmon_api::{ApiError, Outgoing, wire};
 use sysmon_core::Epoch;
 use sysmon_store::MachineRecord;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -30,7 +30,7 @@ pub(crate) enum Message {
     Judged { judgements: Option<Vec<Judgement>> },
     /// A client comes; responses go into `responses`, which has room for [`RESPONSES`].
     OpenClient {
-        responses: mpsc::Sender<wire::Response>,
+        responses: mpsc::Sender<Outgoing>,
         reply: oneshot::Sender<Result<ClientId, ApiError>>,
     },
     /// A client wants something; the reply goes among its responses.

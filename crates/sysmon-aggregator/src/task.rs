@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sysmon_api::{ApiError, wire};
+use sysmon_api::{ApiError, Outgoing, wire};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -42,7 +42,7 @@ pub(crate) struct Owner {
     /// The ways to those of them that answer questions.
     questions: HashMap<StreamId, mpsc::Sender<Asked>>,
     /// Dropping one ends the client's stream.
-    clients: HashMap<ClientId, mpsc::Sender<wire::Response>>,
+    clients: HashMap<ClientId, mpsc::Sender<Outgoing>>,
     /// None when this is the only aggregator.
     shared: Option<Shared>,
     /// None where no history is kept.
@@ -239,7 +239,7 @@ impl Owner {
             Command::LeaseBurst(lease) => self.fleet.lease_burst(client, lease, self.clock.now()),
         };
         let response = reply(request_id, result);
-        if !send(&self.clients, &self.counters, client, response) {
+        if !send(&self.clients, &self.counters, client, response.into()) {
             self.close_client(client);
         }
     }
@@ -261,11 +261,7 @@ impl Owner {
     fn deliver(&mut self, now: Moment) {
         let (clients, counters) = (&self.clients, &self.counters);
         let gone = self.fleet.flush(now, |client, update| {
-            let response = wire::Response {
-                request_id: 0,
-                body: Some(wire::response::Body::Update(update)),
-            };
-            send(clients, counters, client, response)
+            send(clients, counters, client, update.into())
         });
         for client in gone {
             self.close_client(client);
@@ -339,10 +335,10 @@ impl Owner {
 
 /// Hands a response to a client's session without waiting; `false` when the client is to be let go.
 fn send(
-    clients: &HashMap<ClientId, mpsc::Sender<wire::Response>>,
+    clients: &HashMap<ClientId, mpsc::Sender<Outgoing>>,
     counters: &Counters,
     client: ClientId,
-    response: wire::Response,
+    response: Outgoing,
 ) -> bool {
     let Some(sender) = clients.get(&client) else {
         return false;

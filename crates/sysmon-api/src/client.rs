@@ -368,6 +368,7 @@ mod tests {
 
     use super::*;
     use crate::auth::{Access, Principal};
+    use crate::outgoing::Outgoing;
     use crate::server::{Backend, Server};
     use crate::streams::Outbound;
 
@@ -388,7 +389,7 @@ mod tests {
             &self,
             _principal: Principal,
             _commands: Inbound<wire::Command>,
-            _responses: Outbound<wire::Response>,
+            _responses: Outbound<Outgoing>,
         ) -> Result<(), ApiError> {
             Ok(())
         }

@@ -12,6 +12,7 @@ mod convert;
 mod error;
 mod handshake;
 mod history;
+mod outgoing;
 mod private_path;
 mod replica;
 mod server;
@@ -40,6 +41,7 @@ pub use history::{
     gap_from_wire, gap_reason_from_wire, gap_reason_to_wire, gap_to_wire, history_from_wire, history_to_wire,
     query_from_wire, query_to_wire,
 };
+pub use outgoing::{EncodedUpdate, Outgoing, encode_machine};
 pub use private_path::local_socket_path;
 pub use replica::{Machine, OutOfSync, Replica, Window};
 pub use server::{Backend, Server, TlsIdentity};

@@ -3,6 +3,7 @@
 mod adapter;
 mod call;
 mod connection;
+mod control;
 mod listener;
 mod services;
 #[cfg(unix)]
@@ -24,6 +25,7 @@ use tonic::transport::{Identity, ServerTlsConfig};
 use self::listener::{Acceptor, Source};
 use crate::auth::{Access, Gate, Principal};
 use crate::error::{ApiError, Code};
+use crate::outgoing::Outgoing;
 use crate::streams::{Inbound, Outbound};
 use crate::transport::InProcess;
 use crate::wire;
@@ -72,7 +74,7 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         principal: Principal,
         commands: Inbound<wire::Command>,
-        responses: Outbound<wire::Response>,
+        responses: Outbound<Outgoing>,
     ) -> Result<(), ApiError>;
 
     /// Streams values until the client goes.

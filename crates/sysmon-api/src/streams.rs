@@ -114,8 +114,8 @@ impl<T> Outbound<T> {
     ///
     /// # Errors
     /// [`Closed`] when the other side is gone.
-    pub async fn send(&self, message: T) -> Result<(), Closed> {
-        self.sender.send(Ok(message)).await.map_err(|_| Closed)
+    pub async fn send(&self, message: impl Into<T>) -> Result<(), Closed> {
+        self.sender.send(Ok(message.into())).await.map_err(|_| Closed)
     }
 
     /// Sends a message if there is room right now; gives it back when there is none.

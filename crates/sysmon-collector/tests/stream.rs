@@ -65,7 +65,7 @@ impl Backend for Aggregator {
         &self,
         _: Principal,
         _: Inbound<wire::Command>,
-        _: Outbound<wire::Response>,
+        _: Outbound<sysmon_api::Outgoing>,
     ) -> Result<(), ApiError> {
         not_here()
     }

@@ -1,6 +1,7 @@
 //! What a subscription is told about a machine, made from what the machine is now and how far the client has been told.
 
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use sysmon_api::{health_to_wire, liveness_to_wire, processes_to_wire, series_to_wire, tick_to_wire, wire};
@@ -10,6 +11,7 @@ use super::Fleet;
 use super::history::{Columns, VALUES_MAX};
 use super::machine::Machine;
 use super::parts::{PART_BYTES, Parts};
+use super::shared::{Piece, Reader, Shared};
 use super::subscription::{Cursor, Detail, Subscription, Wish};
 
 /// That a machine is still seen is worth an update of its own after this long.
@@ -26,29 +28,50 @@ impl Cursor {
     }
 }
 
+/// The machines of one update.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) own: Vec<wire::MachineUpdate>,
+    /// Those that are encoded already.
+    pub(super) encoded: Vec<u8>,
+    pub(super) count: usize,
+}
+
+impl Told {
+    fn take(&mut self, piece: Piece) {
+        self.count += 1;
+        match piece {
+            Piece::Own(update) => self.own.push(update),
+            Piece::Shared(bytes) => self.encoded.extend_from_slice(&bytes),
+        }
+    }
+}
+
 impl Fleet {
     /// Machine updates for one message, at least one when there is anything to say.
-    pub(super) fn next_parts(&self, subscription: &mut Subscription) -> Vec<wire::MachineUpdate> {
-        let mut machines = Vec::new();
+    pub(super) fn next_parts(&self, subscription: &mut Subscription, shared: &mut Shared) -> Told {
+        let mut told = Told::default();
         let mut bytes = 0;
         loop {
             if let Some((_, size)) = subscription.parts.front() {
                 if bytes > 0 && bytes + size > PART_BYTES {
-                    return machines;
+                    return told;
                 }
                 bytes += size;
-                machines.extend(subscription.parts.pop_front().map(|(part, _)| part));
+                if let Some((piece, _)) = subscription.parts.pop_front() {
+                    told.take(piece);
+                }
                 continue;
             }
             let Some(number) = subscription.next_machine() else {
-                return machines;
+                return told;
             };
-            self.describe(subscription, number);
+            self.describe(subscription, shared, number);
         }
     }
 
     /// Puts what there is to say about a machine into the subscription's parts.
-    fn describe(&self, subscription: &mut Subscription, number: u32) {
+    fn describe(&self, subscription: &mut Subscription, shared: &mut Shared, number: u32) {
         let (Some(cursor), Some(machine)) = (
             subscription.cursors.get_mut(&number),
             self.machines.get(number as usize),
@@ -64,7 +87,7 @@ impl Fleet {
                     left: true,
                     ..Default::default()
                 };
-                subscription.parts.push_back((left, 16));
+                subscription.parts.push_back((Piece::Own(left), 16));
             }
             return;
         }
@@ -74,20 +97,31 @@ impl Fleet {
             wish: &subscription.wish,
         };
         let replaces = cursor.is_introduced && teller.has_lost_track(cursor);
-        let parts = if cursor.is_introduced && !replaces {
-            let missed = machine.recent.next_tick() - cursor.next_tick;
-            self.counters
-                .coalesced_ticks
-                .add(usize::try_from(missed.saturating_sub(1)).unwrap_or(0));
-            teller.go_on(cursor)
-        } else {
+        if !cursor.is_introduced || replaces {
             self.counters.resyncs.add(usize::from(replaces));
-            Some(teller.introduce(cursor))
-        };
-        let Some(parts) = parts else {
+            subscription.parts = teller.introduce(cursor).finish();
             return;
-        };
-        subscription.parts = parts.finish();
+        }
+        let missed = machine.recent.next_tick() - cursor.next_tick;
+        self.counters
+            .coalesced_ticks
+            .add(usize::try_from(missed.saturating_sub(1)).unwrap_or(0));
+        if shared.is_shared(subscription.class) {
+            let reader = Reader {
+                number,
+                machine,
+                class: subscription.class,
+                detail: subscription.wish.detail,
+            };
+            if let Some(told) = shared.recall(&reader, cursor) {
+                self.counters.shared_updates.add(usize::from(told.is_some()));
+                subscription.parts.extend(told.map(Piece::shared));
+            } else {
+                subscription.parts = teller.go_on_for_all(cursor, shared, &reader);
+            }
+        } else if let Some(parts) = teller.go_on(cursor) {
+            subscription.parts = parts.finish();
+        }
     }
 }
 
@@ -183,6 +217,24 @@ impl Teller<'_> {
         let kept = recent.times().partition_point(|at| *at < earliest);
         let fits = (VALUES_MAX / series_count.max(1)) as u64;
         (recent.first_tick() + kept as u64).max(newest.saturating_sub(fits))
+    }
+
+    /// What has changed since the client was last told, encoded and kept for those that come to the same place.
+    fn go_on_for_all(
+        &self,
+        cursor: &mut Cursor,
+        shared: &mut Shared,
+        reader: &Reader<'_>,
+    ) -> VecDeque<(Piece, usize)> {
+        let before = cursor.clone();
+        let mut parts = self.go_on(cursor).map(Parts::finish).unwrap_or_default();
+        // What is too large for one message is rare, and each gets it for itself.
+        if parts.len() < 2 {
+            let told = parts.pop_front().map(|(piece, _)| piece.into_bytes());
+            parts.extend(told.clone().map(Piece::shared));
+            shared.keep(reader, before, cursor.clone(), told);
+        }
+        parts
     }
 
     /// What has changed since the client was last told; `None` when that is not worth telling.

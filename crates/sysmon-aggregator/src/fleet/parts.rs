@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use prost::Message;
 use sysmon_api::wire;
 
+use super::shared::Piece;
+
 /// Parts of at most about this many bytes; one item, such as a slice of history, is never cut.
 pub(super) const PART_BYTES: usize = 512 * 1_024;
 
@@ -12,7 +14,7 @@ pub(super) const PART_BYTES: usize = 512 * 1_024;
 /// here: series, history, ticks, processes.
 #[derive(Debug)]
 pub(super) struct Parts {
-    done: VecDeque<(wire::MachineUpdate, usize)>,
+    done: VecDeque<(Piece, usize)>,
     current: wire::MachineUpdate,
     bytes: usize,
 }
@@ -75,8 +77,8 @@ impl Parts {
     }
 
     /// All parts with their sizes in bytes, in order.
-    pub(super) fn finish(mut self) -> VecDeque<(wire::MachineUpdate, usize)> {
-        self.done.push_back((self.current, self.bytes));
+    pub(super) fn finish(mut self) -> VecDeque<(Piece, usize)> {
+        self.done.push_back((Piece::Own(self.current), self.bytes));
         self.done
     }
 
@@ -102,7 +104,7 @@ impl Parts {
         let bytes = next.encoded_len();
         let part = std::mem::replace(&mut self.current, next);
         self.done
-            .push_back((part, std::mem::replace(&mut self.bytes, bytes)));
+            .push_back((Piece::Own(part), std::mem::replace(&mut self.bytes, bytes)));
     }
 }
 
@@ -114,6 +116,14 @@ fn framed(item: &impl Message) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn own(parts: VecDeque<(Piece, usize)>) -> Vec<(wire::MachineUpdate, usize)> {
+        let own = |(piece, bytes)| match piece {
+            Piece::Own(update) => (update, bytes),
+            Piece::Shared(_) => panic!("nothing is shared here"),
+        };
+        parts.into_iter().map(own).collect()
+    }
 
     fn first() -> wire::MachineUpdate {
         wire::MachineUpdate {
@@ -142,7 +152,7 @@ mod tests {
             series_steps: vec![1; 100],
             values: vec![1; 100],
         });
-        let parts = parts.finish();
+        let parts = own(parts.finish());
         assert_eq!(parts.len(), 1);
         assert!(parts[0].0.encoded_len() <= parts[0].1 && parts[0].1 < parts[0].0.encoded_len() + 8);
     }
@@ -165,7 +175,7 @@ mod tests {
             changed: (0..1_000).map(large_process).collect(),
             ..Default::default()
         });
-        let parts = parts.finish();
+        let parts = own(parts.finish());
         assert!(parts.len() > 8, "{}", parts.len());
         let mut pids = Vec::new();
         let mut replaces = 0;

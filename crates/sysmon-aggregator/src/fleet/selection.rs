@@ -44,7 +44,7 @@ fn seen(machine: &Machine, now_ms: u64) -> impl Subject {
 const WORDS: usize = CATALOGUE.len().div_ceil(64);
 
 /// Metrics by name: a bit for each of the catalogue, a text for any other.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct MetricSet {
     all: bool,
     known: [u64; WORDS],

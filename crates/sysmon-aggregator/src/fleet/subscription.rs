@@ -11,8 +11,9 @@ use sysmon_core::filter::{Filter, Needs};
 use sysmon_core::{Health, Liveness, ProcessTable, SeriesKey};
 
 use super::selection::{MetricSet, Selector};
+use super::shared::{Class, Piece};
 use super::window::Window;
-use super::{ClientId, Fleet, Moment};
+use super::{ClientId, Fleet};
 use crate::config::Config;
 
 /// Which processes a subscription brings.
@@ -31,7 +32,7 @@ pub(super) struct Wish {
     history: MetricSet,
     pub(super) history_ms: u64,
     pub(super) detail: Detail,
-    period_ms: u64,
+    pub(super) period_ms: u64,
 }
 
 /// One subscription of one client.
@@ -41,6 +42,8 @@ pub(super) struct Subscription {
     /// The client's number for it.
     pub(super) number: u32,
     pub(super) wish: Wish,
+    /// Which others are told the same of a machine.
+    pub(super) class: Class,
     /// Which rows of what matches; none for all of it.
     pub(super) window: Option<Window>,
     /// What was asked for, where there is a window: another request may move it.
@@ -52,22 +55,22 @@ pub(super) struct Subscription {
     /// Machines that have changed, each once, in the order in which they did.
     pub(super) queue: VecDeque<u32>,
     /// What is left to say about the machine that did not fit into the last update, with sizes in bytes.
-    pub(super) parts: VecDeque<(wire::MachineUpdate, usize)>,
+    pub(super) parts: VecDeque<(Piece, usize)>,
     /// How many machines at the front of the queue belong to the snapshot.
-    snapshot_left: usize,
+    pub(super) snapshot_left: usize,
     /// Whether the snapshot has not been sent to its end.
-    in_snapshot: bool,
-    sent: u64,
+    pub(super) in_snapshot: bool,
+    pub(super) sent: u64,
     acknowledged: u64,
     pub(super) totals_version: u64,
     /// When the next update may go, on the monotonic clock.
     pub(super) due_ms: u64,
     /// Whether it is in the list of those that may have something to send.
-    is_active: bool,
+    pub(super) is_active: bool,
 }
 
 /// How far a client has been told about one machine.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cursor {
     /// Whether the machine is in the queue.
     pub(super) is_queued: bool,
@@ -142,6 +145,11 @@ impl Wish {
         })
     }
 
+    /// Whether both are told the same of a machine, once they know it.
+    pub(super) fn is_told_like(&self, other: &Self) -> bool {
+        self.detail == other.detail && self.metrics == other.metrics
+    }
+
     /// Whether the snapshot brings the past of a series that is subscribed.
     pub(super) fn wants_past_of(&self, key: &SeriesKey) -> bool {
         self.history_ms > 0 && self.history.contains(key)
@@ -163,11 +171,17 @@ impl Subscription {
     /// The most updates that a client has not acknowledged.
     const UNDER_WAY_MAX: u64 = 2;
 
-    fn new(client: ClientId, subscribe: &wire::Subscribe, wish: Wish, window: Option<Window>) -> Self {
+    fn new(
+        client: ClientId,
+        subscribe: &wire::Subscribe,
+        (wish, class): (Wish, Class),
+        window: Option<Window>,
+    ) -> Self {
         Self {
             client,
             number: subscribe.subscription,
             wish,
+            class,
             asked: window.is_some().then(|| subscribe.clone()),
             window,
             aged_ms: 0,
@@ -237,7 +251,7 @@ impl Subscription {
     }
 
     /// Whether the client knows every machine of the window, so that it can be told their order.
-    fn is_window_complete(&self) -> bool {
+    pub(super) fn is_window_complete(&self) -> bool {
         let is_known = |number: &u32| {
             let cursor = self.cursors.get(number);
             cursor.is_some_and(|cursor| cursor.is_introduced)
@@ -278,6 +292,7 @@ impl Fleet {
         }
         // The old one goes first: the new one may take its place when there are eight.
         self.remove_subscription(client, subscribe.subscription);
+        let class = self.class_of(&wish);
         let Some(own) = self.clients.get_mut(&client) else {
             return Err(ApiError::unavailable("the stream is closing"));
         };
@@ -287,12 +302,13 @@ impl Fleet {
                 "there are 8 subscriptions on this stream; end one first",
             ));
         }
-        let subscription = Subscription::new(client, subscribe, wish, window);
+        let subscription = Subscription::new(client, subscribe, (wish, class), window);
         let index = self.free.pop().unwrap_or(self.subscriptions.len());
         if index == self.subscriptions.len() {
             self.subscriptions.push(None);
         }
         own.subscriptions.push((subscribe.subscription, index));
+        self.shared.join(class);
         self.filtering
             .extend(subscription.needs().map(|needs| (index, needs)));
         self.timed.extend(subscription.is_timed().then_some(index));
@@ -303,6 +319,14 @@ impl Fleet {
         }
         self.activate(index);
         Ok(())
+    }
+
+    /// The class of those who want the same.
+    fn class_of(&mut self, wish: &Wish) -> Class {
+        let same = self.subscriptions.iter().flatten();
+        let same = same.filter(|other| other.wish.is_told_like(wish));
+        let class = same.map(|other| other.class).next();
+        class.unwrap_or_else(|| self.shared.new_class())
     }
 
     /// The index of a client's subscription.
@@ -345,111 +369,6 @@ impl Fleet {
         }
     }
 
-    /// Sends every subscription what it may get now: at most two updates that are not acknowledged, each with all that
-    /// has changed. `send` returns whether the client is still there; those that are not are returned.
-    pub fn flush(
-        &mut self,
-        now: Moment,
-        mut send: impl FnMut(ClientId, wire::Update) -> bool,
-    ) -> Vec<ClientId> {
-        self.review(now);
-        if self.totals_seen != self.totals.version() {
-            self.totals_seen = self.totals.version();
-            for index in 0..self.subscriptions.len() {
-                self.activate(index);
-            }
-        }
-        let mut gone = Vec::new();
-        let mut active = std::mem::take(&mut self.active);
-        active.retain(|index| {
-            // Taken out, so that machines and subscription can be looked at together.
-            let Some(mut subscription) = self.subscriptions[*index].take() else {
-                return false;
-            };
-            let stays = self.flush_one(&mut subscription, now, |client, update| {
-                let is_there = send(client, update);
-                if !is_there {
-                    gone.push(client);
-                }
-                is_there
-            });
-            subscription.is_active = stays;
-            self.subscriptions[*index] = Some(subscription);
-            stays
-        });
-        self.active = active;
-        gone
-    }
-
-    /// Sends one subscription what it may get now; returns whether it waits for time to pass.
-    fn flush_one(
-        &self,
-        subscription: &mut Subscription,
-        now: Moment,
-        mut send: impl FnMut(ClientId, wire::Update) -> bool,
-    ) -> bool {
-        while subscription.may_send() && subscription.has_work(self.totals.version()) {
-            if now.monotonic_ms < subscription.due_ms {
-                return true;
-            }
-            let Some(update) = self.update(subscription, now) else {
-                return false;
-            };
-            // What did not fit may follow at once.
-            let is_piece = update.more || !subscription.parts.is_empty();
-            if !is_piece {
-                let pause_ms = subscription.wish.period_ms.max(self.config.update_gap_ms);
-                subscription.due_ms = now.monotonic_ms + pause_ms;
-            }
-            if !send(subscription.client, update) {
-                return false;
-            }
-            // A large piece takes milliseconds: what came meanwhile goes first, then the next one.
-            if is_piece {
-                return subscription.may_send();
-            }
-        }
-        false
-    }
-
-    /// The next update of a subscription; `None` when nothing worth telling has changed.
-    fn update(&self, subscription: &mut Subscription, now: Moment) -> Option<wire::Update> {
-        let machines = self.next_parts(subscription);
-        let is_snapshot = subscription.in_snapshot && subscription.sent == 0;
-        let version = self.totals.version();
-        let is_complete = subscription.is_window_complete();
-        let window = subscription.window.as_mut().filter(|window| window.is_news);
-        let is_waiting = window.is_some() && !is_complete;
-        let mut update = wire::Update::default();
-        if let Some(window) = window.filter(|_| is_complete) {
-            window.tell(&mut update);
-        }
-        if machines.is_empty()
-            && !update.has_window
-            && !subscription.in_snapshot
-            && subscription.totals_version == version
-        {
-            return None;
-        }
-        let more = subscription.in_snapshot
-            && (subscription.snapshot_left > 0 || !subscription.parts.is_empty() || is_waiting);
-        subscription.in_snapshot = more;
-        subscription.totals_version = version;
-        subscription.sent += 1;
-        self.counters.updates.add(1);
-        self.counters.machine_updates.add(machines.len());
-        Some(wire::Update {
-            subscription: subscription.number,
-            number: subscription.sent,
-            snapshot: is_snapshot,
-            more,
-            now_unix_ms: now.unix.0,
-            machines,
-            totals: Some(self.totals.counts()),
-            ..update
-        })
-    }
-
     /// Lets go of a subscription; returns whether there was one.
     pub(super) fn remove_subscription(&mut self, client: ClientId, number: u32) -> bool {
         let Some(own) = self.clients.get_mut(&client) else {
@@ -463,6 +382,7 @@ impl Fleet {
             return false;
         };
         self.free.push(index);
+        self.shared.leave(subscription.class);
         self.active.retain(|active| *active != index);
         self.timed.retain(|timed| *timed != index);
         self.filtering.retain(|(filtering, _)| *filtering != index);

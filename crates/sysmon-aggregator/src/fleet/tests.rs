@@ -1,5 +1,6 @@
 //! The state machine as a whole, with a clock of the test's own.
 
+mod alike;
 mod bounds;
 mod bursts;
 mod collectors;
@@ -80,7 +81,7 @@ impl Lab {
     fn flush(&mut self) -> Vec<(ClientId, wire::Update)> {
         let mut updates = Vec::new();
         self.fleet.flush(self.now, |client, update| {
-            updates.push((client, update));
+            updates.push((client, update.decode().unwrap()));
             true
         });
         updates

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use sysmon_api::{ApiError, Code, Inbound, Outbound, Principal, Role, check_peer, wire};
+use sysmon_api::{ApiError, Code, Inbound, Outbound, Outgoing, Principal, Role, check_peer, wire};
 use tokio::sync::{mpsc, watch};
 use wire::command::Body;
 use wire::response::Body as Response;
@@ -24,7 +24,7 @@ pub(crate) async fn manage(
     aggregator: &Aggregator,
     principal: &Principal,
     mut commands: Inbound<wire::Command>,
-    responses: Outbound<wire::Response>,
+    responses: Outbound<Outgoing>,
 ) -> Result<(), ApiError> {
     let Some(command) = first(&mut commands).await? else {
         return Ok(());
@@ -77,7 +77,7 @@ struct Session<'a> {
     aggregator: &'a Aggregator,
     principal: &'a Principal,
     client: ClientId,
-    responses: Outbound<wire::Response>,
+    responses: Outbound<Outgoing>,
 }
 
 impl Session<'_> {
@@ -85,7 +85,7 @@ impl Session<'_> {
         &self,
         ours: wire::Response,
         mut commands: Inbound<wire::Command>,
-        mut outgoing: mpsc::Receiver<wire::Response>,
+        mut outgoing: mpsc::Receiver<Outgoing>,
     ) -> Result<(), ApiError> {
         // While a response waits for a slow client nothing else is read, so the client's commands wait too.
         if self.responses.send(ours).await.is_err() {
@@ -115,18 +115,18 @@ impl Session<'_> {
                     }
                     response
                 }
-                response = answers.next() => response,
-                response = watching.next() => response,
+                response = answers.next() => response.into(),
+                response = watching.next() => response.into(),
                 step = past.next(), if open_commands < COMMANDS_MAX => {
                     if let Some(subscription) = step.replaces {
                         open_commands += 1;
                         ending.push_back(subscription);
                         self.end_live(subscription).await?;
                     }
-                    step.response
+                    step.response.into()
                 }
                 // The aggregator has the other end for as long as there is a session.
-                _ = status.changed() => storage(&mut status),
+                _ = status.changed() => storage(&mut status).into(),
                 command = commands.next(), if open_commands < COMMANDS_MAX && past.is_quiet() => {
                     let Some(command) = command? else {
                         return Ok(());
@@ -134,7 +134,7 @@ impl Session<'_> {
                     let request_id = command.request_id;
                     let step = self.check(command, &mut answers, &mut watching, &mut past);
                     match self.take(request_id, step, &mut open_commands).await? {
-                        Some(response) => response,
+                        Some(response) => response.into(),
                         None => continue,
                     }
                 }
@@ -281,23 +281,25 @@ impl Session<'_> {
 }
 
 /// Whether the owner answers a command, of the client's or of ours.
-fn is_reply(response: &wire::Response) -> bool {
+fn is_reply(outgoing: &Outgoing) -> bool {
+    let Outgoing::Response(response) = outgoing else {
+        return false;
+    };
     response.request_id != 0 || matches!(response.body, Some(Response::Accepted(_) | Response::Failure(_)))
 }
 
 /// Whether the client is not to see something of the owner's: a live update of what now shows the past, or the answer to our
 /// own wish that it ends.
-fn is_of_the_past(response: &wire::Response, past: &Past, ending: &mut VecDeque<u32>) -> bool {
-    match &response.body {
-        Some(Response::Update(update)) => {
-            ending.contains(&update.subscription) || past.shows(update.subscription)
-        }
-        _ if response.request_id == 0 && is_reply(response) => {
-            ending.pop_front();
-            true
-        }
-        _ => false,
+fn is_of_the_past(outgoing: &Outgoing, past: &Past, ending: &mut VecDeque<u32>) -> bool {
+    if let Some(subscription) = outgoing.subscription() {
+        return ending.contains(&subscription) || past.shows(subscription);
     }
+    let is_ours = matches!(outgoing, Outgoing::Response(response) if response.request_id == 0);
+    if is_ours && is_reply(outgoing) {
+        ending.pop_front();
+        return true;
+    }
+    false
 }
 
 /// How the stores are now.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sysmon_api::{ApiError, Outbound, series_from_wire, tick_at, tick_values, wire};
+use sysmon_api::{ApiError, Outbound, Outgoing, series_from_wire, tick_at, tick_values, wire};
 use sysmon_core::{SeriesKey, UnixMillis, from_scaled, series};
 use tokio::sync::mpsc;
 
@@ -60,13 +60,13 @@ pub(crate) async fn stream_metrics(
 async fn forward(
     aggregator: &Aggregator,
     client: ClientId,
-    mut outgoing: mpsc::Receiver<wire::Response>,
+    mut outgoing: mpsc::Receiver<Outgoing>,
     metrics: &Outbound<wire::Metric>,
 ) -> Result<(), ApiError> {
     let mut known = Known::default();
     let mut values = Vec::new();
     while let Some(response) = outgoing.recv().await {
-        let update = match response.body {
+        let update = match response.into_response()?.body {
             Some(wire::response::Body::Update(update)) => update,
             Some(wire::response::Body::Failure(failure)) => {
                 return Err(ApiError::invalid(failure.message));

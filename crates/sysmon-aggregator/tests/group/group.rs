@@ -112,7 +112,7 @@ impl Member {
 /// A client with one subscription, which takes over and acknowledges whatever comes.
 pub(crate) struct Viewer {
     commands: mpsc::Sender<wire::Command>,
-    responses: mpsc::Receiver<Result<wire::Response, ApiError>>,
+    responses: mpsc::Receiver<Result<sysmon_api::Outgoing, ApiError>>,
     pub(crate) replica: Replica,
     /// The latest that was said of the stores.
     pub(crate) storage: wire::StorageStatus,
@@ -178,7 +178,8 @@ impl Viewer {
     }
 
     async fn take_one(&mut self) {
-        match self.responses.recv().await.unwrap().unwrap().body.unwrap() {
+        let response = self.responses.recv().await.unwrap().unwrap();
+        match response.into_response().unwrap().body.unwrap() {
             Answer::Update(update) => {
                 self.replica.apply(&update).unwrap();
                 let received = wire::UpdateReceived {

@@ -296,7 +296,10 @@ async fn a_play_can_be_cancelled_and_two_run_at_a_time() {
     // Nothing more comes of what was cancelled.
     tokio::time::sleep(100 * SECOND).await;
     while let Ok(response) = consoles[0].responses.try_recv() {
-        assert!(matches!(response.unwrap().body, Some(Answer::Storage(_))));
+        assert!(matches!(
+            response.unwrap().into_response().unwrap().body,
+            Some(Answer::Storage(_))
+        ));
     }
 }
 

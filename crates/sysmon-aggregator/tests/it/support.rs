@@ -166,7 +166,7 @@ impl Collector {
 /// A client's end of a stream.
 pub(crate) struct Console {
     pub(crate) commands: mpsc::Sender<wire::Command>,
-    pub(crate) responses: mpsc::Receiver<Result<wire::Response, ApiError>>,
+    pub(crate) responses: mpsc::Receiver<Result<sysmon_api::Outgoing, ApiError>>,
     pub(crate) call: JoinHandle<Result<(), ApiError>>,
     pub(crate) replica: Replica,
     request_id: u64,
@@ -213,7 +213,13 @@ impl Console {
     }
 
     pub(crate) async fn response(&mut self) -> wire::Response {
-        self.responses.recv().await.unwrap().unwrap()
+        self.responses
+            .recv()
+            .await
+            .unwrap()
+            .unwrap()
+            .into_response()
+            .unwrap()
     }
 
     /// Sends a command and waits for its reply; updates meanwhile are taken over.

@@ -13,7 +13,6 @@ use crate::auth::Principal;
 use crate::conflict;
 use crate::error::{ApiError, Code};
 use crate::generated::config_service_server::ConfigService;
-use crate::generated::control_service_server::ControlService;
 use crate::generated::ingest_service_server::IngestService;
 use crate::generated::metrics_service_server::MetricsService;
 use crate::streams::Inbound;
@@ -27,7 +26,7 @@ pub(super) struct Adapter {
 }
 
 /// Whom the gate has let in.
-fn principal<T>(request: &Request<T>) -> Result<Principal, ApiError> {
+pub(super) fn principal<T>(request: &Request<T>) -> Result<Principal, ApiError> {
     let principal = request.extensions().get::<Principal>().cloned();
     principal.ok_or_else(|| ApiError::new(Code::Internal, "the call was not authorised; report this"))
 }
@@ -48,26 +47,6 @@ impl IngestService for Adapter {
             &self.calls,
             gone,
             |responses| async move { backend.push(principal, requests, responses).await },
-        )))
-    }
-}
-
-#[async_trait]
-impl ControlService for Adapter {
-    type ManageStreamStream = Call<wire::Response>;
-
-    async fn manage_stream(
-        &self,
-        request: Request<Streaming<wire::Command>>,
-    ) -> Result<Response<Self::ManageStreamStream>, Status> {
-        let principal = principal(&request)?;
-        let gone = CancellationToken::new();
-        let commands = Inbound::served(request.into_inner(), gone.clone());
-        let backend = Arc::clone(&self.backend);
-        Ok(Response::new(Call::start(
-            &self.calls,
-            gone,
-            |responses| async move { backend.manage(principal, commands, responses).await },
         )))
     }
 }

@@ -15,9 +15,9 @@ use tower::Service;
 
 use super::Backend;
 use super::adapter::Adapter;
+use super::control::Control;
 use crate::error::{ApiError, Code};
 use crate::generated::config_service_server::ConfigServiceServer;
-use crate::generated::control_service_server::ControlServiceServer;
 use crate::generated::ingest_service_server::IngestServiceServer;
 use crate::generated::metrics_service_server::MetricsServiceServer;
 use crate::transport::MESSAGE_BYTES_MAX;
@@ -29,7 +29,7 @@ pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/
 #[derive(Clone)]
 pub(super) struct Services<R> {
     ingest: IngestServiceServer<Adapter>,
-    control: ControlServiceServer<Adapter>,
+    control: Control,
     config: ConfigServiceServer<Adapter>,
     metrics: MetricsServiceServer<Adapter>,
     health: HealthServer<HealthService>,
@@ -43,7 +43,7 @@ pub(super) async fn services(
 ) -> Result<Services<ServerReflectionServer<impl ServerReflection>>, ApiError> {
     let reporter = HealthReporter::new();
     reporter.set_serving::<IngestServiceServer<Adapter>>().await;
-    reporter.set_serving::<ControlServiceServer<Adapter>>().await;
+    reporter.set_serving::<Control>().await;
     reporter.set_serving::<ConfigServiceServer<Adapter>>().await;
     reporter.set_serving::<MetricsServiceServer<Adapter>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -61,9 +61,7 @@ pub(super) async fn services(
         ingest: IngestServiceServer::new(adapter.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
-        control: ControlServiceServer::new(adapter.clone())
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX),
+        control: Control(adapter.clone()),
         config: ConfigServiceServer::new(adapter.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
@@ -97,7 +95,7 @@ where
         let service = request.uri().path().split('/').nth(1).unwrap_or_default();
         match service {
             IngestServiceServer::<Adapter>::NAME => self.ingest.call(request),
-            ControlServiceServer::<Adapter>::NAME => self.control.call(request),
+            Control::NAME => Service::call(&mut self.control, request),
             ConfigServiceServer::<Adapter>::NAME => self.config.call(request),
             MetricsServiceServer::<Adapter>::NAME => self.metrics.call(request),
             HealthServer::<HealthService>::NAME => self.health.call(request),

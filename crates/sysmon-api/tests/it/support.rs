@@ -107,7 +107,7 @@ impl Backend for Double {
         &self,
         _principal: Principal,
         mut commands: Inbound<wire::Command>,
-        responses: Outbound<wire::Response>,
+        responses: Outbound<sysmon_api::Outgoing>,
     ) -> Result<(), ApiError> {
         let _under_way = UnderWay::new(&self.under_way);
         while let Some(command) = commands.next().await? {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sysmon_core::{Process, ProcessDelta, ProcessKey, ProcessState, ProcessTable};
 
 #[derive(Clone, Debug)]
-enum Happening {
+pub(super) enum Happening {
     /// A machine reports some of its series.
     Tick {
         machine: usize,
@@ -45,7 +45,7 @@ enum Happening {
     Acknowledge,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+pub(super) fn happening() -> impl Strategy<Value = Happening> {
     let machine = 0usize..3;
     let values = prop::collection::btree_map(0u32..6, -50i64..50, 0..6);
     let pids = prop::collection::btree_map(0u32..8, 0u8..3, 0..6);
@@ -95,13 +95,13 @@ fn process(pid: u32, cpu: u8) -> wire::Process {
 }
 
 /// The scene: three machines, their streams, and how the stream numbers of each are shifted.
-struct Scene {
-    lab: Lab,
+pub(super) struct Scene {
+    pub(super) lab: Lab,
     streams: Vec<(StreamId, u32)>,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut lab = Lab::new(Config {
             window_ms: 12_000,
             ..Config::default()
@@ -116,7 +116,7 @@ impl Scene {
         self.lab.fleet.batch(self.streams[machine].0, batch, self.lab.now);
     }
 
-    fn happen(&mut self, happening: Happening) {
+    pub(super) fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Tick { machine, values } => {
                 let shift = self.streams[machine].1;

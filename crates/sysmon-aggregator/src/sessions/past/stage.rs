@@ -225,7 +225,7 @@ impl Stage {
         actor.sequence += 1;
         let batch = Batch {
             sequence: actor.sequence,
-            processes: Some(process_table_to_wire(&table)),
+            processes: Some(process_table_to_wire(table)),
             ..Batch::default()
         };
         // Heard of when it was, not now.
@@ -250,7 +250,8 @@ impl Stage {
         let mut updates = Vec::new();
         let now = self.moment(self.now);
         self.fleet.flush(now, |_, update| {
-            updates.push(update);
+            // The one client of this fleet shares nothing with others, so that nothing is encoded.
+            updates.push(update.update);
             true
         });
         for update in &mut updates {

@@ -138,7 +138,12 @@ fn at(second: i64) -> UnixMillis {
 struct Served(Arc<World>);
 
 impl Served {
-    async fn tell(&self, number: u64, responses: &Outbound<wire::Response>, update: wire::Update) -> bool {
+    async fn tell(
+        &self,
+        number: u64,
+        responses: &Outbound<sysmon_api::Outgoing>,
+        update: wire::Update,
+    ) -> bool {
         let update = wire::Update {
             subscription: 1,
             number,
@@ -151,7 +156,7 @@ impl Served {
         responses.send(response).await.is_ok()
     }
 
-    async fn stream(&self, responses: &Outbound<wire::Response>) {
+    async fn stream(&self, responses: &Outbound<sysmon_api::Outgoing>) {
         let world = &self.0;
         let machines: Vec<(u32, &String)> = (1..).zip(world.loads.keys()).collect();
         let mut now = world.second();
@@ -204,7 +209,7 @@ impl Backend for Served {
         &self,
         _: Principal,
         mut commands: Inbound<wire::Command>,
-        responses: Outbound<wire::Response>,
+        responses: Outbound<sysmon_api::Outgoing>,
     ) -> Result<(), ApiError> {
         if self.0.is_cut.load(Ordering::Relaxed) {
             return Err(ApiError::unavailable("cut"));
