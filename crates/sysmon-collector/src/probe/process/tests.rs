@@ -302,6 +302,10 @@ fn a_real_process_that_wakes_up_shows_in_the_next_scan() {
     let pid = child.id();
     let mut at = 0.0;
     let mut look = |bench: &mut Bench| {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the child needs a while to run in, and nothing else runs here"
+        )]
         std::thread::sleep(std::time::Duration::from_millis(100));
         at += 0.1;
         let table = scan(bench, &mut scanner, at, ProcessDetail::All);
