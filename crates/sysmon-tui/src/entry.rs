@@ -137,9 +137,17 @@ pub(crate) fn value_text(value: f64, unit: Unit) -> String {
     suffixed.unwrap_or_else(|| format!("{value}"))
 }
 
-/// A value as it is shown: typed form and unit, such as `90%`, `5G`, `20ms`.
+/// Letters above which nobody reads a value to its last digit: 5 × 10⁹ bytes are `4882812.5k`.
+const EXACT_MAX: usize = 8;
+
+/// A value as it is shown: typed form and unit, such as `90%`, `5G`, `20ms`; one that takes many digits is rounded.
 pub(crate) fn value_shown(value: f64, unit: Unit) -> String {
-    let text = value_text(value, unit);
+    let exact = value_text(value, unit);
+    let text = if exact.len() > EXACT_MAX {
+        value_text(rounded(value, unit), unit)
+    } else {
+        exact
+    };
     match unit {
         Unit::Percent => format!("{text}%"),
         Unit::Bytes => format!("{text}B"),
@@ -227,6 +235,23 @@ fn factor(suffix: &str, unit: Unit) -> Option<f64> {
     }
 }
 
+/// A value with at most two digits behind the point of its prefix, so that it is typed and read in a few letters.
+pub(crate) fn rounded(value: f64, unit: Unit) -> f64 {
+    let (base, prefixes): (f64, &[&str]) = match unit {
+        Unit::Bytes => (1024.0, &["", "k", "M", "G", "T"]),
+        Unit::BytesPerSecond | Unit::PerSecond | Unit::Count => (1000.0, &["", "k", "M", "G", "T"]),
+        Unit::Seconds if value >= 10.0 => return value.round(),
+        _ => (1000.0, &[""]),
+    };
+    let powers = (0i32..).zip(prefixes);
+    let (power, prefix) = powers
+        .take_while(|(power, _)| *power == 0 || value.abs() >= base.powi(*power))
+        .last()
+        .unwrap_or((0, &""));
+    let scaled = (value / base.powi(power) * 100.0).round() / 100.0;
+    parse_value(&format!("{scaled}{prefix}"), unit).unwrap_or(value)
+}
+
 /// A value one step up or down: one percent, one degree, or about a twentieth of anything whose size is open; ten of
 /// those when `is_big`. It stays on multiples of the step, and at or above 0.
 pub(crate) fn step_value(value: f64, unit: Unit, is_up: bool, is_big: bool) -> f64 {
@@ -275,6 +300,18 @@ fn binary_step(value: f64) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_shown_is_short_and_what_is_typed_is_exact() {
+        assert_eq!(value_text(5e9, Unit::Bytes), "4882812.5k");
+        assert_eq!(value_shown(5e9, Unit::Bytes), "4.66GB");
+        assert_eq!(value_shown(19e6 / 7.0, Unit::BytesPerSecond), "2.71MB/s");
+        assert_eq!(value_shown(92.5, Unit::Percent), "92.5%");
+        for value in [0.0, 0.9, 17.1e6, 4.5 * 1_073_741_824.0, 1e300] {
+            let short = rounded(value, Unit::BytesPerSecond);
+            assert!((short - value).abs() <= value * 0.01, "{value}: {short}");
+        }
+    }
 
     #[test]
     fn what_people_type_is_understood() {

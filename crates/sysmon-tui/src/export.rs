@@ -333,7 +333,7 @@ fn alerts(state: &State) -> Table {
     };
     for (index, line) in list.rows().iter().enumerate() {
         let row: Vec<Value> = match line {
-            AlertRow::Heading(_) => continue,
+            AlertRow::Group(..) | AlertRow::History => continue,
             AlertRow::Alert(key) => {
                 let Some(alert) = board.alert(key) else { continue };
                 vec![
@@ -344,7 +344,7 @@ fn alerts(state: &State) -> Table {
                     alert.severity.word().into(),
                     alert.value.into(),
                     Value::Number(alert.since.0 as f64),
-                    words::alerts::standing(state, alert).as_str().into(),
+                    words::alerts::standing(state, alert)[0].as_str().into(),
                 ]
             }
             AlertRow::Step(step) => {

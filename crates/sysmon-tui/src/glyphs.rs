@@ -31,7 +31,8 @@ pub(crate) struct Layers {
 /// Dots of a braille cell, bottom up, left and right column (Unicode, block U+2800).
 const BRAILLE: [[u8; 4]; 2] = [[0x40, 0x04, 0x02, 0x01], [0x80, 0x20, 0x10, 0x08]];
 const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-const ASCII: [char; 9] = [' ', '_', '.', ':', '-', '=', '+', '*', '#'];
+// Full is no `#`: that is the mark of what is critical, which stands among these.
+const ASCII: [char; 9] = [' ', '_', '.', ':', '-', '=', '+', '*', '%'];
 
 impl Glyphs {
     /// What a terminal of this environment can show.
@@ -105,7 +106,7 @@ impl Glyphs {
             }
             Self::Block | Self::Ascii => {
                 let (mean, band) = if self == Self::Ascii {
-                    ('o', '|')
+                    ('o', '/')
                 } else {
                     ('─', '░')
                 };
@@ -145,7 +146,7 @@ impl Glyphs {
         match self {
             Self::Braille => ('\u{2801}'..='\u{28ff}').contains(&cell),
             Self::Block => cell == '░' || BLOCKS[1..].contains(&cell),
-            Self::Ascii => cell == 'o' || cell == '|' || ASCII[1..].contains(&cell),
+            Self::Ascii => cell == 'o' || cell == '/' || ASCII[1..].contains(&cell),
         }
     }
 
@@ -245,8 +246,8 @@ impl Glyphs {
             (Standing::Firing, Severity::Warning) => ("▲", "^"),
             (Standing::Firing, Severity::Info) => ("●", "o"),
             (Standing::Pending, _) => ("◌", "?"),
-            (Standing::Acknowledged, _) => ("✓", "v"),
-            (Standing::Silenced, _) => ("~", "~"),
+            (Standing::Acknowledged, _) => ("✓", "a"),
+            (Standing::Silenced, _) => ("~", "s"),
             (Standing::Resolved, _) => ("·", "."),
         };
         self.pick(unicode, ascii)
@@ -256,9 +257,9 @@ impl Glyphs {
     #[must_use]
     pub fn gauge(self) -> (&'static str, &'static str) {
         if self == Self::Ascii {
-            ("#", "-")
+            ("=", "-")
         } else {
-            ("■", "·")
+            ("▓", "░")
         }
     }
 
@@ -280,8 +281,8 @@ mod tests {
         assert_eq!(lined('⣿', 4, true), Some('⣶'));
         assert_eq!(lined('⣿', 4, false), Some('⣿'), "the edge itself");
         assert_eq!(lined('⣀', 3, false), Some('⣒'), "a line above");
-        assert_eq!(Glyphs::Ascii.lined('#', 8, 8, false), None);
-        assert_eq!(Glyphs::Ascii.lined('#', 8, 8, true), Some('\''));
+        assert_eq!(Glyphs::Ascii.lined('%', 8, 8, false), None);
+        assert_eq!(Glyphs::Ascii.lined('%', 8, 8, true), Some('\''));
     }
 
     #[test]
@@ -303,7 +304,7 @@ mod tests {
         };
         assert_eq!(all(Glyphs::Braille), ['⣿', '⢕', '⠤']);
         assert_eq!(all(Glyphs::Block), ['█', '░', '─']);
-        assert_eq!(all(Glyphs::Ascii), ['#', '|', 'o']);
+        assert_eq!(all(Glyphs::Ascii), ['%', '/', 'o']);
         assert_eq!(Glyphs::Braille.layered(Layers::default(), Layers::default()), ' ');
     }
 
@@ -315,6 +316,29 @@ mod tests {
                     && Glyphs::Ascii.bar(f64::from(level) / 8.0).is_ascii()
             );
         }
+    }
+
+    #[test]
+    fn in_ascii_no_mark_of_an_alert_looks_like_a_bar_a_band_or_another_mark() {
+        let marks = [
+            (Standing::Firing, Severity::Critical),
+            (Standing::Firing, Severity::Warning),
+            (Standing::Pending, Severity::Info),
+            (Standing::Acknowledged, Severity::Info),
+            (Standing::Silenced, Severity::Info),
+        ]
+        .map(|(standing, severity)| Glyphs::Ascii.alert_mark(standing, severity));
+        let (full, empty) = Glyphs::Ascii.gauge();
+        for (index, mark) in marks.iter().enumerate() {
+            let character = mark.chars().next().unwrap();
+            assert!(!marks[..index].contains(mark), "{mark}");
+            assert!(!Glyphs::Ascii.is_filled(character), "{mark}");
+            assert!(![full, empty, "!", "v"].contains(mark), "{mark}");
+        }
+        assert_ne!(
+            Glyphs::Braille.gauge().0,
+            Glyphs::Braille.alert_mark(Standing::Firing, Severity::Critical)
+        );
     }
 
     #[test]

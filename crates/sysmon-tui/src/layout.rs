@@ -96,7 +96,7 @@ pub struct Regions {
 }
 
 /// Smallest screen that shows anything but a note.
-const SMALLEST: (u16, u16) = (24, 5);
+pub(crate) const SMALLEST: (u16, u16) = (24, 5);
 /// From this width on, a machine is shown in two columns.
 const TWO_COLUMNS_FROM: u16 = 100;
 /// Cells at the left of a chart that its scale takes.
@@ -134,7 +134,7 @@ pub fn layout(area: Rect, state: &State) -> Regions {
             (View::Alerts, _) => {
                 Body::Alerts(alerts::alerts_regions(body, state.alerts.list.rows().is_empty()))
             }
-            (View::Rules, _) => Body::Rules(alerts::rule_table(body)),
+            (View::Rules, _) => Body::Rules(alerts::rule_table(body, state.alerts.rules.widths())),
         }
     };
     Regions { header, body, footer }

@@ -4,9 +4,10 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::layout::{Body, charts_axis, layout};
+use crate::layout::{Body, SMALLEST, charts_axis, layout};
 use crate::state::{OverlayKind, State};
 use crate::theme::Theme;
+use crate::words;
 
 mod alerts;
 mod bars;
@@ -49,7 +50,10 @@ fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) -> Option
     pen.begin();
     match &regions.body {
         Body::TooSmall(area) => {
-            note(&mut pen, *area, "too small: make the terminal larger");
+            let (width, height) = SMALLEST;
+            let times = pen.pick("×", "x");
+            let text = format!("too small: it takes {width}{times}{height}");
+            note(&mut pen, *area, &text);
             None
         }
         body => {
@@ -104,12 +108,20 @@ fn note(pen: &mut Pen<'_>, area: Rect, text: &str) {
 }
 
 fn lines_in_the_middle(pen: &mut Pen<'_>, area: Rect, lines: &[&str]) {
+    // A sentence that is longer than the screen goes on in the next row.
+    let cells = usize::from(area.width.saturating_sub(2));
+    let lines = lines.iter().flat_map(|line| {
+        if sysmon_core::display_width(line) > cells {
+            words::wrapped(line, cells)
+        } else {
+            vec![(*line).to_owned()]
+        }
+    });
+    let lines: Vec<String> = lines.collect();
     let count = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     let top = area.y + area.height.saturating_sub(count) / 2;
-    for (y, line) in (top..area.bottom()).zip(lines) {
-        let width = u16::try_from(sysmon_core::display_width(line))
-            .unwrap_or(u16::MAX)
-            .min(area.width);
+    for (y, line) in (top..area.bottom()).zip(&lines) {
+        let width = pen.cells(line).min(area.width);
         let style = pen.theme.quiet();
         pen.text(area.x + (area.width - width) / 2, y, width, line, style);
     }

@@ -1,6 +1,6 @@
 //! What is said of times, gaps and stores, in words.
 
-use sysmon_core::{Gap, GapReason, Health, Liveness, Tier, UnixMillis};
+use sysmon_core::{Gap, GapReason, Health, Liveness, Tier, UnixMillis, display_width};
 
 use crate::axis::{Axis, Range};
 use crate::state::State;
@@ -36,6 +36,22 @@ pub(crate) fn duration(milliseconds: u64) -> String {
     } else {
         format!("{value:.0} {unit}")
     }
+}
+
+/// A text on as many lines as it needs, broken between words; at least one line.
+pub(crate) fn wrapped(text: &str, cells: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if display_width(line) + 1 + display_width(word) <= cells => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A number of things, in groups of three digits: `1,024`.
@@ -174,6 +190,9 @@ pub(crate) fn absence(state: &State, machine: &str) -> Option<String> {
     }
     if past.is_loading(machine) {
         return Some("loading history…".into());
+    }
+    if !state.is_live() && past.answer_for(machine).is_none() {
+        return Some("history not loaded: no connection".into());
     }
     let is_empty = past
         .answer_for(machine)

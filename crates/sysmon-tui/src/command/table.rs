@@ -135,7 +135,7 @@ const ROWS: &[CommandDefinition] = &[
         Command::Deliveries,
         Context::Alerts,
         keys!([char('N')]),
-        "notified",
+        "notifications",
         "receivers, and notifications that did not reach them",
     ),
     row(

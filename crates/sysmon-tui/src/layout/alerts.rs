@@ -6,6 +6,7 @@ use super::{ColumnRegion, SCALE_WIDTH, TableRegions, split, table};
 use crate::axis::{Axis, Range};
 use crate::state::State;
 use crate::state::alerts::list::{AlertColumn, RuleColumn};
+use crate::state::alerts::widths::RuleWidths;
 
 /// The view of alerts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,20 +88,32 @@ fn alert_columns(area: Rect) -> Vec<ColumnRegion<AlertColumn>> {
     columns(area, &wanted, if is_roomy { State } else { Rule }, 8)
 }
 
-pub(super) fn rule_table(area: Rect) -> TableRegions<RuleColumn> {
+/// The table of rules, divided by what there is to read in it.
+pub(super) fn rule_table(area: Rect, needed: RuleWidths) -> TableRegions<RuleColumn> {
     use RuleColumn::{Changed, Enabled, Firing, Scope, Title, Watches};
     let title = match area.width {
         0..60 => 18,
         60..110 => 22,
         _ => 32,
     };
+    let title = needed.title.clamp(8, title);
+    let changed = needed.changed.clamp(7, 30);
+    let (has_scope, has_changed) = (area.width >= 96, area.width >= 120);
+    // Mark, title and count, each with what is between two columns.
+    let taken = 4 + title + 2 + 8 + if has_changed { changed + 2 } else { 0 };
+    let left = area.width.saturating_sub(taken + 4);
+    // What is watched comes first; what it leaves tells where, and a little of that is always told.
+    let scope = needed
+        .scope
+        .min(left.saturating_sub(needed.watches).max(14))
+        .max(2);
     let wanted = [
         (Enabled, 1, 0),
         (Title, title, 0),
         (Watches, 0, 44),
-        (Scope, if area.width >= 130 { 30 } else { 14 }, 96),
+        (Scope, if has_scope { scope } else { 0 }, 96),
         (Firing, 6, 60),
-        (Changed, 22, 120),
+        (Changed, changed, 120),
     ];
     table(area, columns(area, &wanted, Watches, 0))
 }
@@ -160,7 +173,7 @@ pub(crate) fn editor_regions(screen: Rect, line_count: usize) -> EditorRegions {
 pub(crate) fn editor_axis(screen: Rect, state: &State, points_per_cell: usize) -> Option<Axis> {
     let editor = state.editor.as_ref()?;
     let id = editor.machine.as_ref()?;
-    let chart = editor_regions(screen, editor.lines().len()).chart;
+    let chart = editor_regions(screen, editor.lines_within(screen.width).len()).chart;
     if chart.height == 0 || chart.width <= SCALE_WIDTH {
         return None;
     }

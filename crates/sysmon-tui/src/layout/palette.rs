@@ -2,6 +2,8 @@
 
 use ratatui::layout::Rect;
 
+use crate::state::palette::{Argument, Palette};
+
 /// A frame below the top line, in it the line and under that the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PaletteRegions {
@@ -15,14 +17,17 @@ pub(crate) struct PaletteRegions {
 /// The most lines of the list on screen at once.
 const ROWS_MAX: u16 = 14;
 
-/// Room for `count` entries with the one at `at` in sight.
-pub(crate) fn palette_regions(screen: Rect, count: usize, at: usize) -> PaletteRegions {
+/// Room for `count` entries with the chosen one in sight. Colours are tried on what is above: there the worst stands.
+pub(crate) fn palette_regions(screen: Rect, count: usize, palette: &Palette) -> PaletteRegions {
     let width = screen.width.min(96);
     let wanted = u16::try_from(count.max(1)).unwrap_or(u16::MAX).min(ROWS_MAX);
     let height = screen.height.saturating_sub(2).min(wanted.saturating_add(3));
     let area = Rect {
         x: screen.x + (screen.width - width) / 2,
-        y: screen.y + 1.min(screen.height),
+        y: match palette.word() {
+            Some((word, _)) if word.argument == Argument::Theme => screen.bottom().saturating_sub(height + 1),
+            _ => screen.y + 1.min(screen.height),
+        },
         width,
         height,
     };
@@ -37,7 +42,7 @@ pub(crate) fn palette_regions(screen: Rect, count: usize, at: usize) -> PaletteR
         height: height.saturating_sub(3),
         ..line
     };
-    let at = at.min(count.saturating_sub(1));
+    let at = palette.at.min(count.saturating_sub(1));
     let first = (at + 1).saturating_sub(usize::from(list.height));
     PaletteRegions {
         area,

@@ -74,7 +74,7 @@ const CPU: &[Fact] = &[
     fact("user", M::CpuUser),
     fact("system", M::CpuSystem),
     fact("waiting for I/O", M::CpuIoWait),
-    fact("stolen", M::CpuSteal),
+    fact("steal", M::CpuSteal),
     fact("interrupts", M::CpuIrq),
     fact("busy", M::CpuBusy),
     fact("load 1 min", M::Load1),

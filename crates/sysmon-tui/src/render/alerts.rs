@@ -3,13 +3,14 @@
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use sysmon_core::alert::{Alert, Severity, Transition};
+use sysmon_core::display_width;
 
 use super::lines_in_the_middle;
 use super::pen::Pen;
 use crate::layout::{AlertsRegions, ColumnRegion};
 use crate::state::State;
 use crate::state::alerts::Watching;
-use crate::state::alerts::board::Standing;
+use crate::state::alerts::board::{Counts, Standing};
 use crate::state::alerts::list::{AlertColumn, AlertRow, Grouping};
 use crate::words;
 
@@ -33,11 +34,17 @@ pub(super) fn alerts(pen: &mut Pen<'_>, regions: &AlertsRegions, state: &State) 
     let visible = list.rows().iter().enumerate().skip(list.offset);
     for (y, (index, row)) in (rows.y..rows.bottom()).zip(visible) {
         match row {
-            AlertRow::Heading(text) => {
+            AlertRow::History => {
                 let title = pen.theme.title();
-                let text = heading(state, text);
-                pen.text(rows.x + 1, y, rows.width.saturating_sub(1), &text, title);
+                pen.text(
+                    rows.x + 1,
+                    y,
+                    rows.width.saturating_sub(1),
+                    &history(state),
+                    title,
+                );
             }
+            AlertRow::Group(name, counts) => group(pen, Rect { y, height: 1, ..rows }, name, counts),
             AlertRow::Alert(key) => {
                 if let Some(alert) = state.alerts.board.alert(key) {
                     alert_row(pen, regions, y, alert, state);
@@ -145,11 +152,36 @@ fn nothing(pen: &mut Pen<'_>, regions: &AlertsRegions, state: &State) {
     }
 }
 
-fn heading(state: &State, text: &str) -> String {
-    let log = &state.alerts.log;
-    if text != "history" {
-        return text.to_owned();
+/// What the alerts below have in common, how many they are, and how they stand.
+fn group(pen: &mut Pen<'_>, line: Rect, name: &str, counts: &Counts) {
+    let (title, quiet) = (pen.theme.title(), pen.theme.quiet());
+    let noun = if counts.all() == 1 { "alert" } else { "alerts" };
+    let mut pieces = vec![
+        (name.to_owned(), title),
+        (format!("  {} {noun} ", counts.all()), quiet),
+    ];
+    let kinds = [
+        (counts.critical, Standing::Firing, Severity::Critical),
+        (counts.warning, Standing::Firing, Severity::Warning),
+        (counts.info, Standing::Firing, Severity::Info),
+        (counts.pending, Standing::Pending, Severity::Info),
+        (counts.acknowledged, Standing::Acknowledged, Severity::Info),
+        (counts.muted(), Standing::Silenced, Severity::Info),
+    ];
+    for (count, standing, severity) in kinds.into_iter().filter(|(count, _, _)| *count > 0) {
+        let mark = pen.theme.glyphs.alert_mark(standing, severity);
+        let style = match standing {
+            Standing::Firing => pen.theme.severity(severity),
+            _ => quiet,
+        };
+        pieces.push((format!(" {mark}{count}"), style));
     }
+    write(pen, line.x + 1, line.y, line.width.saturating_sub(1), &pieces);
+}
+
+/// The line above what was before.
+fn history(state: &State) -> String {
+    let log = &state.alerts.log;
     match &log.problem {
         Some(problem) => format!("history: {problem}"),
         None if log.is_loading => "history, loading…".into(),
@@ -181,24 +213,46 @@ fn counts(pen: &mut Pen<'_>, area: Rect, state: &State) {
         0 if !is_known => pen.pick("–", "-").to_owned(),
         count => count.to_string(),
     };
-    let mut pieces = vec![
-        ("FIRING ".to_owned(), title),
-        (number(counts.firing()), firing),
-        (format!("   pending {}", number(counts.pending)), quiet),
-        (format!("   acknowledged {}", number(counts.acknowledged)), quiet),
-        (format!("   silenced {}", number(counts.silenced)), quiet),
-    ];
-    let dead = board.dead_deliveries();
-    if dead > 0 {
-        pieces.push((format!("   failed deliveries {dead}"), warning));
-    }
     let grouped = match state.alerts.list.grouping {
         Grouping::None => "",
-        Grouping::Machine => "   by machine",
-        Grouping::Rule => "   by rule",
+        Grouping::Machine => "by machine  ",
+        Grouping::Rule => "by rule  ",
     };
-    pieces.push((grouped.to_owned(), quiet));
-    write(pen, area.x + 1, area.y, area.width.saturating_sub(1), &pieces);
+    let failed = board.failed_deliveries();
+    let wording = |acknowledged: &str, between: &str| {
+        let mut pieces = vec![
+            (format!("{grouped}FIRING "), title),
+            (number(counts.firing()), firing),
+            (format!("{between}pending {}", number(counts.pending)), quiet),
+            (
+                format!("{between}{acknowledged} {}", number(counts.acknowledged)),
+                quiet,
+            ),
+            (format!("{between}silenced {}", number(counts.silenced)), quiet),
+        ];
+        if counts.inhibited > 0 {
+            pieces.push((format!("{between}inhibited {}", counts.inhibited), quiet));
+        }
+        if failed > 0 {
+            pieces.push((format!("{between}not delivered {failed}"), warning));
+        }
+        pieces
+    };
+    let room = area.width.saturating_sub(1);
+    let width =
+        |pieces: &[(String, Style)]| -> usize { pieces.iter().map(|(text, _)| display_width(text)).sum() };
+    let mut pieces = wording("acknowledged", "   ");
+    if width(&pieces) > room.into() {
+        pieces = wording("acknowledged", "  ");
+    }
+    if width(&pieces) > room.into() {
+        pieces = wording("ack", "  ");
+    }
+    // A number that is cut would be another one: what does not fit is left out whole.
+    while width(&pieces) > room.into() && pieces.len() > 2 {
+        pieces.pop();
+    }
+    write(pen, area.x + 1, area.y, room, &pieces);
 }
 
 /// Writes pieces that are made up on the spot.
@@ -283,14 +337,21 @@ fn alert_row(pen: &mut Pen<'_>, regions: &AlertsRegions, y: u16, alert: &Alert, 
                 pen.text(x, y, width, &alert.key.entity, plain);
             }
             AlertColumn::Value => {
-                pen.text(x, y, width, &words::alerts::comparison(board, alert), loud);
+                let value = words::alerts::comparison(board, alert);
+                let value = if value.is_empty() {
+                    pen.pick("–", "-")
+                } else {
+                    &value
+                };
+                pen.text(x, y, width, value, loud);
             }
             AlertColumn::Since => {
                 pen.right(x, y, width, &words::alerts::age(state, alert.since), quiet);
             }
             AlertColumn::State => {
-                let words = words::alerts::standing(state, alert);
-                let end = pen.text(x, y, width, &words, quiet);
+                let [full, short] = words::alerts::standing(state, alert);
+                let fits = display_width(&full) <= usize::from(width);
+                let end = pen.text(x, y, width, if fits { &full } else { &short }, quiet);
                 let more = words::alerts::remark(alert);
                 let faint = pen.theme.faint();
                 if width > 40 {
@@ -342,13 +403,13 @@ fn step_row(pen: &mut Pen<'_>, regions: &AlertsRegions, y: u16, step: &Transitio
                 pen.text(x, y, width, &step.key.entity, quiet);
             }
             AlertColumn::Value => {
-                pen.text(
-                    x,
-                    y,
-                    width,
-                    &words::alerts::comparison_of_step(board, step),
-                    quiet,
-                );
+                let value = words::alerts::comparison_of_step(board, step);
+                let value = if value.is_empty() {
+                    pen.pick("–", "-")
+                } else {
+                    &value
+                };
+                pen.text(x, y, width, value, quiet);
             }
             AlertColumn::Since => pen.right(x, y, width, &words::alerts::age(state, step.at), quiet),
             AlertColumn::State => {

@@ -6,6 +6,7 @@ use sysmon_api::Machine;
 use sysmon_core::alert::Severity;
 use sysmon_core::{Health, Liveness, Unit, display_width, format_age, format_duration, format_value};
 
+use super::machine::as_many_as_fit;
 use super::{pen::Pen, travel};
 use crate::layout::{self, filter_in_force};
 use crate::replay::ReplayStatus;
@@ -22,9 +23,20 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
     }
     let bar = pen.theme.bar();
     pen.overlay(area, bar);
-    let right = status(pen, state);
-    let right_width: usize = right.iter().map(|(text, _)| display_width(text)).sum();
-    let right_width = u16::try_from(right_width).unwrap_or(u16::MAX).min(area.width);
+    let mut right = status(pen, state);
+    let least = place(pen, state, Wording::Bare, 0);
+    let least = least
+        .iter()
+        .take(BARE_PIECES)
+        .map(|(text, _)| display_width(text));
+    let least = least.sum::<usize>() + 1;
+    // What is on screen matters more than what time it is, which any other window tells too.
+    if right.len() > 1 && width_of(&right) + least > usize::from(area.width) {
+        right.pop();
+    }
+    let right_width = u16::try_from(width_of(&right))
+        .unwrap_or(u16::MAX)
+        .min(area.width);
     let right: Vec<(&str, Style)> = right
         .iter()
         .map(|(text, style)| (text.as_str(), *style))
@@ -32,14 +44,22 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
     pen.pieces(area.right() - right_width, area.y, right_width, &right);
 
     let room = area.width.saturating_sub(right_width + 1);
-    let width_of =
-        |pieces: &[(String, Style)]| pieces.iter().map(|(text, _)| display_width(text)).sum::<usize>();
-    let mut left = place(pen, state, Wording::Full);
-    if width_of(&left) > usize::from(room) {
-        left = place(pen, state, Wording::Short);
+    let mut left = place(pen, state, Wording::Full, room);
+    for wording in [Wording::Short, Wording::Bare] {
+        if width_of(&left) > usize::from(room) {
+            left = place(pen, state, wording, room);
+        }
+    }
+    // Half a number would be another one.
+    while width_of(&left) > usize::from(room) && left.len() > BARE_PIECES {
+        left.pop();
     }
     let left: Vec<(&str, Style)> = left.iter().map(|(text, style)| (text.as_str(), *style)).collect();
     pen.pieces(area.x, area.y, room, &left);
+}
+
+fn width_of(pieces: &[(String, Style)]) -> usize {
+    pieces.iter().map(|(text, _)| display_width(text)).sum()
 }
 
 /// How much is said of what the marks and their order say already.
@@ -47,10 +67,15 @@ pub(super) fn header(pen: &mut Pen<'_>, area: Rect, state: &State) {
 enum Wording {
     Full,
     Short,
+    /// Without the name of the program, and of one machine without that of the aggregator.
+    Bare,
 }
 
+/// Of the barest wording the pieces that say where the person is.
+const BARE_PIECES: usize = 1;
+
 /// Where the person is, and the counts or facts that belong there.
-fn place(pen: &Pen<'_>, state: &State, wording: Wording) -> Vec<(String, Style)> {
+fn place(pen: &Pen<'_>, state: &State, wording: Wording, room: u16) -> Vec<(String, Style)> {
     let bar = pen.theme.bar();
     let title = bar.add_modifier(ratatui::style::Modifier::BOLD);
     let quiet = pen.theme.on_bar(pen.theme.quiet());
@@ -59,6 +84,15 @@ fn place(pen: &Pen<'_>, state: &State, wording: Wording) -> Vec<(String, Style)>
         (" sysmon ".into(), title),
         (format!("{arrow} {}", state.source_name), bar),
     ];
+    if wording == Wording::Bare {
+        let name = match &state.view {
+            View::Fleet => return bare_fleet(pen, state),
+            View::Alerts => "alerts",
+            View::Rules => "rules",
+            View::Machine(id) => id,
+        };
+        return vec![(format!(" {name}"), title)];
+    }
     match &state.view {
         View::Fleet => {
             pieces.push(("   ".into(), bar));
@@ -71,10 +105,19 @@ fn place(pen: &Pen<'_>, state: &State, wording: Wording) -> Vec<(String, Style)>
                 pieces.push((format!(" {arrow} {id}"), title));
             }
             if let Some(machine) = state.shown_machine() {
-                pieces.push((format!("   {}", facts(pen, machine)), quiet));
+                let left = usize::from(room).saturating_sub(width_of(&pieces) + 3);
+                let facts = as_many_as_fit(facts(machine).into_iter(), pen.pick(" · ", ", "), left);
+                pieces.push((format!("   {facts}"), quiet));
             }
         }
     }
+    pieces
+}
+
+fn bare_fleet(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
+    let bar = pen.theme.bar();
+    let mut pieces = vec![(format!(" {}", state.source_name), bar), ("  ".into(), bar)];
+    pieces.extend(counts(pen, state, Wording::Short));
     pieces
 }
 
@@ -91,11 +134,12 @@ fn counts(pen: &Pen<'_>, state: &State, wording: Wording) -> Vec<(String, Style)
     let mut pieces = vec![(format!("{} {noun}", words::count(all.into())), bar)];
     pieces.push((if noun.is_empty() { "" } else { "  " }.into(), bar));
     let states = [
-        (totals.healthy, Liveness::Live, Health::Healthy),
-        (totals.warning, Liveness::Live, Health::Warning),
-        (totals.critical, Liveness::Live, Health::Critical),
-        (totals.stale, Liveness::Stale, Health::Unknown),
+        // The worst first: what is cut off at the end is what is well.
         (totals.lost, Liveness::Lost, Health::Unknown),
+        (totals.critical, Liveness::Live, Health::Critical),
+        (totals.warning, Liveness::Live, Health::Warning),
+        (totals.stale, Liveness::Stale, Health::Unknown),
+        (totals.healthy, Liveness::Live, Health::Healthy),
     ];
     for (count, liveness, health) in states.into_iter().filter(|(count, _, _)| *count > 0) {
         let mark = pen.theme.glyphs.mark(liveness, health);
@@ -107,7 +151,7 @@ fn counts(pen: &Pen<'_>, state: &State, wording: Wording) -> Vec<(String, Style)
     pieces
 }
 
-fn facts(pen: &Pen<'_>, machine: &Machine) -> String {
+fn facts(machine: &Machine) -> Vec<String> {
     let host = &machine.host;
     let mut facts = Vec::new();
     if !host.os.is_empty() {
@@ -128,10 +172,7 @@ fn facts(pen: &Pen<'_>, machine: &Machine) -> String {
         ));
     }
     if host.memory_bytes > 0 {
-        facts.push(format!(
-            "{}iB",
-            format_value(host.memory_bytes as f64, Unit::Bytes)
-        ));
+        facts.push(format_value(host.memory_bytes as f64, Unit::Bytes));
     }
     if let Some(uptime) = machine.recent.value(sysmon_core::MetricId::Uptime) {
         facts.push(format!("up {}", format_duration(uptime.max(0.0) as u64)));
@@ -139,7 +180,7 @@ fn facts(pen: &Pen<'_>, machine: &Machine) -> String {
     if let Some(burst_ms) = burst_ms(machine) {
         facts.push(format!("burst {burst_ms} ms"));
     }
-    facts.join(pen.pick(" · ", ", "))
+    facts
 }
 
 /// Whether the first picture of what is on screen is still awaited.
@@ -258,7 +299,7 @@ fn alerts(pen: &Pen<'_>, state: &State) -> Vec<(String, Style)> {
     let mut muted = [
         (counts.pending, Standing::Pending, Severity::Info),
         (counts.acknowledged, Standing::Acknowledged, Severity::Info),
-        (counts.silenced, Standing::Silenced, Severity::Info),
+        (counts.muted(), Standing::Silenced, Severity::Info),
     ];
     let is_short = state.width < 100 && state.view != View::Alerts;
     let quiet_count: usize = muted.iter().map(|(count, _, _)| *count).sum();
@@ -385,13 +426,13 @@ fn typed(pen: &mut Pen<'_>, row: Rect, state: &State, prompt: &Prompt) -> Positi
             "   a short name  Esc leaves".to_owned(),
         ),
         (PromptKind::Interval(machines), _) => {
-            let what = match machines.as_slice() {
-                [machine] => format!("{machine} measures"),
-                machines => format!("{} machines measure", machines.len()),
+            let (what, whose) = match machines.as_slice() {
+                [machine] => (format!("{machine} measures"), "its"),
+                machines => (format!("{} machines measure", machines.len()), "their"),
             };
             (
                 format!("{what} every: "),
-                "   1s, 30s, 5m; default for their own  Esc leaves".to_owned(),
+                format!("   1s, 30s, 5m; default for {whose} own  Esc leaves"),
             )
         }
         (PromptKind::Moment, _) => (

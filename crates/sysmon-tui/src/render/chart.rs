@@ -2,10 +2,11 @@
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use sysmon_core::{Health, Thresholds, Unit, format_value};
+use sysmon_core::{Health, Thresholds, Unit, display_width, format_value};
 
 use super::pen::Pen;
 use crate::axis::Slice;
+use crate::entry::value_shown;
 use crate::glyphs::Layers;
 use crate::layout::SCALE_WIDTH;
 
@@ -43,6 +44,8 @@ pub(super) struct Chart<'a> {
     pub(super) thresholds: Option<Thresholds>,
     /// What the upper edge is called.
     pub(super) top_label: &'a str,
+    /// Of the values.
+    pub(super) unit: Unit,
     pub(super) is_banded: bool,
     /// Lines through it instead of those of the thresholds.
     pub(super) lines: &'a [ChartLine],
@@ -128,15 +131,32 @@ impl Chart<'_> {
                 pen.put(x, plot.bottom() - 1 - row, glyph, style);
             }
         }
-        for line in lines.iter().filter(|line| !line.label.is_empty()) {
-            let y = self.row_of(plot, line.value);
-            pen.text(
-                plot.x + 1,
-                y,
-                plot.width.saturating_sub(1),
-                &line.label,
-                line.style,
-            );
+        if area.height >= 4 || !self.lines.is_empty() {
+            self.draw_labels(pen, plot, lines);
+        }
+    }
+
+    /// Writes what the lines are called; those that share a row stand beside each other, the lowest first.
+    fn draw_labels(&self, pen: &mut Pen<'_>, plot: Rect, mut lines: Vec<ChartLine>) {
+        lines.retain(|line| !line.label.is_empty());
+        lines.sort_by(|a, b| a.value.total_cmp(&b.value));
+        let quiet = pen.theme.quiet();
+        let between = pen.pick(" · ", ", ");
+        for row in lines.chunk_by(|a, b| self.row_of(plot, a.value) == self.row_of(plot, b.value)) {
+            let labels: Vec<&str> = row.iter().map(|line| line.label.as_str()).collect();
+            let width = u16::try_from(display_width(&labels.join(between))).unwrap_or(u16::MAX);
+            let y = self.row_of(plot, row[0].value);
+            // Over the oldest samples rather than the newest; but where there are none of either is better.
+            let right = plot.right().saturating_sub(width + 1).max(plot.x + 1);
+            let is_free =
+                |x: u16| (x..x.saturating_add(width)).all(|x| !pen.theme.glyphs.is_filled(pen.glyph(x, y)));
+            let is_left = is_free(plot.x + 1) || !is_free(right);
+            let mut x = if is_left { plot.x + 1 } else { right };
+            for (index, line) in row.iter().enumerate() {
+                let between = if index == 0 { "" } else { between };
+                let room = plot.right().saturating_sub(x);
+                x = pen.pieces(x, y, room, &[(between, quiet), (&line.label, line.style)]);
+            }
         }
     }
 
@@ -194,18 +214,18 @@ impl Chart<'_> {
         };
         let glyph = pen.pick("┄", "-").chars().next().unwrap_or('-');
         let levels = [
-            (thresholds.warning, pen.theme.warning()),
-            (thresholds.critical, pen.theme.critical()),
+            (thresholds.warning, pen.theme.warning(), "warning"),
+            (thresholds.critical, pen.theme.critical(), "critical"),
         ];
-        let drawn = levels.into_iter().filter(|(value, _)| value.is_finite());
+        let drawn = levels.into_iter().filter(|(value, _, _)| value.is_finite());
         drawn
-            .map(|(value, style)| ChartLine {
+            .map(|(value, style, word)| ChartLine {
                 value,
                 style: style
                     .remove_modifier(ratatui::style::Modifier::BOLD)
                     .add_modifier(ratatui::style::Modifier::DIM),
                 glyph,
-                label: String::new(),
+                label: format!("{word} {}", value_shown(value, self.unit)),
             })
             .collect()
     }

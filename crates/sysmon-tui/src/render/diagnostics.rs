@@ -1,4 +1,4 @@
-//! What the client costs, over the upper right corner of the view.
+//! What the client costs, over the lower right corner of the view: what is worst stands at the top.
 
 use ratatui::layout::Rect;
 use sysmon_core::{Unit, format_value};
@@ -63,11 +63,12 @@ pub(super) fn diagnostics(pen: &mut Pen<'_>, screen: Rect, state: &State) {
     ];
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     let width = WIDTH.min(screen.width);
+    let height = rows.saturating_add(2).min(screen.height.saturating_sub(2));
     let area = Rect {
         x: screen.right() - width,
-        y: screen.y + 1.min(screen.height),
+        y: screen.bottom().saturating_sub(height + 1),
         width,
-        height: rows.saturating_add(2).min(screen.height.saturating_sub(2)),
+        height,
     };
     let inner = boxed(pen, area, " Diagnostics ", " F12 closes ");
     let (quiet, text) = (pen.theme.quiet(), pen.theme.text());

@@ -1,22 +1,18 @@
 //! The editor of a rule: chart with its levels, what it would have done, fields.
 
 use ratatui::layout::{Position, Rect};
-use sysmon_core::alert::Comparison;
-use sysmon_core::display_width;
+use sysmon_core::{clip, display_width};
 
 use super::pen::Pen;
-use crate::entry::{unit_of, value_shown};
 use crate::layout::editor_regions;
 use crate::state::State;
+use crate::state::editor::fields::LABEL_WIDTH;
 use crate::state::editor::{Editor, Field};
 use crate::words;
 
 mod conflict;
 mod plot;
 mod report;
-
-/// Cells of the words in front of the first field of a line.
-const LABEL_WIDTH: u16 = 10;
 
 /// Draws the editor over the view; returns where the cursor belongs while something is typed.
 pub(super) fn editor(pen: &mut Pen<'_>, screen: Rect, editor: &Editor, state: &State) -> Option<Position> {
@@ -26,7 +22,7 @@ pub(super) fn editor(pen: &mut Pen<'_>, screen: Rect, editor: &Editor, state: &S
         ..screen
     };
     pen.clear(body);
-    let lines = editor.lines();
+    let lines = editor.lines_within(screen.width);
     let regions = editor_regions(screen, lines.len());
     title(pen, regions.title, editor);
     if let Some(conflict) = &editor.conflict {
@@ -62,11 +58,22 @@ fn title(pen: &mut Pen<'_>, area: Rect, editor: &Editor) {
     } else {
         format!(" of {machine} {entity}")
     };
-    let name = match &editor.base {
-        Some(stored) => format!("rule {} v{}", editor.draft.id, stored.version),
-        None => format!("new rule {}", editor.draft.id),
-    };
     let mark = if editor.is_changed() { " changed" } else { "" };
+    let (before, after) = match &editor.base {
+        Some(stored) => ("rule", format!(" v{}", stored.version)),
+        None => ("new rule", String::new()),
+    };
+    // Whose curve it is matters more than all of the id.
+    let taken = [&*what, &of, before, &after, mark]
+        .map(display_width)
+        .iter()
+        .sum::<usize>();
+    let room = usize::from(area.width).saturating_sub(taken + 5);
+    let id = match clip(editor.draft.id.as_str(), room) {
+        id if room >= 8 || id == editor.draft.id.as_str() => format!(" {id}"),
+        _ => String::new(),
+    };
+    let name = format!("{before}{id}{after}");
     let right = u16::try_from(display_width(&name) + mark.len()).unwrap_or(u16::MAX);
     let right = right.min(area.width.saturating_sub(2));
     let x = area.right().saturating_sub(right + 1);
@@ -95,7 +102,7 @@ fn fields(pen: &mut Pen<'_>, area: Rect, editor: &Editor, lines: &[Vec<Field>]) 
             let room = area.right().saturating_sub(x + 1);
             let label_width = if index == 0 { LABEL_WIDTH } else { 0 };
             let quiet = pen.theme.quiet();
-            let label = label(*field);
+            let label = field.label();
             let end = pen.text(x, y, room, label, quiet);
             let start = end.max(x + label_width).saturating_add(u16::from(index > 0));
             let (end, position) = value(
@@ -111,8 +118,21 @@ fn fields(pen: &mut Pen<'_>, area: Rect, editor: &Editor, lines: &[Vec<Field>]) 
         }
         if let Some(guard) = line.first().and_then(|field| guard(editor, *field)) {
             let quiet = pen.theme.quiet();
-            pen.text(x, y, area.right().saturating_sub(x + 1), &guard, quiet);
+            let room = area.right().saturating_sub(x + 1);
+            // Where there is no room for it, the sentence below tells it too.
+            if display_width(&guard) <= usize::from(room) {
+                pen.text(x, y, room, &guard, quiet);
+            }
         }
+    }
+    let (accent, x) = (pen.theme.accent(), area.right().saturating_sub(1));
+    if skip > 0 && height > 0 {
+        let above = pen.pick("↑", "^");
+        pen.text(x, area.y, 1, above, accent);
+    }
+    if skip + height < lines.len() && height > 0 {
+        let below = pen.pick("↓", "v");
+        pen.text(x, area.bottom() - 1, 1, below, accent);
     }
     cursor
 }
@@ -123,13 +143,7 @@ fn guard(editor: &Editor, field: Field) -> Option<String> {
         return None;
     };
     let guard = editor.level(severity)?.and.as_ref()?;
-    let side = match guard.comparison {
-        Comparison::Above => "above",
-        Comparison::Below => "below",
-    };
-    let name = words::metric_title(&guard.quantity.metric).to_lowercase();
-    let value = value_shown(guard.value, unit_of(&guard.quantity));
-    Some(format!("and {name} {side} {value}"))
+    Some(format!("and {}", words::alerts::condition(guard)))
 }
 
 /// Draws the value of a field; returns the column behind it, and where the cursor is while it is typed.
@@ -183,28 +197,6 @@ fn skipped(text: &str, cells: usize) -> &str {
         taken += display_width(character.encode_utf8(&mut [0; 4]));
     }
     if cells == 0 { text } else { "" }
-}
-
-fn label(field: Field) -> &'static str {
-    use sysmon_core::alert::Severity;
-    match field {
-        Field::Metric => "watches",
-        Field::Trigger(Severity::Critical) => "critical",
-        Field::Trigger(Severity::Warning) => "warning",
-        Field::Trigger(Severity::Info) => "info",
-        Field::Clear(_) => "clears at",
-        Field::Severity => "severity",
-        Field::Comparison => "compared",
-        Field::Function => "the",
-        Field::Window => "of",
-        Field::Hold => "for",
-        Field::ClearHold => "clear for",
-        Field::Scope => "applies to",
-        Field::Entities => "namely",
-        Field::Enabled => "rule is",
-        Field::Title => "title",
-        Field::Note => "note",
-    }
 }
 
 /// What is wrong or under way; else what the rule says.

@@ -28,6 +28,11 @@ pub(super) fn fleet(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state:
         return;
     }
     let is_grouped = fleet.grouping.label().is_some();
+    let visible = fleet.offset..fleet.len().min(fleet.offset + usize::from(table.rows.height));
+    if visible.clone().all(|index| fleet.row(index).is_none()) {
+        note(pen, table.rows, pen.pick("loading rows…", "loading rows..."));
+        return;
+    }
     for (y, index) in (table.rows.y..table.rows.bottom()).zip(fleet.offset..fleet.len()) {
         match fleet.row(index) {
             Some(Row::Machine(number)) => {
@@ -112,21 +117,25 @@ fn headings(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State)
 /// How far down the screen is, where the headings leave room for it.
 fn place(pen: &mut Pen<'_>, table: &TableRegions<FleetColumn>, state: &State) {
     let fleet = &state.fleet_table;
-    let (Some(cursor), Some(last)) = (fleet.cursor(), table.columns.last()) else {
+    let Some(last) = table.columns.last() else {
         return;
     };
-    let text = format!(
-        "{}/{}",
-        words::count(cursor as u64 + 1),
-        words::count(fleet.len() as u64)
-    );
+    // Before the rows have come nothing is selected, and the screen is where it is.
+    let cursor = fleet.cursor().unwrap_or(fleet.offset);
+    let (row, all) = (cursor + 1, fleet.len());
+    let full = format!("{}/{}", words::count(row as u64), words::count(all as u64));
+    let short = format!("{row}/{all}");
     let heading = if last.column == FleetColumn::Status {
         7
     } else {
         last.width
     };
     let free = table.heading.right().saturating_sub(last.x + heading + 2);
-    if fleet.len() > usize::from(table.rows.height) && usize::from(free) >= display_width(&text) {
+    if fleet.len() <= usize::from(table.rows.height) {
+        return;
+    }
+    let fits = |text: &String| display_width(text) <= usize::from(free) + 1;
+    if let Some(text) = [full, short].into_iter().find(fits) {
         let faint = pen.theme.faint();
         pen.right(last.x + heading, table.heading.y, free + 1, &text, faint);
     }
@@ -198,7 +207,7 @@ fn row(
                 };
                 let indent = u16::from(is_grouped && region.width > 10);
                 let width = region.width - indent;
-                let name = cells::shortened(&machine.id, width.into(), pen.pick("…", "~"));
+                let name = cells::shortened(&machine.id, width.into(), pen.pick("…", ".."));
                 pen.text(region.x + indent, y, width, &name, style);
             }
             _ => cells::cell(pen, *region, y, machine, state),

@@ -269,6 +269,7 @@ impl Screen<'_> {
             full,
             thresholds: levels,
             top_label: &top_label,
+            unit: key.metric.unit(),
             is_banded: range != Range::FiveMinutes,
             lines: &[],
         }
@@ -358,8 +359,10 @@ impl Screen<'_> {
 
     fn load(&self, pen: &mut Pen<'_>, area: Rect) {
         let numbers = [MetricId::Load1, MetricId::Load5, MetricId::Load15].map(|metric| self.value(metric));
-        let shown = numbers
-            .map(|value| value.map_or_else(|| pen.pick("–", "-").to_owned(), |value| format!("{value:.2}")));
+        let shown = numbers.map(|value| {
+            let unknown = || pen.pick("–", "-").to_owned();
+            value.map_or_else(unknown, |value| format_value(value, Unit::Count))
+        });
         let more = [
             ("running", MetricId::ProcessesRunning),
             ("blocked", MetricId::ProcessesBlocked),
@@ -391,7 +394,7 @@ pub(super) fn busy_style(pen: &Pen<'_>, busy: f64) -> Style {
 }
 
 /// Joins parts as long as they fit: half a word tells nothing.
-fn as_many_as_fit(parts: impl Iterator<Item = String>, separator: &str, width: usize) -> String {
+pub(super) fn as_many_as_fit(parts: impl Iterator<Item = String>, separator: &str, width: usize) -> String {
     let mut text = String::new();
     for part in parts {
         let gap = if text.is_empty() { "" } else { separator };

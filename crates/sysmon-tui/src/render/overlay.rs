@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use sysmon_core::display_width;
 
 use super::pen::Pen;
-use super::process::wrapped;
+use crate::words;
 
 /// A heading, or a label and what it stands for.
 pub(super) struct Line {
@@ -103,7 +103,8 @@ pub(super) fn boxed(pen: &mut Pen<'_>, area: Rect, title: &str, hint: &str) -> R
     }
 }
 
-/// Draws lines of which one is selected in a frame over the view; `empty` when there is none.
+/// Draws lines of which one is selected in a frame over the view; `empty` when there is none. The selected one takes as
+/// many rows as it needs: the others are cut.
 pub(super) fn selectable(
     pen: &mut Pen<'_>,
     screen: Rect,
@@ -114,12 +115,15 @@ pub(super) fn selectable(
     hint: &str,
 ) {
     let width = screen.width.min(110);
-    let empty = if lines.is_empty() {
-        wrapped(empty, width.saturating_sub(4).into())
-    } else {
-        Vec::new()
+    let room = width.saturating_sub(4);
+    let label_width = if room >= 60 { 18 } else { 10 };
+    let at = usize::from(at).min(lines.len().saturating_sub(1));
+    let said = match lines.get(at) {
+        Some(line) => words::wrapped(&line.text, room.saturating_sub(label_width + 1).into()),
+        None => words::wrapped(empty, room.into()),
     };
-    let rows = u16::try_from(lines.len().max(empty.len())).unwrap_or(u16::MAX);
+    let rows = (lines.len().max(1) - 1).saturating_add(said.len());
+    let rows = u16::try_from(rows).unwrap_or(u16::MAX);
     let height = screen.height.saturating_sub(2).min(rows.saturating_add(2));
     let area = Rect {
         x: (screen.width - width) / 2,
@@ -129,34 +133,41 @@ pub(super) fn selectable(
     };
     pen.clear(area);
     frame(pen, area, title, hint);
-    let (x, room) = (area.x + 2, area.width.saturating_sub(4));
-    let inner = area.height.saturating_sub(2);
+    let x = area.x + 2;
+    let inner = usize::from(area.height.saturating_sub(2));
+    let last = area.bottom().saturating_sub(1);
     if lines.is_empty() {
         let quiet = pen.theme.quiet();
-        for (y, line) in (area.y + 1..area.bottom().saturating_sub(1)).zip(&empty) {
-            pen.text(x, y, room, line, quiet);
+        for (y, words) in (area.y + 1..last).zip(&said) {
+            pen.text(x, y, room, words, quiet);
         }
         return;
     }
-    let at = usize::from(at).min(lines.len() - 1);
     position(pen, area, hint, at + 1, lines.len());
-    let skip = (at + 1).saturating_sub(inner.into());
-    let label_width = if room >= 60 { 18 } else { 10 };
+    let skip = (at + said.len()).saturating_sub(inner).min(at);
     let (accent, plain, selected) = (pen.theme.accent(), pen.theme.text(), pen.theme.selected());
-    let last = area.bottom().saturating_sub(1);
-    for (y, (index, line)) in (area.y + 1..last).zip(lines.iter().enumerate().skip(skip)) {
+    let rest = room.saturating_sub(label_width + 1);
+    let mut y = area.y + 1;
+    for (index, line) in lines.iter().enumerate().skip(skip) {
+        let one = [line.text.clone()];
+        let texts = if index == at { said.as_slice() } else { &one };
         let label = line.label.as_deref().unwrap_or_default();
-        pen.text(x, y, label_width, label, accent);
-        let rest = room.saturating_sub(label_width + 1);
-        pen.text(x + label_width + 1, y, rest, &line.text, plain);
-        if index == at {
-            let row = Rect {
-                x: area.x + 1,
-                y,
-                width: area.width.saturating_sub(2),
-                height: 1,
-            };
-            pen.overlay(row, selected);
+        pen.text(x, y, if y < last { label_width } else { 0 }, label, accent);
+        for text in texts.iter().take(usize::from(last.saturating_sub(y))) {
+            pen.text(x + label_width + 1, y, rest, text, plain);
+            if index == at {
+                let (x, width) = (area.x + 1, area.width.saturating_sub(2));
+                pen.overlay(
+                    Rect {
+                        x,
+                        y,
+                        width,
+                        height: 1,
+                    },
+                    selected,
+                );
+            }
+            y += 1;
         }
     }
 }
@@ -203,11 +214,17 @@ fn frame(pen: &mut Pen<'_>, area: Rect, title: &str, hint: &str) {
     let style = pen.theme.title();
     pen.text(area.x + 2, area.y, area.width.saturating_sub(4), title, style);
     let faint = pen.theme.faint();
-    pen.right(
-        area.x,
-        area.bottom() - 1,
-        area.width.saturating_sub(2),
-        hint,
-        faint,
-    );
+    // The frame is seen to end: of more hints than there is room for, the last ones stay, for they tell the way out.
+    let room = area.width.saturating_sub(4);
+    let mut hint = hint.trim();
+    while display_width(hint) + 2 > usize::from(room) {
+        let next = ["  ", ", "]
+            .into_iter()
+            .filter_map(|between| hint.split_once(between));
+        let Some((_, rest)) = next.min_by_key(|(first, _)| first.len()) else {
+            break;
+        };
+        hint = rest.trim_start();
+    }
+    pen.right(area.x + 2, area.bottom() - 1, room, &format!(" {hint} "), faint);
 }

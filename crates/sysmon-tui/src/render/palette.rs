@@ -13,7 +13,7 @@ use crate::state::palette::{Entry, Meaning, Palette, entries};
 /// Draws it; returns where the cursor belongs.
 pub(super) fn palette(pen: &mut Pen<'_>, screen: Rect, palette: &Palette, state: &State) -> Option<Position> {
     let entries = entries(state, palette);
-    let regions = palette_regions(screen, entries.len(), palette.at);
+    let regions = palette_regions(screen, entries.len(), palette);
     let hint = match palette.word() {
         Some(_) => " Enter does it  Tab completes  Esc leaves ",
         None => " Enter does it  Tab completes  Up history  Esc leaves ",

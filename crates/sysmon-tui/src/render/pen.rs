@@ -72,18 +72,26 @@ impl<'a> Pen<'a> {
         }
         // Whatever comes from afar is made harmless here, wherever else that may have been done.
         let text = sanitize(text);
-        let mut clipped = clip(&text, width.into());
-        if self.theme.glyphs == Glyphs::Ascii && clipped.contains(['…', '°', '·', '–']) {
-            let plain = clipped.replace('…', "~").replace('°', " ");
-            clipped = Cow::Owned(plain.replace(['·', '–'], "-"));
-        }
-        self.buffer.set_stringn(x, y, clipped, width.into(), style).0
+        let text = match self.theme.glyphs {
+            Glyphs::Ascii => Cow::Owned(ascii(&text, width.into())),
+            _ => clip(&text, width.into()),
+        };
+        self.buffer.set_stringn(x, y, text, width.into(), style).0
     }
 
     /// Writes text so that it ends at the right edge of `width` cells.
     pub(super) fn right(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) {
-        let needed = u16::try_from(display_width(text)).unwrap_or(u16::MAX).min(width);
+        let needed = self.cells(text).min(width);
         self.text(x + (width - needed), y, needed, text, style);
+    }
+
+    /// How many cells a text takes as it is written here.
+    pub(super) fn cells(&self, text: &str) -> u16 {
+        let cells = match self.theme.glyphs {
+            Glyphs::Ascii => ascii(&sanitize(text), usize::MAX).len(),
+            _ => display_width(text),
+        };
+        u16::try_from(cells).unwrap_or(u16::MAX)
     }
 
     /// Writes pieces one after the other; returns the column behind them.
@@ -127,8 +135,46 @@ impl<'a> Pen<'a> {
     }
 }
 
+/// A text in printable ASCII, cut to so many cells: what our own texts are written with has its likeness, and whatever
+/// else comes from afar is a question mark per cell.
+fn ascii(text: &str, cells: usize) -> String {
+    let mut plain = String::new();
+    for character in text.chars() {
+        match character {
+            ' '..='~' => plain.push(character),
+            '…' => plain.push_str(".."),
+            '°' => plain.push(' '),
+            '·' | '–' => plain.push('-'),
+            '\u{fffd}' => plain.push('?'),
+            _ => {
+                let width = display_width(character.encode_utf8(&mut [0; 4]));
+                plain.extend(std::iter::repeat_n('?', width));
+            }
+        }
+    }
+    if plain.len() > cells {
+        plain.truncate(cells.saturating_sub(2));
+        plain.push_str(if cells >= 2 { ".." } else { "" });
+    }
+    plain
+}
+
 /// How many cells a text takes that is nothing but printable ASCII; `None` for any other.
 fn plain_length(text: &str) -> Option<u16> {
     let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     u16::try_from(text.len()).ok().filter(|_| is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ascii;
+
+    #[test]
+    fn in_ascii_a_foreign_character_is_a_question_mark_per_cell_and_a_cut_is_two_points() {
+        assert_eq!(ascii("/srv/データ", 40), "/srv/??????");
+        assert_eq!(ascii("e\u{301}t\u{e9}", 40), "et?", "a mark above takes no cell");
+        assert_eq!(ascii("web-017 · 80 °C", 40), "web-017 - 80  C");
+        assert_eq!(ascii("batch-node-0001", 8), "batch-..");
+        assert_eq!(["ab", "abc", "abc"].map(|text| ascii(text, 1)), ["", "", ""]);
+    }
 }

@@ -10,6 +10,7 @@ use crate::state::State;
 use crate::state::alerts::board::StoredRule;
 use crate::state::alerts::list::RuleColumn;
 use crate::words;
+use sysmon_core::format_age;
 
 /// Draws headings and rows.
 pub(super) fn rules(pen: &mut Pen<'_>, table: &TableRegions<RuleColumn>, state: &State) {
@@ -103,12 +104,7 @@ fn row(pen: &mut Pen<'_>, table: &TableRegions<RuleColumn>, y: u16, stored: &Sto
                 pen.text(x, y, width, board.title(&rule.id), plain);
             }
             RuleColumn::Watches => {
-                let words = words::alerts::rule(rule);
-                let words = if rule.enabled {
-                    words
-                } else {
-                    format!("off: {words}")
-                };
+                let words = words::alerts::watches(rule);
                 let style = if rule.enabled { quiet } else { faint };
                 pen.text(x, y, width, &words, style);
             }
@@ -126,7 +122,8 @@ fn row(pen: &mut Pen<'_>, table: &TableRegions<RuleColumn>, y: u16, stored: &Sto
                 pen.right(x, y, width, &text, style);
             }
             RuleColumn::Changed => {
-                let age = words::alerts::age(state, stored.changed_at);
+                // Rules are told as they are now, in the past too.
+                let age = format_age(state.live_now().since_ms(stored.changed_at));
                 let text = format!("v{} {} {age} ago", stored.version, stored.changed_by);
                 pen.text(x, y, width, &text, quiet);
             }

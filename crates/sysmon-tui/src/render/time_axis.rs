@@ -66,7 +66,8 @@ impl TimeAxis<'_> {
         let end = plot.right().saturating_sub(if self.ends_now { 3 } else { 0 });
         let is_marked = |from: u16, to: u16| {
             let mut taken = marks.iter().map(|(x, _)| x).chain(events.iter().map(|(x, _)| x));
-            taken.any(|x| (from..to).contains(x))
+            let is_at_cursor = self.cursor.is_some_and(|x| (from..to).contains(&x));
+            is_at_cursor || taken.any(|x| (from..to).contains(x))
         };
         // A mark says more than one time of many.
         if self.ends_now && !is_marked(end, plot.right()) {
@@ -88,7 +89,7 @@ impl TimeAxis<'_> {
         }
         if let Some(x) = self.cursor {
             let accent = pen.theme.accent();
-            let mark = pen.pick("┴", "+").chars().next().unwrap_or('+');
+            let mark = pen.pick("┴", "!").chars().next().unwrap_or('!');
             // What happened at the moment itself says more than the foot of its line.
             if !events.iter().any(|(taken, _)| *taken == x) {
                 pen.put(x, area.y, mark, accent);
@@ -122,6 +123,9 @@ impl TimeAxis<'_> {
         let mut free_from = plot.x;
         while at < self.axis.to.0 && labels.len() < 400 {
             let cell = at.saturating_sub(self.axis.from.0) / cell_ms.max(1);
+            // Midnight is better known by the day that begins with it.
+            let is_midnight = form == "%H:%M" && at.saturating_add(offset_ms).rem_euclid(86_400_000) == 0;
+            let form = if is_midnight { "%-d %b" } else { form };
             let label = words::local(UnixMillis(at), self.utc_offset_seconds, form);
             let width = u16::try_from(display_width(&label)).unwrap_or(u16::MAX);
             // The middle of a time stands over its moment.

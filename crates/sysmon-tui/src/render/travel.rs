@@ -164,7 +164,7 @@ pub(super) fn cursor(pen: &mut Pen<'_>, chart: Rect, axis: &Axis, state: &State)
     let Some(x) = cursor_column(pen, chart, axis, state) else {
         return;
     };
-    let line = pen.pick("│", "|").chars().next().unwrap_or('|');
+    let line = pen.pick("│", "!").chars().next().unwrap_or('!');
     let (bright, selected) = (pen.theme.title(), pen.theme.selected());
     for y in chart.y..chart.bottom() {
         if pen.glyph(x, y) == ' ' {

@@ -8,6 +8,7 @@ use sysmon_core::alert::{Rule, Transition};
 pub(crate) mod board;
 pub(crate) mod list;
 pub(crate) mod scope;
+pub(crate) mod widths;
 
 use board::Board;
 use list::{AlertList, RuleList};

@@ -107,7 +107,7 @@ fn over_palette(state: &mut State, mouse: Mouse) -> Vec<Effect> {
     };
     let screen = Rect::new(0, 0, state.width, state.height);
     let count = entries(state, open).len();
-    let regions = palette_regions(screen, count, open.at);
+    let regions = palette_regions(screen, count, open);
     let at = Position::new(mouse.column, mouse.row);
     if regions.list.contains(at) {
         let index = regions.first + usize::from(at.y - regions.list.y);

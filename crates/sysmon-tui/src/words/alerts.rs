@@ -1,7 +1,7 @@
 //! What is said of rules and alerts, in words.
 
 use sysmon_core::alert::{
-    Alert, Check, Comparison, Function, MetricCheck, Phase, Quantity, Rule, Silence, Transition,
+    Alert, Check, Comparison, Function, Guard, MetricCheck, Phase, Quantity, Rule, Silence, Transition,
 };
 use sysmon_core::{Unit, UnixMillis};
 
@@ -87,6 +87,16 @@ pub(crate) fn rule(rule: &Rule) -> String {
     text
 }
 
+/// The same in the table of rules, where one that is off says so.
+pub(crate) fn watches(checked: &Rule) -> String {
+    let words = rule(checked);
+    if checked.enabled {
+        words
+    } else {
+        format!("off: {words}")
+    }
+}
+
 fn levels(check: &MetricCheck) -> String {
     let unit = unit_of(&check.quantity);
     let side = match check.comparison {
@@ -98,11 +108,32 @@ fn levels(check: &MetricCheck) -> String {
         .into_iter()
         .rev()
         .filter_map(|severity| level_of(check, severity));
-    let levels: Vec<String> = levels.map(|level| value_shown(level.trigger, unit)).collect();
+    let levels: Vec<String> = levels
+        .map(|level| {
+            let shown = value_shown(level.trigger, unit);
+            match &level.and {
+                Some(guard) => format!("{shown} (and {})", condition(guard)),
+                None => shown,
+            }
+        })
+        .collect();
     if levels.is_empty() {
         return "no level".into();
     }
     format!("{side} {}", levels.join(" / "))
+}
+
+/// What has to be true beside a level: `mount available below 5GB`.
+pub(crate) fn condition(guard: &Guard) -> String {
+    let side = match guard.comparison {
+        Comparison::Above => "above",
+        Comparison::Below => "below",
+    };
+    let name = quantity(&guard.quantity).to_lowercase();
+    format!(
+        "{name} {side} {}",
+        value_shown(guard.value, unit_of(&guard.quantity))
+    )
 }
 
 /// Where a rule applies.
@@ -144,31 +175,41 @@ fn against(stored: Option<&StoredRule>, value: Option<f64>, threshold: Option<f6
     }
 }
 
-/// How an alert stands, in a few words.
-pub(crate) fn standing(state: &State, alert: &Alert) -> String {
+/// How an alert stands, in a few words, from the fullest wording to the shortest.
+pub(crate) fn standing(state: &State, alert: &Alert) -> [String; 2] {
     let now = state.aggregator_now();
-    let mut text = match Standing::of(alert) {
-        Standing::Silenced if alert.silenced.is_none() => "machine down".into(),
+    let both = |full: &str, short: &str| [full.to_owned(), short.to_owned()];
+    let [full, short] = match Standing::of(alert) {
+        Standing::Silenced if alert.silenced.is_none() => both("inhibited: machine down", "inhibited"),
         Standing::Silenced => {
             let silence = alert.silenced.and_then(|id| state.alerts.board.silence(id));
-            silence.map_or_else(
-                || "silenced".into(),
-                |silence| format!("silenced, {} left", duration(silence.until.since_ms(now))),
-            )
+            match silence.map(|silence| silence.until.since_ms(now)) {
+                Some(left_ms) => [
+                    format!("silenced, {} left", duration(left_ms)),
+                    format!("silenced {}", sysmon_core::format_age(left_ms)),
+                ],
+                None => both("silenced", "silenced"),
+            }
         }
         Standing::Acknowledged => {
             let by = alert.acknowledged.as_ref().map_or("", |known| known.by.as_str());
-            format!("ack {by}")
+            let text = format!("ack {by}");
+            both(&text, &text)
         }
-        Standing::Pending | Standing::Firing | Standing::Resolved => match alert.phase {
-            Phase::NoData => "no data".into(),
-            phase => phase.word().to_owned(),
-        },
+        Standing::Pending | Standing::Firing | Standing::Resolved => {
+            let word = match alert.phase {
+                Phase::NoData => "no data",
+                phase => phase.word(),
+            };
+            // That it comes and goes says that it fires.
+            both(word, if alert.flapping { "flapping" } else { word })
+        }
     };
     if alert.flapping {
-        text.push_str(", flapping");
+        [format!("{full}, flapping"), short]
+    } else {
+        [full, short]
     }
-    text
 }
 
 /// What is known beside how it stands: what somebody said, or the busiest processes.
@@ -222,12 +263,7 @@ pub(crate) fn service(state: &State) -> Option<String> {
     if !state.is_live() {
         return None;
     }
-    // On a narrow screen the counts beside it matter more than the whole of its name.
-    let what = if state.width < 100 {
-        "alerting"
-    } else {
-        "alert service"
-    };
+    let what = "alerting";
     Some(match state.alerts.silence_ms(state.aggregator_now())? {
         None => format!("no {what}"),
         Some(silence_ms) => format!("{what} silent {}", duration(silence_ms / 1_000 * 1_000)),

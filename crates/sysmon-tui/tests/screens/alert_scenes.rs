@@ -57,6 +57,85 @@ fn what_has_to_be_acted_on_is_on_top() {
 }
 
 #[test]
+fn every_place_counts_the_same_alerts_by_the_same_words() {
+    let screen = alerts_view((80, 24)).screen();
+    for said in [
+        "FIRING 3",
+        "silenced 1",
+        "inhibited 1",
+        "not delivered 2",
+        "flapping",
+        "silenced 40m",
+    ] {
+        assert!(screen.contains(said), "{said}: {screen}");
+    }
+    let rules = rules_view((80, 24)).screen();
+    let firing = rules.lines().filter_map(|line| {
+        let last = line.split_whitespace().last()?;
+        line.starts_with([' '])
+            .then(|| last.parse::<u32>().ok())
+            .flatten()
+    });
+    assert_eq!(
+        firing.sum::<u32>(),
+        3,
+        "as many as in the view of alerts: {rules}"
+    );
+    let wide = alerts_view((200, 50)).screen();
+    assert!(wide.contains("inhibited: machine down"), "{wide}");
+    assert!(wide.contains("silenced, 40 min left"), "{wide}");
+}
+
+#[test]
+fn a_count_at_the_edge_is_left_out_and_never_cut() {
+    for width in 24..120 {
+        let screen = alerts_view((width, 24)).screen();
+        let line = screen.lines().nth(1).unwrap();
+        assert!(
+            line.ends_with(|last: char| last.is_ascii_digit()),
+            "{width}: {line}"
+        );
+    }
+}
+
+#[test]
+fn groups_stand_by_their_worst_alert_and_say_how_theirs_stand() {
+    let mut world = alerts_view((80, 24));
+    let headings = |world: &World| -> Vec<String> {
+        let screen = world.screen();
+        let headings = screen.lines().filter(|line| line.contains(" alert"));
+        headings
+            .skip(1)
+            .filter(|line| !line.contains("Enter"))
+            .map(|line| line.trim().to_owned())
+            .collect()
+    };
+    world.keys("b");
+    assert_eq!(headings(&world)[0], "web-017  2 alerts  ■1 ◌1");
+    assert_eq!(headings(&world)[1], "edge-31  2 alerts  ■1 ~1");
+    world.keys("b");
+    assert_eq!(headings(&world)[0], "CPU busy  3 alerts  ■1 ▲1 ~1");
+    // By name where the names are what is sorted by.
+    world.keys("bb").keys("sm");
+    assert!(
+        headings(&world)[0].starts_with("db-002"),
+        "{:?}",
+        headings(&world)
+    );
+}
+
+#[test]
+fn the_whole_of_a_notification_is_read_when_it_is_selected() {
+    let mut world = alerts_view((80, 24));
+    world.keys("N").keys("jjj");
+    let screen = world.screen();
+    insta::assert_snapshot!("alerts_delivery_selected", screen);
+    assert!(screen.contains("webhook is gone"), "{screen}");
+    assert!(screen.contains("Machine down on edge-31"), "{screen}");
+    assert!(screen.contains("given up after 6 tries"), "{screen}");
+}
+
+#[test]
 fn alerts_in_ascii_tell_as_much() {
     at_every_size("alerts_ascii", |size| alerts_view(size).ascii());
     assert!(alerts_view((200, 60)).ascii().screen().lines().all(|line| {

@@ -123,7 +123,9 @@ pub(crate) fn alert(
 ) -> wire::Alert {
     let fires = phase == wire::AlertPhase::Firing;
     let (value, threshold) = match rule {
-        "cpu-busy" => (Some(97.2), Some(95.0)),
+        "cpu-busy" if severity == wire::Severity::Critical => (Some(97.2), Some(95.0)),
+        "cpu-busy" => (Some(87.3), Some(85.0)),
+        "memory" if severity == wire::Severity::Critical => (Some(98.4), Some(98.0)),
         "memory" => (Some(96.4), Some(90.0)),
         "mount-full" => (Some(91.0), Some(90.0)),
         _ => (None, None),

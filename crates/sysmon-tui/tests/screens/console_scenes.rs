@@ -32,6 +32,13 @@ fn a_theme_is_seen_before_it_is_taken_and_taken_back_by_escape() {
     world.key(KeyCode::Down);
     assert_eq!(world.effects, [Effect::Theme("light".into())]);
     insta::assert_snapshot!("theme_preview", world.screen());
+    let screen = world.screen();
+    assert!(
+        ["web-017", "db-002", "edge-31"]
+            .iter()
+            .all(|bad| screen.contains(bad)),
+        "what a theme says of warning and critical is seen: {screen}"
+    );
     world.key(KeyCode::Escape);
     assert_eq!(world.effects, [Effect::Theme("dark".into())]);
     world.keys(":theme no").key(KeyCode::Enter);

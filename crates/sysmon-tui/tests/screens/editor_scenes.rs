@@ -523,6 +523,29 @@ fn without_rules_there_is_nothing_to_edit_and_it_says_so() {
 }
 
 #[test]
+fn numbers_of_another_draft_say_which_and_those_of_this_one_stay_true_offline() {
+    let mut world = editing((80, 24));
+    assert!(world.screen().contains("would have fired"), "{}", world.screen());
+    world.failed("gone", false);
+    let unchanged = world.screen();
+    assert!(unchanged.contains("would have fired"), "{unchanged}");
+    assert!(!unchanged.contains("before the change"), "{unchanged}");
+    world.key(KeyCode::Up);
+    let changed = world.screen();
+    assert!(changed.contains("(before the change)"), "{changed}");
+}
+
+#[test]
+fn every_field_of_a_new_rule_is_on_screen_at_80_columns() {
+    let mut world = watching((80, 24));
+    world.keys("3n");
+    let screen = world.screen();
+    for label in ["watches", "the ", "compared", "clears at", "clear for", "title"] {
+        assert!(screen.contains(label), "{label}: {screen}");
+    }
+}
+
+#[test]
 fn a_broken_connection_does_not_lose_the_edit() {
     let mut world = editing((80, 24));
     world.key(KeyCode::Up).key(KeyCode::Enter).failed("gone", false);

@@ -86,7 +86,10 @@ fn scrolling_asks_for_other_rows_and_keeps_what_is_here() {
     let moved = asked(&world).remove(0);
     let window = moved.window.clone().unwrap();
     assert_eq!(window.first + window.rows, TOTAL);
-    insta::assert_snapshot!("fleet_window_waiting", world.screen());
+    let screen = world.screen();
+    assert!(screen.contains("10000/10000"), "where it is stays said: {screen}");
+    assert_eq!(screen.matches("loading rows").count(), 1, "{screen}");
+    insta::assert_snapshot!("fleet_window_waiting", screen);
     world.update(answer(&moved, 2, false, TOTAL));
     let screen = world.screen();
     assert!(screen.contains("node-09999"), "{screen}");

@@ -6,19 +6,27 @@ use sysmon_core::{
 };
 use sysmon_tui::{Effect, KeyCode};
 
-use crate::world::{FLEET, NOW, SIZES, World, fleet_snapshot};
+use crate::world::{FLEET, Made, NOW, SIZES, World, fleet_snapshot};
 
+/// The series of the worst machine.
 pub(crate) fn series() -> Vec<(SeriesKey, f64)> {
+    series_of(&FLEET[0])
+}
+
+/// What a machine like this one measures: parts that add up to the whole of it.
+pub(crate) fn series_of(made: &Made) -> Vec<(SeriesKey, f64)> {
     use MetricId as M;
+    let [_, cpu] = made.cpu;
+    let busy = cpu / 97.0;
     let mut series: Vec<(SeriesKey, f64)> = [
-        (M::CpuUser, 81.0),
-        (M::CpuSystem, 12.0),
-        (M::CpuIoWait, 3.0),
-        (M::CpuSteal, 1.0),
-        (M::Load5, 48.1),
-        (M::Load15, 30.0),
+        (M::CpuUser, 81.0 * busy),
+        (M::CpuSystem, 12.0 * busy),
+        (M::CpuIoWait, 3.0 * busy),
+        (M::CpuSteal, 1.0 * busy),
+        (M::Load5, cpu / 28.0),
+        (M::Load15, cpu / 33.0),
         (M::Uptime, 1_209_600.0),
-        (M::MemoryUsed, 56.4 * 1_073_741_824.0),
+        (M::MemoryUsed, made.memory / 100.0 * 64.0 * 1_073_741_824.0),
         (M::MemoryTotal, 64.0 * 1_073_741_824.0),
         (M::MemoryCached, 11.0 * 1_073_741_824.0),
         (M::SwapUsedPercent, 2.0),
@@ -177,6 +185,22 @@ pub(crate) fn opened_on(world: &mut World) {
 }
 
 /// Everything of the machine that is open.
+#[test]
+fn a_threshold_line_says_which_level_it_is_without_colour_too() {
+    for world in [World::new((120, 40)), World::new((120, 40)).ascii()] {
+        let mut world = world;
+        world
+            .connected()
+            .update(fleet_snapshot(&FLEET))
+            .key(KeyCode::Enter);
+        with_machine(&mut world);
+        let screen = world.screen();
+        for label in ["warning 85%", "critical 95%"] {
+            assert!(screen.contains(label), "{label}: {screen}");
+        }
+    }
+}
+
 pub(crate) fn with_machine(world: &mut World) {
     let mut machine = FLEET[0].enter(series());
     machine.processes = Some(processes());

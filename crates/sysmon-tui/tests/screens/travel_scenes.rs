@@ -9,7 +9,7 @@ use sysmon_core::{
 use sysmon_tui::{Effect, Event, Key, KeyCode, LinkEvent, Mouse, MouseAction};
 
 use crate::alerts_world::board;
-use crate::machine_scenes::{processes, series, with_machine};
+use crate::machine_scenes::{processes, series_of, with_machine};
 use crate::world::{FLEET, Made, NOW, SIZES, World, fleet_snapshot};
 
 const MINUTE: i64 = 60_000;
@@ -120,7 +120,7 @@ pub(crate) fn answer(world: &mut World) {
     let machines = if subscribe.machine_ids.is_empty() {
         FLEET_THEN.iter().map(|made| made.enter(Vec::new())).collect()
     } else {
-        let mut machine = FLEET_THEN[0].enter(series());
+        let mut machine = FLEET_THEN[0].enter(series_of(&FLEET_THEN[0]));
         let mut processes = processes();
         processes.complete = false;
         machine.processes = Some(processes);
@@ -372,7 +372,11 @@ fn what_was_not_recorded_is_said() {
     let mut world = machine((80, 24));
     go_to(&mut world, "28m ago");
     let (_, subscribe) = newest(&world);
-    let picture = picture(&subscribe, NOW - 28 * MINUTE, vec![FLEET_THEN[0].enter(series())]);
+    let picture = picture(
+        &subscribe,
+        NOW - 28 * MINUTE,
+        vec![FLEET_THEN[0].enter(series_of(&FLEET_THEN[0]))],
+    );
     world.update(picture);
     assert!(
         world

@@ -207,12 +207,17 @@ impl Made {
                 MetricId::NetworkReceiveTotal,
                 12_400_000.0 / f64::from(self.number),
             ),
-            (MetricId::NetworkTransmitTotal, 880_000.0 / f64::from(self.number)),
+            (
+                MetricId::NetworkTransmitTotal,
+                3_100_000.0 / f64::from(self.number),
+            ),
             (MetricId::Load1, self.cpu[1] / 25.0),
         ];
         let mut values: Vec<(SeriesKey, f64)> = base
             .map(|(metric, value)| (SeriesKey::plain(metric), value))
             .into();
+        let core = |(key, _): &&(SeriesKey, f64)| key.id() == Some(MetricId::CpuCoreBusy);
+        let cores = extra.iter().filter(core).count();
         values.extend(extra);
         let curve = |number: u32, metric: MetricId, from: f64, to: f64| {
             let mut before = 0;
@@ -247,7 +252,7 @@ impl Made {
         }
         wire::MachineUpdate {
             machine: self.number,
-            header: Some(self.header()),
+            header: Some(self.header(if cores > 0 { cores } else { 16 })),
             replace: true,
             liveness: liveness_to_wire(self.liveness),
             health: health_to_wire(self.health),
@@ -263,13 +268,13 @@ impl Made {
         }
     }
 
-    fn header(&self) -> wire::MachineHeader {
+    fn header(&self, cores: usize) -> wire::MachineHeader {
         wire::MachineHeader {
             machine_id: self.id.into(),
             host: Some(wire::HostInfo {
                 hostname: self.id.into(),
                 os: "Debian GNU/Linux 12 (bookworm)".into(),
-                cpu_count: 16,
+                cpu_count: u32::try_from(cores).unwrap(),
                 memory_bytes: 64 << 30,
                 labels: [("role".to_owned(), self.id.split('-').next().unwrap().to_owned())].into(),
                 ..Default::default()
@@ -283,7 +288,7 @@ impl Made {
 pub(crate) const FLEET: [Made; 7] = [
     Made::new(1, "web-017", [30.0, 97.0], 88.0, 91.0).health(Health::Critical),
     Made::new(2, "db-002", [60.0, 71.0], 96.4, 64.0).health(Health::Warning),
-    Made::new(3, "web-004", [40.0, 41.0], 41.0, 44.0),
+    Made::new(3, "web-004", [40.0, 87.3], 41.0, 44.0).health(Health::Warning),
     Made::new(4, "edge-31", [5.0, 4.0], 20.0, 70.0).silent(Liveness::Lost, 360_000),
     Made::new(
         5,

@@ -29,6 +29,7 @@ pub(super) fn describe(snapshot: &Snapshot, style: TextStyle) -> String {
         };
         let state = match standing {
             Standing::Acknowledged => "acknowledged",
+            Standing::Silenced if alert.silenced.is_none() => "inhibited",
             Standing::Silenced => "silenced",
             Standing::Firing | Standing::Pending | Standing::Resolved => alert.phase.word(),
         };

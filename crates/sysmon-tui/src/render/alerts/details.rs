@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 use sysmon_core::alert::{Alert, Culprit};
-use sysmon_core::{Unit, display_width, format_value};
+use sysmon_core::{Unit, format_value};
 
 use crate::render::pen::Pen;
 use crate::state::State;
@@ -43,29 +43,14 @@ pub(super) fn details(pen: &mut Pen<'_>, area: Rect, state: &State) {
     }
     let (quiet, text) = (pen.theme.quiet(), pen.theme.text());
     let room = area.width.saturating_sub(14);
-    let lines = lines
-        .iter()
-        .flat_map(|(label, words)| wrapped(label, words, room.into()));
+    let lines = lines.iter().flat_map(|(label, words)| {
+        let labels = std::iter::once(*label).chain(std::iter::repeat(""));
+        labels.zip(words::wrapped(words, room.into()))
+    });
     for (y, (label, words)) in (area.y + 1..area.bottom()).zip(lines) {
         pen.text(area.x + 1, y, 11, label, quiet);
         pen.text(area.x + 13, y, room, &words, text);
     }
-}
-
-/// The words of a line on as many lines as they need, broken between words.
-fn wrapped<'a>(label: &'a str, words: &str, room: usize) -> Vec<(&'a str, String)> {
-    let mut lines = vec![(label, String::new())];
-    for word in words.split_whitespace() {
-        match lines.last_mut() {
-            Some((_, line)) if line.is_empty() => line.push_str(word),
-            Some((_, line)) if display_width(line) + 1 + display_width(word) <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(("", word.to_owned())),
-        }
-    }
-    lines
 }
 
 fn of_alert(lines: &mut Vec<(&str, String)>, alert: &Alert, state: &State) {

@@ -60,36 +60,35 @@ pub(in crate::render) fn silences(pen: &mut Pen<'_>, screen: Rect, state: &State
 pub(in crate::render) fn deliveries(pen: &mut Pen<'_>, screen: Rect, state: &State, at: u16) {
     let now = state.aggregator_now();
     let board = &state.alerts.board;
-    let waiting = |receiver: &str| {
+    let failed = |receiver: &str| {
         let of_it = board.deliveries().iter();
-        of_it.filter(|delivery| delivery.receiver == receiver).count()
+        of_it
+            .filter(|delivery| delivery.receiver == receiver && delivery.has_failed())
+            .count()
     };
     let mut lines: Vec<Line> = board
         .receivers()
         .iter()
-        .map(|receiver| match waiting(receiver) {
-            0 => Line::new(receiver, "receiver, nothing failed"),
-            count => Line::new(receiver, &format!("receiver, {count} not delivered")),
+        .map(|receiver| match failed(receiver) {
+            0 => Line::new(receiver, "nothing undelivered"),
+            count => Line::new(receiver, &format!("{count} not delivered")),
         })
         .collect();
+    let between = pen.pick(" · ", "; ");
     lines.extend(board.deliveries().iter().map(|delivery| {
-        let state_words = match delivery.state {
+        let due = words::moment(state, delivery.due, now);
+        let how = match delivery.state {
             DeliveryState::Dead if delivery.attempts == 1 => "given up at once".into(),
-            DeliveryState::Dead => format!("given up, {} attempts", delivery.attempts),
-            DeliveryState::Waiting if delivery.attempts == 0 => "waits".into(),
+            DeliveryState::Dead => format!("given up after {} tries", delivery.attempts),
+            DeliveryState::Waiting if delivery.attempts == 0 => format!("sent at {due}"),
             DeliveryState::Waiting => {
-                let due = words::moment(state, delivery.due, now);
-                format!("attempt {} at {due}", delivery.attempts.saturating_add(1))
+                format!("tries again {due} ({})", nth(delivery.attempts.saturating_add(1)))
             }
         };
-        let created = words::moment(state, delivery.created, now);
-        let problem = if delivery.problem.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", delivery.problem)
-        };
-        let text = format!("{state_words}{problem}; {created} {}", delivery.summary);
-        Line::new(&format!("  {}", delivery.receiver), &text)
+        let since = format!("since {}", words::moment(state, delivery.created, now));
+        let parts = [how.as_str(), &since, &delivery.problem, &delivery.summary];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        Line::new(&format!("  {}", delivery.receiver), &parts.join(between))
     }));
     let empty = unknown(pen, state).unwrap_or_else(|| {
         "no receiver is set up: nobody is told; see [alerts] in the settings of the alert service".into()
@@ -103,4 +102,29 @@ pub(in crate::render) fn deliveries(pen: &mut Pen<'_>, screen: Rect, state: &Sta
         &empty,
         " R resends, T tests, Esc closes ",
     );
+}
+
+/// `1st`, `2nd`, `3rd`, `4th`, … `11th`, … `21st`.
+fn nth(number: u32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, last) if last != 11 => "st",
+        (2, last) if last != 12 => "nd",
+        (3, last) if last != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nth;
+
+    #[test]
+    fn tries_are_counted_as_people_count() {
+        let counted = [1, 2, 3, 7, 11, 12, 13, 21, 102, 111].map(nth);
+        let wanted = [
+            "1st", "2nd", "3rd", "7th", "11th", "12th", "13th", "21st", "102nd", "111th",
+        ];
+        assert_eq!(counted, wanted);
+    }
 }

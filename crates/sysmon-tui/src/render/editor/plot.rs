@@ -50,6 +50,7 @@ pub(super) fn plot(pen: &mut Pen<'_>, screen: Rect, regions: &EditorRegions, edi
         full,
         thresholds: colours(editor),
         top_label: &label,
+        unit,
         is_banded: true,
         lines: &lines,
     }
@@ -143,7 +144,8 @@ fn lines(pen: &Pen<'_>, editor: &Editor) -> Vec<ChartLine> {
     let glyph =
         |unicode: &'static str, ascii: &'static str| pen.pick(unicode, ascii).chars().next().unwrap_or('-');
     let mut lines = Vec::new();
-    for severity in SEVERITIES {
+    // The worst is drawn last, over the others.
+    for severity in SEVERITIES.into_iter().rev() {
         let Some(level) = editor.level(severity) else {
             continue;
         };

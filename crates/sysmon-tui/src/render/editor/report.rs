@@ -31,8 +31,13 @@ pub(super) fn report(pen: &mut Pen<'_>, area: Rect, editor: &Editor, state: &Sta
             // Numbers of the draft before stay while the next ones are awaited, and say so.
             let is_current = *trial == Trial::Done;
             let style = if is_current { text } else { quiet };
-            let suffix = if is_current { "" } else { " …" };
-            let mut here = here(pen, editor, report, (&range, area.width), style);
+            let suffix = match trial {
+                Trial::Done => "",
+                Trial::None => " (before the change)",
+                _ => " (counting…)",
+            };
+            let room = area.width.saturating_sub(2 + pen.cells(suffix));
+            let mut here = here(pen, editor, report, (&range, room), style);
             here.push((suffix.into(), quiet));
             lines.push(here);
             lines.push(vec![(everywhere(editor, report, &range), quiet)]);
@@ -56,7 +61,7 @@ fn here(
     pen: &Pen<'_>,
     editor: &Editor,
     report: &Report,
-    (range, width): (&str, u16),
+    (range, room): (&str, u16),
     style: Style,
 ) -> Vec<(String, Style)> {
     let Some(machine) = editor.machine.as_deref() else {
@@ -70,18 +75,25 @@ fn here(
     } else {
         ""
     };
-    let mut text = format!("{at_least}{} in {range}", times(count));
-    if width >= 60 {
-        text = format!("would have fired {text} on {machine}");
-    }
-    if count > 0 {
-        text.push_str(&format!(", longest {}", words::duration(longest_ms)));
-    }
+    let short = format!("{at_least}{} in {range}", times(count));
+    let longest = if count > 0 {
+        format!(", longest {}", words::duration(longest_ms))
+    } else {
+        String::new()
+    };
+    let full = format!("would have fired {short} on {machine}");
+    let now = lasting.map(|severity| (format!("  now: {}", severity.word()), severity));
+    let taken = now.as_ref().map_or(0, |(now, _)| pen.cells(now));
+    let wordings = [
+        format!("{full}{longest}"),
+        full,
+        format!("{short}{longest}"),
+        short.clone(),
+    ];
+    let fits = |text: &String| pen.cells(text).saturating_add(taken) <= room;
+    let text = wordings.into_iter().find(fits).unwrap_or(short);
     let mut pieces = vec![(text, style)];
-    if let Some(severity) = lasting {
-        let now = format!("  now: {}", severity.word());
-        pieces.push((now, pen.theme.severity(severity)));
-    }
+    pieces.extend(now.map(|(now, severity)| (now, pen.theme.severity(severity))));
     pieces
 }
 

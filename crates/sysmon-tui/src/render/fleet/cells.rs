@@ -64,7 +64,7 @@ pub(super) fn shortened<'a>(name: &'a str, cells: usize, dots: &str) -> Cow<'a, 
     }
     // The name is ASCII: bytes are cells.
     let end = cells / 3;
-    let start = cells - 1 - end;
+    let start = cells - display_width(dots) - end;
     Cow::Owned(format!("{}{dots}{}", &name[..start], &name[name.len() - end..]))
 }
 
@@ -184,6 +184,14 @@ fn alerts(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine:
 fn status(pen: &mut Pen<'_>, region: ColumnRegion<FleetColumn>, y: u16, machine: &Machine, state: &State) {
     let mut x = region.x;
     let is_brief = region.width < BRIEF_BELOW;
+    let log = state.travel.trip.as_ref().map(|trip| &trip.log);
+    let is_unknown = log.is_some_and(|log| !log.covers(state.aggregator_now()));
+    if is_unknown && state.alerts.is_ready() && machine.liveness == Liveness::Live {
+        // What was wrong then is not known yet, or not at all: nothing would say that all was well.
+        let (faint, unknown) = (pen.theme.faint(), pen.pick("–", "-"));
+        pen.text(x, y, region.width, unknown, faint);
+        return;
+    }
     for (index, (text, health)) in troubles(pen, machine, state, is_brief).iter().enumerate() {
         let room = (region.x + region.width).saturating_sub(x);
         let separator = if index == 0 { "" } else { pen.pick(" · ", ", ") };
@@ -280,6 +288,7 @@ mod tests {
             assert!(display_width(&short) <= cells.max(8), "{short}");
         }
         assert_eq!(shortened(name, 16, "…"), "batch-node…cters");
+        assert_eq!(shortened(name, 16, ".."), "batch-nod..cters");
         assert_eq!(shortened("漢字漢字漢字漢字漢字", 10, "…"), "漢字漢字漢字漢字漢字");
     }
 

@@ -5,6 +5,7 @@ use ratatui::style::Modifier;
 use sysmon_core::display_width;
 
 use super::super::pen::Pen;
+use super::cells::shortened;
 use crate::state::{Prompt, State};
 use crate::words;
 
@@ -120,7 +121,9 @@ fn candidates(pen: &mut Pen<'_>, line: Rect, x: u16, state: &State, prompt: &Pro
     let rows = u16::try_from(all.len()).unwrap_or(u16::MAX);
     let height = rows.min(CANDIDATES_MAX).min((line.y - 1) / 2);
     let name_width = all.iter().map(|candidate| display_width(&candidate.name)).max();
-    let name_width = u16::try_from(name_width.unwrap_or(0)).unwrap_or(u16::MAX).min(28);
+    let name_width = u16::try_from(name_width.unwrap_or(0)).unwrap_or(u16::MAX);
+    // The end of a name tells those apart that begin as what was typed does.
+    let name_width = name_width.min(48).min(line.width.saturating_sub(6));
     let help_width = all.iter().map(|candidate| display_width(&candidate.help)).max();
     let help_width = u16::try_from(help_width.unwrap_or(0)).unwrap_or(u16::MAX).min(56);
     let width = (name_width + help_width + 4).min(line.width.saturating_sub(2));
@@ -141,13 +144,9 @@ fn candidates(pen: &mut Pen<'_>, line: Rect, x: u16, state: &State, prompt: &Pro
     let skip = (chosen + 1).saturating_sub(height.into());
     for (y, (index, candidate)) in (area.y..area.bottom()).zip(all.iter().enumerate().skip(skip)) {
         let help = pen.theme.on_bar(pen.theme.quiet());
-        pen.text(
-            area.x + 1,
-            y,
-            name_width.min(width.saturating_sub(2)),
-            &candidate.name,
-            bar,
-        );
+        let room = name_width.min(width.saturating_sub(2));
+        let name = shortened(&candidate.name, room.into(), pen.pick("…", ".."));
+        pen.text(area.x + 1, y, room, &name, bar);
         let help_room = width.saturating_sub(name_width + 4);
         pen.text(area.x + name_width + 3, y, help_room, &candidate.help, help);
         if completion.chosen == Some(index) {

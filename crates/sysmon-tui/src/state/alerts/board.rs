@@ -51,6 +51,13 @@ pub(crate) struct Delivery {
     pub(crate) problem: String,
 }
 
+impl Delivery {
+    /// Whether it was tried and has not reached its receiver. One that has only just been made waits for others.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.state == DeliveryState::Dead || self.attempts > 0
+    }
+}
+
 /// Where an alert stands for whoever has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Standing {
@@ -88,10 +95,20 @@ pub(crate) struct Counts {
     pub(crate) info: usize,
     pub(crate) pending: usize,
     pub(crate) acknowledged: usize,
+    /// Muted by a silence.
     pub(crate) silenced: usize,
+    /// Muted because the machine is down.
+    pub(crate) inhibited: usize,
 }
 
 impl Counts {
+    /// How many of these there are of each kind.
+    pub(crate) fn of<'a>(alerts: impl IntoIterator<Item = &'a Alert>) -> Self {
+        let mut counts = Self::default();
+        alerts.into_iter().for_each(|alert| counts.add(alert));
+        counts
+    }
+
     fn add(&mut self, alert: &Alert) {
         let count = match (Standing::of(alert), alert.severity) {
             (Standing::Firing, Severity::Critical) => &mut self.critical,
@@ -99,6 +116,7 @@ impl Counts {
             (Standing::Firing, Severity::Info) => &mut self.info,
             (Standing::Pending, _) => &mut self.pending,
             (Standing::Acknowledged, _) => &mut self.acknowledged,
+            (Standing::Silenced, _) if alert.silenced.is_none() => &mut self.inhibited,
             (Standing::Silenced, _) => &mut self.silenced,
             (Standing::Resolved, _) => return,
         };
@@ -108,6 +126,16 @@ impl Counts {
     /// Alerts that fire and nobody has muted.
     pub(crate) fn firing(&self) -> usize {
         self.critical + self.warning + self.info
+    }
+
+    /// Alerts that are not over.
+    pub(crate) fn all(&self) -> usize {
+        self.firing() + self.pending + self.acknowledged + self.muted()
+    }
+
+    /// Alerts that nobody has to hear of, by a silence or because their machine is down.
+    pub(crate) fn muted(&self) -> usize {
+        self.silenced + self.inhibited
     }
 
     /// The worst severity that fires.
@@ -336,10 +364,10 @@ impl Board {
         &self.deliveries
     }
 
-    /// Notifications that were given up.
-    pub(crate) fn dead_deliveries(&self) -> usize {
-        let is_dead = |delivery: &&Delivery| delivery.state == DeliveryState::Dead;
-        self.deliveries.iter().filter(is_dead).count()
+    /// Notifications that were tried and have not reached anybody, given up or not.
+    pub(crate) fn failed_deliveries(&self) -> usize {
+        let failed = self.deliveries.iter().filter(|delivery| delivery.has_failed());
+        failed.count()
     }
 
     /// Who can be told.
@@ -362,9 +390,9 @@ impl Board {
         self.by_machine.get(machine).copied().unwrap_or_default()
     }
 
-    /// How many alerts of a rule fire, muted or not.
+    /// How many alerts of a rule fire and nobody has muted: the same as in the view of alerts.
     pub(crate) fn firing_of(&self, rule: &RuleId) -> usize {
-        let is_of = |alert: &&Alert| alert.key.rule == *rule && alert.is_firing();
+        let is_of = |alert: &&Alert| alert.key.rule == *rule && Standing::of(alert) == Standing::Firing;
         self.alerts.values().filter(is_of).count()
     }
 }

@@ -1,12 +1,14 @@
 //! The tables of alerts and of rules: order, filter and cursor.
 
 use std::cmp::{Ordering, Reverse};
+use std::collections::HashMap;
 
 use sysmon_core::alert::{Alert, AlertKey, RuleId};
 use sysmon_core::{TextFilter, UnixMillis};
 
 use super::Log;
-use super::board::{Board, Standing, StoredRule};
+use super::board::{Board, Counts, Standing, StoredRule};
+use super::widths::RuleWidths;
 use crate::state::fleet::natural;
 use crate::state::{Movement, moved, scrolled};
 
@@ -47,8 +49,10 @@ pub(crate) enum Grouping {
 /// A line of the table of alerts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AlertRow {
-    /// What the lines below are of, and how many they are. Not selectable.
-    Heading(String),
+    /// What is below was before. Not selectable.
+    History,
+    /// What the lines below have in common, and how they stand. Not selectable.
+    Group(String, Counts),
     /// An alert of the board.
     Alert(AlertKey),
     /// A step of the log, by its index there.
@@ -157,7 +161,7 @@ impl AlertList {
         match self.rows.get(self.cursor(log)?)? {
             AlertRow::Alert(key) => Some(key),
             AlertRow::Step(index) => log.steps.get(*index).map(|(_, step)| &step.key),
-            AlertRow::Heading(_) => None,
+            AlertRow::Group(..) | AlertRow::History => None,
         }
     }
 
@@ -165,7 +169,7 @@ impl AlertList {
     pub(crate) fn selected_step_at(&self, log: &Log) -> Option<UnixMillis> {
         match self.rows.get(self.cursor(log)?)? {
             AlertRow::Step(index) => log.steps.get(*index).map(|(_, step)| step.at),
-            AlertRow::Alert(_) | AlertRow::Heading(_) => None,
+            AlertRow::Alert(_) | AlertRow::Group(..) | AlertRow::History => None,
         }
     }
 
@@ -193,7 +197,7 @@ impl AlertList {
                 Some((id, _)) => Selected::Step(*id),
                 None => return false,
             },
-            Some(AlertRow::Heading(_)) | None => return false,
+            Some(AlertRow::Group(..) | AlertRow::History) | None => return false,
         };
         let same = self.selected.as_ref() == Some(&selected);
         self.selected = Some(selected);
@@ -238,11 +242,17 @@ impl AlertList {
         alerts.sort_by(|a, b| {
             let order = compare(self.sort, board, a, b);
             let order = if self.inverted { order.reverse() } else { order };
-            group_of(self.grouping, board, a)
-                .cmp(group_of(self.grouping, board, b))
-                .then(order)
-                .then_with(|| a.key.cmp(&b.key))
+            order.then_with(|| a.key.cmp(&b.key))
         });
+        // Groups stand in the order of the first of each: worst first, when that is the order.
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for alert in &alerts {
+            let next = places.len();
+            places
+                .entry(group_of(self.grouping, board, alert))
+                .or_insert(next);
+        }
+        alerts.sort_by_key(|alert| places.get(group_of(self.grouping, board, alert)));
         self.rows.clear();
         for (index, alert) in alerts.iter().enumerate() {
             let group = group_of(self.grouping, board, alert);
@@ -251,13 +261,13 @@ impl AlertList {
                 let of_it = alerts[index..]
                     .iter()
                     .take_while(|other| group_of(self.grouping, board, other) == group);
-                let count = of_it.count();
-                self.rows.push(AlertRow::Heading(format!("{group}  {count}")));
+                let counts = Counts::of(of_it.copied());
+                self.rows.push(AlertRow::Group(group.to_owned(), counts));
             }
             self.rows.push(AlertRow::Alert(alert.key.clone()));
         }
         if log.is_shown {
-            self.rows.push(AlertRow::Heading("history".into()));
+            self.rows.push(AlertRow::History);
             let steps = log.steps.iter().enumerate();
             let steps =
                 steps.filter(|(_, (_, step))| self.matches_key(board, &step.key, step.severity.word()));
@@ -286,7 +296,7 @@ impl AlertList {
 }
 
 fn is_selectable(row: &AlertRow) -> bool {
-    !matches!(row, AlertRow::Heading(_))
+    !matches!(row, AlertRow::Group(..) | AlertRow::History)
 }
 
 fn group_of<'a>(grouping: Grouping, board: &'a Board, alert: &'a Alert) -> &'a str {
@@ -344,6 +354,7 @@ pub(crate) struct RuleList {
     filter_text: String,
     filter: TextFilter,
     rows: Vec<RuleId>,
+    widths: RuleWidths,
     stale: bool,
     selected: Option<RuleId>,
 }
@@ -389,6 +400,11 @@ impl RuleList {
     /// Notes that the board has changed.
     pub(crate) fn mark_stale(&mut self) {
         self.stale = true;
+    }
+
+    /// Cells of what is in each column.
+    pub(crate) fn widths(&self) -> RuleWidths {
+        self.widths
     }
 
     /// Rules in the order of the table.
@@ -439,6 +455,7 @@ impl RuleList {
                 let order = if self.inverted { order.reverse() } else { order };
                 order.then_with(|| a.rule.id.cmp(&b.rule.id))
             });
+            self.widths = RuleWidths::of(rules.iter().copied());
             self.rows = rules.into_iter().map(|stored| stored.rule.id.clone()).collect();
             if self.cursor().is_none() {
                 let last = self.rows.len().saturating_sub(1);

@@ -1,7 +1,7 @@
 //! The fields of a rule: which there are, how they read, and how they change.
 
 use sysmon_core::alert::{Check, Comparison, Function, Level, Rule, Scope, Severity};
-use sysmon_core::{MachineId, MetricId, Unit};
+use sysmon_core::{MachineId, MetricId, Unit, display_width};
 
 use super::{Editor, Field};
 use crate::entry::{
@@ -13,6 +13,33 @@ use crate::state::alerts::scope::metric_check;
 const WINDOW_MS: u64 = 600_000;
 /// Severities from the worst, as they are listed.
 pub(crate) const SEVERITIES: [Severity; 3] = [Severity::Critical, Severity::Warning, Severity::Info];
+
+/// Cells of the words in front of the first field of a line.
+pub(crate) const LABEL_WIDTH: u16 = 10;
+
+impl Field {
+    /// The words in front of it.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Metric => "watches",
+            Self::Trigger(Severity::Critical) => "critical",
+            Self::Trigger(Severity::Warning) => "warning",
+            Self::Trigger(Severity::Info) => "info",
+            Self::Clear(_) => "clears at",
+            Self::Severity => "severity",
+            Self::Comparison => "compared",
+            Self::Function => "the",
+            Self::Window => "of",
+            Self::Hold => "for",
+            Self::ClearHold => "clear for",
+            Self::Scope => "applies to",
+            Self::Entities => "namely",
+            Self::Enabled => "rule is",
+            Self::Title => "title",
+            Self::Note => "note",
+        }
+    }
+}
 
 impl Editor {
     /// The fields line by line, as they are shown and as Tab goes through them.
@@ -53,6 +80,30 @@ impl Editor {
         lines
     }
 
+    /// The same with lines broken that are longer than `width` cells.
+    pub(crate) fn lines_within(&self, width: u16) -> Vec<Vec<Field>> {
+        let mut broken = Vec::new();
+        for line in self.lines() {
+            let mut row: Vec<Field> = Vec::new();
+            let mut end = 1;
+            for field in line {
+                // One more cell at each side, where the chosen one has its marks, and three between two of them.
+                let shown = display_width(&self.shown(field)).max(1) + 2;
+                let label = display_width(field.label());
+                let beside = end + label + 1 + shown;
+                if row.is_empty() || beside >= usize::from(width) {
+                    broken.extend((!row.is_empty()).then(|| std::mem::take(&mut row)));
+                    end = 1 + label.max(LABEL_WIDTH.into()) + shown + 3;
+                } else {
+                    end = beside + 3;
+                }
+                row.push(field);
+            }
+            broken.push(row);
+        }
+        broken
+    }
+
     /// All fields in order.
     pub(crate) fn fields(&self) -> Vec<Field> {
         self.lines().concat()
@@ -82,13 +133,8 @@ impl Editor {
     /// Where a level is cleared: as it says, else as the server would have it.
     pub(crate) fn clear_of(&self, level: &Level) -> f64 {
         let comparison = metric_check(&self.draft).map_or(Comparison::Above, |check| check.comparison);
-        level.clear.unwrap_or_else(|| {
-            let margin = if self.unit() == Unit::Percent { 10.0 } else { 0.0 };
-            match comparison {
-                Comparison::Above => level.trigger - margin,
-                Comparison::Below => level.trigger + margin,
-            }
-        })
+        let is_percent = metric_check(&self.draft).is_some_and(|check| check.quantity.is_percent());
+        level.clear_or_default(comparison, is_percent)
     }
 
     /// A field as it is typed.
@@ -364,7 +410,11 @@ pub(crate) fn field_text(rule: &Rule, field: Field) -> String {
             _ => "above".into(),
         },
         Field::Function => check
-            .map_or("last", |check| check.quantity.function.word())
+            .map_or("last", |check| match check.quantity.function {
+                // Charts and sentences call it so.
+                Function::Average => "mean",
+                function => function.word(),
+            })
             .replace('_', " "),
         Field::Window => duration_text(check.map_or(0, |check| check.quantity.window_ms)),
         Field::Hold => duration_text(rule.hold_ms),

@@ -3,7 +3,7 @@
 use sysmon_core::alert::{Check, Comparison, Function, Level, MetricCheck, Quantity, Rule, RuleId, Scope};
 use sysmon_core::{Kind, MetricId, Unit, thresholds};
 
-use crate::entry::step_value;
+use crate::entry::{rounded, step_value};
 use crate::words;
 
 /// A rule to begin with: levels of the starter rules where there are any, else half above what is measured now.
@@ -25,9 +25,16 @@ pub(crate) fn proposed(metric: MetricId, current: Option<f64>, taken: &[&RuleId]
         (Kind::Gauge, _) => (Function::Last, 0),
     };
     let level = |trigger: f64| {
+        let clear = match (definition.kind, definition.unit) {
+            // The server keeps a distance of its own for percentages; counts and flags have nothing in between.
+            (Kind::Total, _) | (_, Unit::Percent | Unit::Flag) => None,
+            // Right at the trigger an alert would come and go with every sample.
+            (_, unit) if comparison == Comparison::Above => Some(rounded(trigger * 0.9, unit)),
+            (_, unit) => Some(rounded(trigger * 1.1, unit)),
+        };
         trigger.is_finite().then_some(Level {
             trigger,
-            clear: None,
+            clear,
             and: None,
         })
     };
@@ -102,6 +109,7 @@ pub(crate) fn free_id(text: &str, taken: &[&RuleId]) -> Option<RuleId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::value_text;
     use sysmon_core::CATALOGUE;
 
     #[test]
@@ -114,6 +122,15 @@ mod tests {
                 panic!()
             };
             assert!(check.warning.is_some(), "{}", rule.id);
+            assert!(rule.problems().is_empty(), "{:?}", rule.problems());
+            // Whatever can lie between right and wrong needs a distance, or it flaps.
+            for level in [&check.warning, &check.critical].into_iter().flatten() {
+                let clear = level.clear_or_default(check.comparison, check.quantity.is_percent());
+                let has_between = definition.kind != Kind::Total && definition.unit != Unit::Flag;
+                assert_eq!(clear != level.trigger, has_between, "{}: {clear}", rule.id);
+                let shown = value_text(clear, definition.unit);
+                assert!(shown.len() <= 7, "{}: {shown}", rule.id);
+            }
             assert_eq!(
                 check.quantity.window_ms == 0,
                 check.quantity.function == Function::Last

@@ -171,7 +171,7 @@ impl FleetColumn {
 }
 
 /// Headings of metrics whose catalogue name would make a poor one.
-const HEADINGS: [(MetricId, &str, &str); 33] = [
+const HEADINGS: [(MetricId, &str, &str); 36] = [
     (MetricId::CpuBusy, "CPU", "CPU"),
     (MetricId::CpuUser, "USER", "USER"),
     (MetricId::CpuSystem, "SYS", "SYS"),
@@ -193,7 +193,10 @@ const HEADINGS: [(MetricId, &str, &str); 33] = [
     (MetricId::MemoryFree, "FREE", "FREE"),
     (MetricId::MemoryBuffers, "BUF", "BUF"),
     (MetricId::MemoryCached, "CACHE", "CACHE"),
+    (MetricId::SwapTotal, "SW ALL", "SW ALL"),
     (MetricId::SwapUsed, "SWAPD", "SWAPD"),
+    (MetricId::SwapIn, "SW IN", "SW IN"),
+    (MetricId::SwapOut, "SW OUT", "SW OUT"),
     (MetricId::SwapUsedPercent, "SWAP", "SWAP"),
     (MetricId::MountWorstPercent, "DISK", "DISK"),
     (MetricId::NetworkReceiveTotal, "NET ↓", "RECV"),

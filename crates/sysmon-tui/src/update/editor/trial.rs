@@ -135,7 +135,10 @@ pub(in crate::update) fn disconnected(state: &mut State) {
     let Some(editor) = state.editor.as_mut() else {
         return;
     };
-    editor.trial = Trial::None;
+    // A report of the rule as it is stays one.
+    if editor.trial != Trial::Done {
+        editor.trial = Trial::None;
+    }
     editor.stale_trial = None;
     editor.past.question = None;
     if editor.saving.take().is_some() {
