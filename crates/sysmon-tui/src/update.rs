@@ -145,7 +145,8 @@ fn is_silent(state: &State) -> bool {
             .map(crate::axis::interval_ms),
         View::Fleet | View::Alerts | View::Rules => {
             let machines = state.fleet.machines().map(|(_, machine)| machine);
-            machines.filter(is_reporting).map(crate::axis::interval_ms).min()
+            let interval_ms = machines.filter(is_reporting).map(crate::axis::interval_ms).min();
+            interval_ms.map(|interval_ms| interval_ms.max(state.fleet_table.period_ms()))
         }
     };
     interval_ms.is_some_and(|interval_ms| silence_ms > interval_ms.saturating_mul(3) + SILENT_SLACK_MS)

@@ -12,7 +12,7 @@ const CALM_MOST: Duration = Duration::from_secs(160);
 /// Between two frames on a slow link.
 const SLOW_FRAME: Duration = Duration::from_secs(1);
 /// A slow link is given no more than this in a second, unless somebody presses keys.
-const SLOW_BYTES_PER_SECOND: u64 = 1_000;
+const SLOW_BYTES_PER_SECOND: u64 = 900;
 /// After the largest frame the next one comes no later than this.
 const SLOW_FRAME_MOST: Duration = Duration::from_secs(5);
 /// Between two looks of the charts on a slow link.
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_slow_link_pays_for_a_large_frame_with_time() {
         let mut pace = Pace::new(30, true);
-        for (bytes, between) in [(200, at(1)), (1_500, ms(1_500)), (90_000, at(5)), (0, at(1))] {
+        for (bytes, between) in [(200, at(1)), (1_350, ms(1_500)), (90_000, at(5)), (0, at(1))] {
             pace.drawn(bytes);
             assert_eq!(pace.between_frames(), between);
         }

@@ -25,6 +25,8 @@ use crate::words;
 
 /// The sparklines of the fleet show at least this much.
 const WINDOW_MS: u64 = SPARK_MS as u64;
+/// Ages of machines that report go in steps of this where they are told every few seconds.
+const CALM_AGE_MS: u64 = 5_000;
 /// In less room than this, how bad something is stands as a mark before it, not as a word behind it.
 const BRIEF_BELOW: u16 = 24;
 
@@ -40,7 +42,13 @@ pub(super) fn cell(
     match region.column {
         FleetColumn::Age => {
             let style = pen.theme.quiet();
-            pen.right(x, y, width, &format_age(state.age_ms(machine)), style);
+            let mut age_ms = state.age_ms(machine);
+            if state.is_live() && machine.liveness == Liveness::Live && state.fleet_table.period_ms() > 1_000
+            {
+                // Told every few seconds: a column that counts them up each time says nothing.
+                age_ms -= age_ms % CALM_AGE_MS;
+            }
+            pen.right(x, y, width, &format_age(age_ms), style);
         }
         FleetColumn::Alerts => alerts(pen, region, y, machine, state),
         FleetColumn::Status => status(pen, region, y, machine, state),

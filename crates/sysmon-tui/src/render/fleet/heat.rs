@@ -223,6 +223,9 @@ fn shade(glyphs: Glyphs, share: Option<f64>) -> char {
     shades[step.min(steps)]
 }
 
+/// How many strengths of a colour there are.
+const STRENGTHS: f64 = 10.0;
+
 /// The colour of the state, the stronger the more of the number there is.
 fn colour(theme: &Theme, machine: &Machine, measure: &Measure, is_stale: bool) -> Color {
     let style = if is_stale {
@@ -236,7 +239,9 @@ fn colour(theme: &Theme, machine: &Machine, measure: &Measure, is_stale: bool) -
     };
     // Bad machines stand out however little they do.
     let least = if badness(machine) > 0 { 0.75 } else { 0.28 };
-    let strength = least + (1.0 - least) * measure.share(machine).unwrap_or(0.0);
+    // In steps that an eye tells apart: every other change would be bytes for nothing.
+    let share = (measure.share(machine).unwrap_or(0.0) * STRENGTHS).round() / STRENGTHS;
+    let strength = least + (1.0 - least) * share;
     let is_dark = match theme.text().fg {
         Some(Color::Rgb(red, green, blue)) => u32::from(red) + u32::from(green) + u32::from(blue) > 384,
         _ => true,

@@ -20,7 +20,33 @@ pub(crate) struct Feed {
     pub(super) window: Option<Window>,
 }
 
+/// How many of the rows on screen there will be. Before anything is known a large fleet is expected: if it is a small one,
+/// asking it again costs little.
+fn filled_rows(rows: usize, total: u64) -> usize {
+    match usize::try_from(total) {
+        Ok(total) if total > 0 => rows.min(total),
+        _ => rows,
+    }
+}
+
+/// How often rows are told. Of machines that measure every second every number changes every time: a large screen full of
+/// them is nothing that anybody reads each second, and ten kilobytes for the link.
+fn period_ms(rows: usize, screen_width: u16, is_slow: bool) -> u32 {
+    let cells = rows.saturating_mul(usize::from(screen_width));
+    let period_ms = match cells {
+        0..3_000 => 1_000,
+        3_000..6_000 => 2_000,
+        _ => 4_000,
+    };
+    if is_slow { period_ms * 6 } else { period_ms }
+}
+
 impl FleetTable {
+    /// The pace of the rows on screen; nothing before they were asked for.
+    pub(crate) fn period_ms(&self) -> u64 {
+        self.feed.sent.as_ref().map_or(0, |sent| sent.period_ms.into())
+    }
+
     /// Takes note of what an update of the fleet brings, after the fleet has taken it.
     pub(crate) fn take(&mut self, update: &wire::Update) {
         let has_asked = self.feed.sent.as_ref().is_some_and(|sent| sent.rows.is_some());
@@ -51,9 +77,10 @@ impl FleetTable {
         }
     }
 
-    /// What is to be asked for, for a screen of so many rows and columns.
-    pub(crate) fn wanted(&self, fleet: &Replica, rows: usize, screen_width: u16) -> Wanted {
+    /// What is to be asked for, for a screen of so many rows and columns, which may be behind a slow link.
+    pub(crate) fn wanted(&self, fleet: &Replica, rows: usize, screen_width: u16, is_slow: bool) -> Wanted {
         let total = fleet_size(fleet);
+        let rows_on_screen = rows;
         let is_large = total > SMALL_FLEET;
         let needs_all = self.is_heat_map || self.grouping.label().is_some();
         let order = order_word(self.sort).filter(|_| !needs_all);
@@ -97,6 +124,13 @@ impl FleetTable {
                 count,
             }
         });
+        let pace = match (is_large, is_windowed, self.is_heat_map) {
+            // A map of thousands is looked over, not read.
+            (true, false, true) => 10_000,
+            // All of a large fleet every second would be more than a slow link takes.
+            (true, false, false) => 2_000,
+            _ => 0,
+        };
         let filters_there = rows.is_some() && !holds_all;
         Wanted {
             filter: if filters_there {
@@ -107,8 +141,26 @@ impl FleetTable {
             rows,
             metrics,
             past,
-            // All of a large fleet every second would be more than a slow link takes.
-            period_ms: if is_large && !is_windowed { 2_000 } else { 1_000 },
+            period_ms: pace.max(period_ms(
+                filled_rows(rows_on_screen, total),
+                screen_width,
+                is_slow,
+            )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_screen_full_of_rows_is_told_more_seldom_and_a_slow_link_still_more() {
+        assert_eq!(period_ms(3, 200, false), 1_000);
+        assert_eq!(period_ms(21, 80, false), 1_000);
+        assert_eq!(period_ms(36, 120, false), 2_000);
+        assert_eq!(period_ms(46, 200, false), 4_000);
+        assert_eq!(period_ms(46, 200, true), 24_000);
+        assert_eq!(period_ms(usize::MAX, u16::MAX, true), 24_000);
     }
 }

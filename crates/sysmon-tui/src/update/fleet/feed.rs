@@ -75,7 +75,8 @@ pub(in crate::update) fn subscribe(state: &mut State) -> Effect {
 fn wanted(state: &State) -> Wanted {
     // The rows of the table, whatever view is on screen now; headings, two bars.
     let rows = usize::from(state.height.saturating_sub(3));
-    state.fleet_table.wanted(&state.fleet, rows, state.width)
+    let is_slow = state.console.is_slow;
+    state.fleet_table.wanted(&state.fleet, rows, state.width, is_slow)
 }
 
 /// Asks anew when something else is on screen than what was asked for.
