@@ -120,7 +120,6 @@ fn told_at(state: &State) -> UnixMillis {
 #[derive(Clone, Debug)]
 pub(crate) struct GlanceFile {
     path: PathBuf,
-    saved_at: UnixMillis,
 }
 
 impl GlanceFile {
@@ -128,7 +127,6 @@ impl GlanceFile {
     pub(crate) fn new(folder: &Path, source_name: &str) -> Self {
         Self {
             path: folder.join(file_name(source_name, "glance")),
-            saved_at: UnixMillis(0),
         }
     }
 
@@ -152,13 +150,9 @@ impl GlanceFile {
         }
     }
 
-    /// Keeps what a console shows, if that is newer than what is kept.
-    pub(crate) fn save(&mut self, state: &State) {
-        if told_at(state) <= self.saved_at {
-            return;
-        }
+    /// Keeps what a console shows.
+    pub(crate) fn save(&self, state: &State) {
         let Some(glance) = Glance::of(state) else { return };
-        self.saved_at = glance.at;
         let written = glance.write().and_then(|bytes| keep::replace(&self.path, &bytes));
         if let Err(error) = written {
             tracing::warn!(path = %self.path.display(), %error, "what is shown cannot be kept for the next start");

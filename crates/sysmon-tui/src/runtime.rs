@@ -261,7 +261,10 @@ impl Client {
         self.changed_at = None;
         for (tab, beside) in &mut self.beside {
             if let Some(state) = self.tabs.state_of(*tab) {
-                beside.remember(state);
+                match is_end {
+                    true => beside.part(state),
+                    false => beside.remember(state),
+                }
             }
         }
     }

@@ -214,7 +214,7 @@ fn a_large_fleet_is_cut_and_a_damaged_file_is_none() {
         .collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     told(&mut state, FLEET_SUBSCRIPTION, &ids);
-    let mut file = GlanceFile::new(folder.path(), "prod");
+    let file = GlanceFile::new(folder.path(), "prod");
     file.save(&state);
     assert_eq!(file.load().unwrap().updates[0].machines.len(), MACHINES_MAX);
 
@@ -229,7 +229,6 @@ fn a_large_fleet_is_cut_and_a_damaged_file_is_none() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        file = GlanceFile::new(folder.path(), "prod");
         file.save(&console_with_a_fleet());
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

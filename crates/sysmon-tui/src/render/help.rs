@@ -5,9 +5,9 @@ use sysmon_core::display_width;
 
 use super::overlay::{boxed, position};
 use super::pen::Pen;
-use super::process::wrapped;
 use crate::command::{Command, Context};
 use crate::state::State;
+use crate::words;
 
 /// From these widths on there are two columns, and three.
 const COLUMNS_FROM: [u16; 2] = [120, 200];
@@ -145,7 +145,7 @@ fn broken(lines: &[Line], column_width: u16) -> Vec<Line> {
     for line in lines {
         match line {
             Line::Keys(keys, text) if room > 8 && display_width(text) > usize::from(room) => {
-                for (index, part) in wrapped(text, room.into()).into_iter().enumerate() {
+                for (index, part) in words::wrapped(text, room.into()).into_iter().enumerate() {
                     let keys = if index == 0 { keys.clone() } else { String::new() };
                     all.push(Line::Keys(keys, part.trim_end().to_owned()));
                 }

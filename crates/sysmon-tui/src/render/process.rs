@@ -297,7 +297,7 @@ fn storage(rate: Option<u64>, total: Option<u64>) -> String {
 }
 
 /// A text in lines of so many cells, broken between words where there are any.
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+fn wrapped(text: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
     let mut lines = vec![String::new()];
     let mut taken = 0;

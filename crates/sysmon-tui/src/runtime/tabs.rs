@@ -97,11 +97,17 @@ impl Beside {
         link.map_or(0, |link| COMMAND_QUEUE - link.commands.capacity())
     }
 
+    /// Keeps how the console is set up.
     pub(super) fn remember(&mut self, state: &State) {
         if let Some(store) = &mut self.store {
             store.save(Preferences::of(state));
         }
-        if let Some(glance) = &mut self.glance {
+    }
+
+    /// Keeps all that the next console begins with. What is shown is larger than the rest, so it is kept only on leaving.
+    pub(super) fn part(&mut self, state: &State) {
+        self.remember(state);
+        if let Some(glance) = &self.glance {
             glance.save(state);
         }
     }
@@ -147,6 +153,7 @@ impl Client {
         let Some(opened) = self.open(tab, target) else {
             return Ok(());
         };
+        self.part(tab);
         let Some((beside, state)) = self.prepared(tab, &opened) else {
             return Ok(());
         };
@@ -233,10 +240,14 @@ impl Client {
         Ok(())
     }
 
-    fn close_tab(&mut self, screen: &mut Screen, tab: TabId) -> io::Result<()> {
+    fn part(&mut self, tab: TabId) {
         if let (Some(beside), Some(state)) = (self.beside.get_mut(&tab), self.tabs.state_of(tab)) {
-            beside.remember(state);
+            beside.part(state);
         }
+    }
+
+    fn close_tab(&mut self, screen: &mut Screen, tab: TabId) -> io::Result<()> {
+        self.part(tab);
         let Some(events) = self.tabs.close(tab) else {
             let reason = "this is the only tab: q quits";
             self.tell(tab, Event::Notice(reason.into()));

@@ -42,7 +42,7 @@ fn set_threshold(terminal: &mut Terminal) {
     press(terminal, &["\r"]);
     terminal.wait_for_text("COMMAND");
     press(terminal, &["e"]);
-    terminal.wait_for_text("c cpu");
+    terminal.wait_for_text("c cpu m memory w swap");
     press(terminal, &["c"]);
     terminal.wait_for_text("rule cpu-busy v1");
     press(
